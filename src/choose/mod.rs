@@ -1,0 +1,1 @@
+//! Decisions: which address an ask gets.

@@ -1,0 +1,1 @@
+//! Front door 1: the C interface of radiusd. The only room with `unsafe`.

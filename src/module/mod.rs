@@ -1,0 +1,1 @@
+//! The hall: an instance of the module, and one function per hook. Safe.
