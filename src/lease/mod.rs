@@ -5,6 +5,7 @@
 
 mod ask;
 mod class;
+pub mod life;
 mod name;
 mod row;
 mod station;
@@ -13,6 +14,6 @@ mod time;
 pub use ask::{Accounting, AcctKind, Ask, Session, Want};
 pub use class::Class;
 pub use name::{escape, unescape};
-pub use row::{Claim, Event, EventKind, Lease, NasFacts, Row, Rules, Status};
+pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};
 pub use station::{mac_address, station_of};
 pub use time::{Seconds, Time};
