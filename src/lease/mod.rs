@@ -6,6 +6,7 @@
 mod ask;
 mod class;
 mod name;
+pub mod range;
 mod row;
 mod station;
 mod time;
@@ -13,6 +14,7 @@ mod time;
 pub use ask::{Accounting, AcctKind, Ask, Session, Want};
 pub use class::Class;
 pub use name::{escape, unescape};
+pub use range::AddressRange;
 pub use row::{Claim, Event, EventKind, Lease, NasFacts, Row, Rules, Status};
 pub use station::{mac_address, station_of};
 pub use time::{Seconds, Time};
