@@ -1,6 +1,7 @@
 //! One batch: read all that its jobs need, choose, write in one commit, answer.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::stats::Counters;
 use super::worker::{Known, Worker};
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served};
-use crate::lease::{life, AcctKind, Accounting, Ask, Change, NasFacts, Row, Session, Time};
+use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
 use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, StoreError};
 
 /// What was decided for a job.
@@ -51,12 +52,13 @@ impl Worker {
     /// Two jobs of one session or owner never share a batch: the later one waits. A job that failed in company is served
     /// alone.
     fn admit(&mut self, jobs: Vec<Job>) -> Vec<Job> {
-        let mut owners = HashSet::new();
+        // By hash: a collision only makes somebody wait for the next batch.
+        let (mut owners, hashes) = (HashSet::new(), RandomState::new());
         let mut together: Vec<Job> = Vec::with_capacity(jobs.len());
         let alone = jobs.first().is_some_and(|job| job.alone);
         for job in jobs {
             let fits = if together.is_empty() { true } else { !alone && !job.alone };
-            let first = owner_of(&job.work).is_none_or(|owner| owners.insert(owner));
+            let first = owner_of(&job.work).is_none_or(|owner| owners.insert(hashes.hash_one(owner)));
             if fits && first {
                 together.push(job);
             } else {
@@ -83,7 +85,11 @@ impl Worker {
         if retry == Retry::NewConnection {
             return Err(error);
         }
-        Counters::add(if retry == Retry::SameConnection { &self.shared.counters.lost_races } else { &self.shared.counters.store_errors });
+        Counters::add(if retry == Retry::SameConnection {
+            &self.shared.counters.lost_races
+        } else {
+            &self.shared.counters.store_errors
+        });
         Ok(())
     }
 
@@ -116,13 +122,21 @@ impl Worker {
     }
 
     /// Answers those whose set was written, or needed none; the rest is for the next batch.
-    fn conclude(&mut self, jobs: &[Job], decisions: Vec<Option<Decision>>, places: &[Option<usize>], written: &[bool]) -> Vec<usize> {
+    fn conclude(
+        &mut self,
+        jobs: &[Job],
+        decisions: Vec<Option<Decision>>,
+        places: &[Option<usize>],
+        written: &[bool],
+    ) -> Vec<usize> {
         let mut again = Vec::new();
         let mut lost = false;
         for (number, (job, decision)) in jobs.iter().zip(decisions).enumerate() {
             let done = places[number].is_none_or(|place| written.get(place).copied().unwrap_or(false));
             match decision {
-                Some(Decision::Answer(answer) | Decision::Write(_, answer)) if done => self.answer(job, answer),
+                Some(Decision::Answer(answer) | Decision::Write(_, answer)) if done => {
+                    self.answer(job, answer)
+                }
                 Some(Decision::Again(_)) if done => again.push(number),
                 None => again.push(number),
                 Some(_) => {
@@ -149,8 +163,10 @@ impl Worker {
             .collect();
         let Some(store) = self.store.as_mut().filter(|_| !strangers.is_empty()) else { return Ok(()) };
         let (_, now) = store.pulse()?;
-        let heard: Vec<Heard> =
-            strangers.iter().map(|nas| Heard { nas: (*nas).to_owned(), accounting: false, gap: i64::MAX / 2_000_000 }).collect();
+        let heard: Vec<Heard> = strangers
+            .iter()
+            .map(|nas| Heard { nas: (*nas).to_owned(), accounting: false, gap: i64::MAX / 2_000_000 })
+            .collect();
         for row in store.hear(&heard, now)? {
             self.nases.insert(row.key.clone(), Known { row, unsaved: false, accounting: false });
         }
@@ -168,7 +184,10 @@ impl Worker {
             };
             let rules = Arc::clone(rules);
             self.learn(&rules, now)?;
-            let Some(known) = session_of(&job.work).and_then(|session| self.nases.get_mut(&session.nas)) else { continue };
+            let Some(known) = session_of(&job.work).and_then(|session| self.nases.get_mut(&session.nas))
+            else {
+                continue;
+            };
             let facts = &mut known.row.facts;
             if facts.last_heard_at + life::break_of(rules.lease) < now {
                 facts.heard_since = now;
@@ -186,7 +205,9 @@ impl Worker {
     }
 
     fn nas(&self, session: &Session) -> (NasFacts, &str) {
-        self.nases.get(&session.nas).map_or((NasFacts::default(), "default"), |known| (known.row.facts, known.row.space.as_str()))
+        self.nases
+            .get(&session.nas)
+            .map_or((NasFacts::default(), "default"), |known| (known.row.facts, known.row.space.as_str()))
     }
 
     fn lookup(&self, work: &Work) -> Lookup {
@@ -196,7 +217,9 @@ impl Worker {
                 let (facts, space) = self.nas(&event.session);
                 lookup_event(event, facts.id, space)
             }
-            Work::Undo(undo) => Lookup { ids: undo.iter().map(|undo| undo.class.id).collect(), ..Lookup::default() },
+            Work::Undo(undo) => {
+                Lookup { ids: undo.iter().map(|undo| undo.class.id).collect(), ..Lookup::default() }
+            }
         }
     }
 
@@ -244,7 +267,9 @@ impl Worker {
             let facts = pool.map(|pool| PoolFacts { id: pool.id, name: pool.name.clone() });
             let of_nas = |id| Self::facts(&self.nases, id);
             let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
-            let Some(store) = self.store.as_mut() else { return Err(StoreError::Away("no connection".into())) };
+            let Some(store) = self.store.as_mut() else {
+                return Err(StoreError::Away("no connection".into()));
+            };
             let mut filling = Filling {
                 shelves: &mut self.shelves,
                 store: store.as_mut(),
@@ -258,7 +283,8 @@ impl Worker {
                 token: super::random(),
                 error: None,
             };
-            let ours = |address: IpAddr, pool: Option<i64>| catalogue.pool_of(address, &space, pool).is_some();
+            let ours =
+                |address: IpAddr, pool: Option<i64>| catalogue.pool_of(address, &space, pool).is_some();
             let taken = |id: i64| touched.contains(&id);
             let choice = choose::choose(ask, want, facts.as_ref(), rows, &ours, &mut filling, &taken, &cx);
             if let Some(error) = filling.error {
@@ -266,7 +292,9 @@ impl Worker {
             }
             match choice {
                 Choice::Kept => {}
-                Choice::NoneFree => return Ok(Some(Decision::Answer(Answer::Exhausted { pool: want.pool.clone() }))),
+                Choice::NoneFree => {
+                    return Ok(Some(Decision::Answer(Answer::Exhausted { pool: want.pool.clone() })));
+                }
                 Choice::Prepare(first) => return Ok(Some(Decision::Again(first))),
                 Choice::NeedRow(address) => return self.need_row(address, &space, now),
                 Choice::Serve(served) => {
@@ -288,7 +316,12 @@ impl Worker {
         }
     }
 
-    fn decide_event(&mut self, event: &Accounting, rows: &[Row], now: Time) -> Result<Option<Decision>, StoreError> {
+    fn decide_event(
+        &mut self,
+        event: &Accounting,
+        rows: &[Row],
+        now: Time,
+    ) -> Result<Option<Decision>, StoreError> {
         let (nas, space) = self.nas(&event.session);
         let done = |accounted| Ok(Some(Decision::Answer(Answer::Accounted(accounted))));
         if matches!(event.kind, AcctKind::On | AcctKind::Off) {
@@ -301,7 +334,9 @@ impl Worker {
         let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
         match choose::account(event, rows, &ours, &cx) {
             Accounts::Do(changes, accounted) if changes.is_empty() => done(accounted),
-            Accounts::Do(changes, accounted) => Ok(Some(Decision::Write(changes, Answer::Accounted(accounted)))),
+            Accounts::Do(changes, accounted) => {
+                Ok(Some(Decision::Write(changes, Answer::Accounted(accounted))))
+            }
             Accounts::NeedRow(address) => self.need_row(address.addr(), &space, now),
         }
     }
@@ -316,14 +351,24 @@ impl Worker {
         if let Some(known) = self.nases.get_mut(&event.session.nas) {
             known.row.facts.ended_before = known.row.facts.ended_before.max(Some(at));
         }
-        log::info!("NAS {}: Accounting-{:?}; its leases granted before {at} have ended", event.session.nas, event.kind);
+        log::info!(
+            "NAS {}: Accounting-{:?}; its leases granted before {at} have ended",
+            event.session.nas,
+            event.kind
+        );
         self.ended.push_back((nas.id, at));
         Ok(Accounted::NasEnded)
     }
 
     fn decide_undo(&self, undo: &[Undo], rows: &[Row], now: Time) -> Decision {
         let of_nas = |id| Self::facts(&self.nases, id);
-        let cx = Circumstances { now, nas: NasFacts::default(), facts: &of_nas, hold: self.catalogue.hold, token: 0 };
+        let cx = Circumstances {
+            now,
+            nas: NasFacts::default(),
+            facts: &of_nas,
+            hold: self.catalogue.hold,
+            token: 0,
+        };
         let changes: Vec<Change> = undo.iter().filter_map(|undo| choose::undo(undo, rows, &cx)).collect();
         let answer = Answer::Undone(changes.len());
         if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }
@@ -357,7 +402,8 @@ pub(super) fn lookup_grant(ask: &Ask, space: &str) -> Lookup {
     Lookup {
         key: Some(session.key.clone()),
         owner: Some((session.owner.clone(), session.station.clone())),
-        held_by: (ask.rules.sessions_per_owner > 0).then(|| (session.owner.clone(), ask.rules.sessions_per_owner + 16)),
+        held_by: (ask.rules.sessions_per_owner > 0)
+            .then(|| (session.owner.clone(), ask.rules.sessions_per_owner + 16)),
         addresses: named.map(|address| (space.to_owned(), IpNet::from(address))).collect(),
         ..Lookup::default()
     }

@@ -63,7 +63,8 @@ impl Readers {
                 .build(Manager { url: self.manager.clone() })
                 .map_err(|error| StoreError::Away(error.to_string()))
         })?;
-        pool.get_timeout(budget).map_err(|error| StoreError::Away(format!("database {}: {error}", self.manager)))
+        pool.get_timeout(budget)
+            .map_err(|error| StoreError::Away(format!("database {}: {error}", self.manager)))
     }
 }
 
@@ -96,9 +97,12 @@ impl Engine {
         let mut store = self.readers.take(budget)?;
         let snapshot = store.read(&[lookup_grant(ask, space)])?;
         let rows = snapshot.rows.first().map_or(&[][..], Vec::as_slice);
-        let facts = |id| catalogue.nases.iter().find(|row| row.facts.id == id).map(|row| row.facts).unwrap_or_default();
+        let facts = |id| {
+            catalogue.nases.iter().find(|row| row.facts.id == id).map(|row| row.facts).unwrap_or_default()
+        };
         let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold: catalogue.hold, token: 0 };
-        let pool = catalogue.pool(&want.pool, nas.id).map(|pool| PoolFacts { id: pool.id, name: pool.name.clone() });
+        let pool =
+            catalogue.pool(&want.pool, nas.id).map(|pool| PoolFacts { id: pool.id, name: pool.name.clone() });
         let mut glance = Glance { store: store.as_mut(), now: snapshot.now };
         let unmade = |_, _| false;
         let choice = choose::choose(ask, want, pool.as_ref(), rows, &unmade, &mut glance, &|_| false, &cx);
@@ -118,11 +122,14 @@ impl Engine {
     /// The database is away, or does not answer within `budget`.
     pub fn lease(&self, of: &LeaseOf, budget: Duration) -> Result<Option<(Row, String)>, StoreError> {
         let catalogue = self.catalogue();
-        let space_of = |nas: &str| catalogue.nases.iter().find(|row| row.key == nas).map_or("default", |row| row.space.as_str());
+        let space_of = |nas: &str| {
+            catalogue.nases.iter().find(|row| row.key == nas).map_or("default", |row| row.space.as_str())
+        };
         let lookup = match of {
-            LeaseOf::Address { nas, address } => {
-                Lookup { addresses: vec![(space_of(nas).to_owned(), IpNet::from(*address))], ..Lookup::default() }
-            }
+            LeaseOf::Address { nas, address } => Lookup {
+                addresses: vec![(space_of(nas).to_owned(), IpNet::from(*address))],
+                ..Lookup::default()
+            },
             LeaseOf::Session(session) => Lookup { key: Some(session.key.clone()), ..Lookup::default() },
         };
         let snapshot = self.readers.take(budget)?.read(&[lookup])?;

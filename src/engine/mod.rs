@@ -102,7 +102,8 @@ impl Engine {
         let url = DatabaseUrl::parse(url)?;
         let mut engines = lock(&ENGINES);
         engines.retain(|engine| engine.strong_count() > 0);
-        if let Some(engine) = engines.iter().filter_map(Weak::upgrade).find(|engine| engine.shared.url == url) {
+        if let Some(engine) = engines.iter().filter_map(Weak::upgrade).find(|engine| engine.shared.url == url)
+        {
             return Ok(engine);
         }
         let store = match store::open(&url) {
@@ -184,7 +185,10 @@ impl Engine {
             // Its outcome is of no use to anybody any more.
             let _ = warden.join();
         } else {
-            log::warn!("database {}: a statement does not come back; its thread is left behind", self.shared.url);
+            log::warn!(
+                "database {}: a statement does not come back; its thread is left behind",
+                self.shared.url
+            );
         }
     }
 }
@@ -208,7 +212,10 @@ fn guard(shared: &Arc<Shared>, mut store: Option<Box<dyn Store>>) {
             continue;
         }
         if lost {
-            log::error!("database {}: a statement does not come back; its connection is abandoned", shared.url);
+            log::error!(
+                "database {}: a statement does not come back; its connection is abandoned",
+                shared.url
+            );
             Counters::add(&shared.counters.abandoned);
         } else if let Some(Err(_)) = worker.take().map(JoinHandle::join) {
             Counters::add(&shared.counters.panics);

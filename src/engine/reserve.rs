@@ -102,7 +102,9 @@ impl Filling<'_> {
     /// Makes the next rows of the pool's ranges, if there are any to be made.
     fn make(&mut self, pool: i64) -> Result<bool, StoreError> {
         let unmade = self.catalogue.ranges.iter().any(|range| range.pool == pool && range.unmade);
-        let Some(row) = self.catalogue.pools.iter().find(|row| row.id == pool).filter(|_| unmade) else { return Ok(false) };
+        let Some(row) = self.catalogue.pools.iter().find(|row| row.id == pool).filter(|_| unmade) else {
+            return Ok(false);
+        };
         Ok(self.store.make_rows(row, self.now, MAKE)? > 0)
     }
 
@@ -142,7 +144,12 @@ pub fn due(
 }
 
 /// Writes changes that have nothing to do with each other.
-pub fn write_each(store: &mut dyn Store, changes: &[Change], now: Time, server: &str) -> Result<usize, StoreError> {
+pub fn write_each(
+    store: &mut dyn Store,
+    changes: &[Change],
+    now: Time,
+    server: &str,
+) -> Result<usize, StoreError> {
     if changes.is_empty() {
         return Ok(0);
     }

@@ -166,7 +166,10 @@ impl Worker {
         let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
         jobs.extend(self.shared.inbox.take(BATCH, Duration::from_millis(20)));
         for job in jobs {
-            self.answer(&job, Answer::Unavailable { why: format!("database {} is not reachable", self.shared.url) });
+            self.answer(
+                &job,
+                Answer::Unavailable { why: format!("database {} is not reachable", self.shared.url) },
+            );
         }
     }
 
@@ -178,7 +181,10 @@ impl Worker {
         }
         if self.last_complaint.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
             self.last_complaint = Some(Instant::now());
-            log::error!("database {}: {error}; requests are answered as on_unavailable says until it is back", self.shared.url);
+            log::error!(
+                "database {}: {error}; requests are answered as on_unavailable says until it is back",
+                self.shared.url
+            );
         } else {
             log::debug!("database {}: {error}", self.shared.url);
         }
@@ -250,7 +256,11 @@ impl Worker {
         self.rules = Some(Arc::clone(rules));
         match self.seen_before.take() {
             Some(seen) if seen + outage(rules) < now => {
-                log::warn!("no server was there for {} s; nothing becomes free by expiry for {} s", now.seconds_since(seen), rules.lease);
+                log::warn!(
+                    "no server was there for {} s; nothing becomes free by expiry for {} s",
+                    now.seconds_since(seen),
+                    rules.lease
+                );
                 self.hold(seen, now, rules)
             }
             _ => Ok(()),
@@ -310,7 +320,10 @@ impl Worker {
             match self.nases.get_mut(&row.key) {
                 Some(known) => known.row = merged(&known.row, row),
                 None => {
-                    self.nases.insert(row.key.clone(), Known { row: row.clone(), unsaved: false, accounting: false });
+                    self.nases.insert(
+                        row.key.clone(),
+                        Known { row: row.clone(), unsaved: false, accounting: false },
+                    );
                 }
             }
         }
@@ -330,7 +343,8 @@ impl Worker {
         let Some(store) = self.store.as_mut().filter(|_| !heard.is_empty()) else { return Ok(()) };
         for row in store.hear(&heard, now)? {
             let known = self.nases.entry(row.key.clone());
-            let known = known.or_insert_with(|| Known { row: row.clone(), unsaved: false, accounting: false });
+            let known =
+                known.or_insert_with(|| Known { row: row.clone(), unsaved: false, accounting: false });
             known.row = merged(&known.row, &row);
             (known.unsaved, known.accounting) = (false, false);
         }
@@ -340,7 +354,9 @@ impl Worker {
     /// One slice of the rows that an On/Off ended.
     fn clean(&mut self, nas: i64, at: Time) -> Result<(), StoreError> {
         self.shared.busy();
-        let (Some(store), Some((_, now)), Some(rules)) = (self.store.as_mut(), self.clock, self.rules.as_ref()) else {
+        let (Some(store), Some((_, now)), Some(rules)) =
+            (self.store.as_mut(), self.clock, self.rules.as_ref())
+        else {
             return Ok(());
         };
         let rows = store.ended_rows(nas, at, SLICE)?;
@@ -356,7 +372,9 @@ impl Worker {
     /// One slice of each pool's rows that are marked as in use, and whose turn in the queue has come.
     fn take_in(&mut self) -> Result<(), StoreError> {
         self.shared.busy();
-        let (Some(store), Some((_, now)), Some(rules)) = (self.store.as_mut(), self.clock, self.rules.as_ref()) else {
+        let (Some(store), Some((_, now)), Some(rules)) =
+            (self.store.as_mut(), self.clock, self.rules.as_ref())
+        else {
             return Ok(());
         };
         let facts = |id| Self::facts(&self.nases, id);

@@ -3,11 +3,15 @@
 //! [`Store`] is what the engine needs of a database, verbs over slices; one file a backend, each with the SQL that is best
 //! there. Nothing of Diesel is in its signatures. Not here: what to write ([`crate::choose`], [`crate::lease::life`]).
 
+#[cfg(feature = "companion")]
+pub mod admin;
 mod catalogue;
+#[cfg(feature = "sqlite")]
 mod clock;
 pub mod connect;
 mod error;
-mod link;
+#[cfg_attr(not(feature = "companion"), allow(dead_code))]
+pub mod link;
 pub mod migrate;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -144,8 +148,11 @@ pub fn open(url: &DatabaseUrl) -> Result<Box<dyn Store>, StoreError> {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 fn servers_of(known: Vec<(String, Time)>, asking: &str, now: Time) -> Servers {
     let last_seen = known.iter().map(|(_, seen)| *seen).max();
-    let mut alive: Vec<String> =
-        known.into_iter().filter(|(name, seen)| *seen + 30 > now && name != asking).map(|(name, _)| name).collect();
+    let mut alive: Vec<String> = known
+        .into_iter()
+        .filter(|(name, seen)| *seen + 30 > now && name != asking)
+        .map(|(name, _)| name)
+        .collect();
     alive.push(asking.to_owned());
     alive.sort();
     Servers { last_seen, alive }

@@ -472,10 +472,16 @@ impl Store for Sqlite {
 
     fn heartbeat(&mut self, server: &str, counters: &str, now: Time) -> Result<super::Servers, StoreError> {
         self.transaction(|this| {
-            let known = Servers::new().load::<(String, At)>(&mut this.connection).map_err(|error| this.failed(&error))?;
+            let known = Servers::new()
+                .load::<(String, At)>(&mut this.connection)
+                .map_err(|error| this.failed(&error))?;
             this.execute(Beat::new(server, At(now), At(now), counters))?;
             this.execute(Forget::new(At(now - 86_400)))?;
-            Ok(super::servers_of(known.into_iter().map(|(name, At(seen))| (name, seen)).collect(), server, now))
+            Ok(super::servers_of(
+                known.into_iter().map(|(name, At(seen))| (name, seen)).collect(),
+                server,
+                now,
+            ))
         })
     }
 }
