@@ -74,8 +74,7 @@ mod module {
     }
 
     fn fail(why: &str) -> ! {
-        println!("cargo:warning={why}");
-        eprintln!("error: {why}");
+        println!("cargo::error={why}");
         std::process::exit(1)
     }
 
@@ -108,7 +107,8 @@ mod module {
         FEATURES.iter().find_map(|path| {
             let text = fs::read_to_string(path).ok()?;
             let mut words = text.lines().find(|line| line.contains("RADIUSD_VERSION "))?.split_whitespace();
-            let digits = words.find(|word| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit()))?;
+            let digits =
+                words.find(|word| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit()))?;
             Some((digits[0..2].parse().ok()?, digits[2..4].parse().ok()?, digits[4..6].parse().ok()?))
         })
     }
@@ -123,7 +123,8 @@ mod module {
     }
 
     fn dotted(text: &str) -> Option<Version> {
-        let mut parts = text.trim().split('.').map(|part| part.parse::<u64>().ok().filter(|&number| number < 100));
+        let mut parts =
+            text.trim().split('.').map(|part| part.parse::<u64>().ok().filter(|&number| number < 100));
         let version = (parts.next()??, parts.next()??, parts.next()??);
         parts.next().is_none().then_some(version)
     }

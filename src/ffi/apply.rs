@@ -109,7 +109,8 @@ fn delete(request: &Request<'_>, list: c_int, attribute: u32) {
 
 fn make(request: &Request<'_>, list: c_int, name: &CStr, value: &CStr, op: c_int) -> bool {
     // SAFETY: as in `delete`; the context is the one that radiusd itself uses for pairs of this list.
-    let (head, context) = unsafe { (c::radius_list(request.as_ptr(), list), c::radius_list_ctx(request.as_ptr(), list)) };
+    let (head, context) =
+        unsafe { (c::radius_list(request.as_ptr(), list), c::radius_list_ctx(request.as_ptr(), list)) };
     if head.is_null() || context.is_null() {
         return false;
     }

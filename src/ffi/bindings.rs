@@ -2,7 +2,15 @@
 //!
 //! Values are the same in 3.0.20 … 3.2.10.
 
-#![allow(missing_docs, non_camel_case_types, non_snake_case, dead_code, unreachable_pub, clippy::all, clippy::pedantic)]
+#![allow(
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    dead_code,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic
+)]
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use core::ffi::{c_int, c_uint};

@@ -118,7 +118,10 @@ pub(super) fn start() {
         // The default hook writes to stderr, which is /dev/null by the time of the first request.
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
-            let why = panic.payload_as_str().unwrap_or("without a message");
+            let payload = panic.payload();
+            let text = payload.downcast_ref::<&str>().copied();
+            let why =
+                text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message");
             error(&format!("ippool_rs: a mistake of ours at {place}: {why}. Please report this line"));
         }));
     });

@@ -31,7 +31,8 @@ pub(super) fn add(request: &Request<'_>, owner: *mut c_void, granted: Vec<Undo>)
     // SAFETY: the list's context for `control` is the REQUEST itself (radius_list_ctx(), src/main/tmpl.c), which lives.
     let parent = unsafe { c::radius_list_ctx(request.as_ptr(), c::PAIR_LIST_CONTROL) };
     // SAFETY: a chunk of our size, child of the REQUEST and so freed with it; the name is a constant.
-    let chunk = unsafe { c::talloc_named_const(parent, mem::size_of::<Chunk>(), c"ippool_rs grant".as_ptr()) };
+    let chunk =
+        unsafe { c::talloc_named_const(parent, mem::size_of::<Chunk>(), c"ippool_rs grant".as_ptr()) };
     if chunk.is_null() {
         return;
     }

@@ -43,9 +43,10 @@ impl<'r> Request<'r> {
         let mut cursor = MaybeUninit::<c::vp_cursor_t>::zeroed();
         // SAFETY: the cursor has room for what fr_cursor_init() fills in (src/lib/cursor.c), and `head` is the list's own.
         let mut pair = unsafe { c::fr_cursor_init(cursor.as_mut_ptr(), head) };
-        // SAFETY (`from_ptr`): the cursor returns null or a pair of the list, which nobody changes during `visit`: this thread has
-        // the REQUEST to itself, and a `Pair` cannot change it.
-        while let Some(current) = unsafe { Pair::from_ptr(pair) } {
+        loop {
+            // SAFETY: the cursor returns null or a pair of the list, which nobody changes during `visit`: this thread has the
+            // REQUEST to itself, and a `Pair` cannot change it.
+            let Some(current) = (unsafe { Pair::from_ptr(pair) }) else { return };
             visit(current);
             // SAFETY: initialised above, and the list is the same.
             pair = unsafe { c::fr_cursor_next(cursor.as_mut_ptr()) };
@@ -108,19 +109,28 @@ impl<'p> Pair<'p> {
 
     /// Its number, in host order.
     pub(super) fn integer(self) -> Option<u32> {
+        if self.1.type_ != c::PW_TYPE_INTEGER {
+            return None;
+        }
         // SAFETY: for this type the union holds the number.
-        (self.1.type_ == c::PW_TYPE_INTEGER).then(|| unsafe { self.0.data.integer })
+        Some(unsafe { self.0.data.integer })
     }
 
     /// Its IPv4 address.
     pub(super) fn ipv4(self) -> Option<Ipv4Addr> {
+        if self.1.type_ != c::PW_TYPE_IPV4_ADDR {
+            return None;
+        }
         // SAFETY: for this type the union holds the address, in network order.
-        (self.1.type_ == c::PW_TYPE_IPV4_ADDR).then(|| Ipv4Addr::from(unsafe { self.0.data.ipaddr }))
+        Some(Ipv4Addr::from(unsafe { self.0.data.ipaddr }))
     }
 
     /// Its IPv6 address.
     pub(super) fn ipv6(self) -> Option<Ipv6Addr> {
+        if self.1.type_ != c::PW_TYPE_IPV6_ADDR {
+            return None;
+        }
         // SAFETY: for this type the union holds the address, in network order.
-        (self.1.type_ == c::PW_TYPE_IPV6_ADDR).then(|| Ipv6Addr::from(unsafe { self.0.data.ipv6addr }))
+        Some(Ipv6Addr::from(unsafe { self.0.data.ipv6addr }))
     }
 }

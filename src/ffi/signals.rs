@@ -15,7 +15,8 @@ pub fn block_all<T>(f: impl FnOnce() -> T) -> T {
             unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, ptr::null_mut()) };
         }
     }
-    let (mut all, mut before) = (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
+    let (mut all, mut before) =
+        (MaybeUninit::<libc::sigset_t>::uninit(), MaybeUninit::<libc::sigset_t>::uninit());
     // SAFETY: sigfillset() initialises what it is given, which is ours.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
     // SAFETY: `all` is initialised; `before` is written if the call succeeds, and it can fail only for a bad first argument.

@@ -43,8 +43,9 @@ impl Template {
         let mut error: *const c_char = ptr::null();
         // SAFETY: no talloc parent; the text is ours, may be changed, and lives as long as the tree (`Compiled`); both results are
         // written before the call returns (src/main/xlat.c).
-        let parsed =
-            unsafe { c::xlat_tokenize(ptr::null_mut(), owned.cast(), &raw mut compiled.head, &raw mut error) };
+        let parsed = unsafe {
+            c::xlat_tokenize(ptr::null_mut(), owned.cast(), &raw mut compiled.head, &raw mut error)
+        };
         if parsed < 0 || compiled.head.is_null() {
             let why = if error.is_null() {
                 Cow::Borrowed("is no expansion")
@@ -111,7 +112,9 @@ fn lone_attribute(text: &str) -> Option<Number> {
         return None;
     }
     // Numbers from 256 on are internal; some of those have no pair but are computed when they are asked for.
-    attribute(name).filter(|(number, kind)| number.vendor == 0 && number.attribute < 256 && *kind == c::PW_TYPE_STRING).map(|(number, _)| number)
+    attribute(name)
+        .filter(|(number, kind)| number.vendor == 0 && number.attribute < 256 && *kind == c::PW_TYPE_STRING)
+        .map(|(number, _)| number)
 }
 
 /// Number and type of the attribute of this name. Call only while the module is loaded.

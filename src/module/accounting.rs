@@ -46,7 +46,9 @@ pub fn accounting(settings: &Settings, engine: &dyn Asks, facts: &Facts) -> Outc
             outcome
         }
         Answer::Unavailable { why } => unavailable(kind, &user, &nas, &why),
-        other => unavailable(kind, &user, &nas, &format!("the engine answered {other:?} to an accounting event")),
+        other => {
+            unavailable(kind, &user, &nas, &format!("the engine answered {other:?} to an accounting event"))
+        }
     }
 }
 
@@ -63,14 +65,21 @@ fn kind(status_type: Option<u32>) -> Option<AcctKind> {
 }
 
 fn addresses(facts: &Facts) -> Vec<IpNet> {
-    facts.addresses.iter().filter(|address| !address.is_unspecified()).map(|&address| IpNet::V4(Ipv4Net::from(address))).collect()
+    facts
+        .addresses
+        .iter()
+        .filter(|address| !address.is_unspecified())
+        .map(|&address| IpNet::V4(Ipv4Net::from(address)))
+        .collect()
 }
 
 fn code(done: Accounted) -> Code {
     match done {
-        Accounted::Adopted | Accounted::NasEnded | Accounted::Released | Accounted::Renewed | Accounted::Started => {
-            Code::Updated
-        }
+        Accounted::Adopted
+        | Accounted::NasEnded
+        | Accounted::Released
+        | Accounted::Renewed
+        | Accounted::Started => Code::Updated,
         Accounted::Confirmed | Accounted::Conflict | Accounted::Ignored(_) => Code::Ok,
     }
 }

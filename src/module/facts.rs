@@ -75,7 +75,9 @@ impl Reply {
     #[must_use]
     pub fn stated(&self) -> Option<Ipv4Addr> {
         self.address.filter(|address| {
-            !address.is_unspecified() && !address.is_broadcast() && *address != Ipv4Addr::new(255, 255, 255, 254)
+            !address.is_unspecified()
+                && !address.is_broadcast()
+                && *address != Ipv4Addr::new(255, 255, 255, 254)
         })
     }
 }

@@ -18,9 +18,13 @@ pub fn nas_key(facts: &Facts) -> String {
     }
     // A dual-stack socket shows IPv4 sources as ::ffff:192.0.2.1.
     let source = facts.source.map(|source| source.to_canonical());
-    let stated = facts.nas_ip_address.filter(|address| !address.is_unspecified()).map(IpAddr::V4).or_else(|| {
-        facts.nas_ipv6_address.filter(|address| !address.is_unspecified()).map(|address| IpAddr::V6(address).to_canonical())
-    });
+    let stated =
+        facts.nas_ip_address.filter(|address| !address.is_unspecified()).map(IpAddr::V4).or_else(|| {
+            facts
+                .nas_ipv6_address
+                .filter(|address| !address.is_unspecified())
+                .map(|address| IpAddr::V6(address).to_canonical())
+        });
     let source_text = source.map_or_else(|| "-".to_owned(), |source| source.to_string());
     match (stated, facts.nas_identifier.as_deref()) {
         (Some(address), _) if Some(address) == source => source_text,

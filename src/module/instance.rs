@@ -22,9 +22,10 @@ impl Instance {
     /// Opens the engine. A database that is away is no error; one that is there and wrong is. The error bears no password.
     pub fn open(settings: Settings) -> Result<Self, String> {
         let engine = Engine::open(settings.database.expose()).map_err(|why| match why {
-            StoreError::Away(text) | StoreError::Wrong(text) | StoreError::Failed(text) | StoreError::Busy(text) => {
-                settings.database.scrub(&text)
-            }
+            StoreError::Away(text)
+            | StoreError::Wrong(text)
+            | StoreError::Failed(text)
+            | StoreError::Busy(text) => settings.database.scrub(&text),
         })?;
         Ok(Self { settings, limiter: Limiter::default(), engine, panics: AtomicU64::new(0) })
     }

@@ -16,6 +16,8 @@ mod suggest;
 mod xlat;
 
 #[cfg(test)]
+mod read_tests;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;

@@ -106,7 +106,14 @@ impl Outcome {
     /// A code and nothing else.
     #[must_use]
     pub fn new(code: Code, debug: impl Into<String>) -> Self {
-        Self { code, changes: Vec::new(), message: None, notes: Vec::new(), debug: debug.into(), undo: Vec::new() }
+        Self {
+            code,
+            changes: Vec::new(),
+            message: None,
+            notes: Vec::new(),
+            debug: debug.into(),
+            undo: Vec::new(),
+        }
     }
 
     /// The same with a message.

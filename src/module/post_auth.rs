@@ -47,7 +47,11 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
         Answer::Exhausted { pool } => refused(settings.on_exhausted, exhausted(&session, &pool)),
         Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&session, &pool)),
         Answer::Unavailable { why } => unavailable(settings, &session, &why),
-        other => unavailable(settings, &session, &format!("the engine answered {other:?} to a request for an address")),
+        other => unavailable(
+            settings,
+            &session,
+            &format!("the engine answered {other:?} to a request for an address"),
+        ),
     }
 }
 
@@ -57,9 +61,12 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
         return Outcome::new(Code::Noop, "rejected, and nothing was granted for this request");
     }
     match engine.ask(Work::Undo(granted), settings.timeout) {
-        Answer::Undone(0) => Outcome::new(Code::Noop, "rejected; the lease has moved on, nothing to put back"),
+        Answer::Undone(0) => {
+            Outcome::new(Code::Noop, "rejected; the lease has moved on, nothing to put back")
+        }
         Answer::Undone(_) => {
-            Outcome::new(Code::Updated, "rejected; what was granted for this request is put back").with(Message::Clear)
+            Outcome::new(Code::Updated, "rejected; what was granted for this request is put back")
+                .with(Message::Clear)
         }
         other => {
             let session = identity::session(facts);
@@ -115,7 +122,11 @@ fn granted(settings: &Settings, reply: &Reply, session: &Session, grants: Vec<Gr
     let mut outcome = Outcome::new(Code::Updated, "").with(Message::Success);
     for grant in grants {
         let IpAddr::V4(address) = grant.address.addr() else {
-            return unavailable(settings, session, "the engine granted an IPv6 address for Framed-IP-Address");
+            return unavailable(
+                settings,
+                session,
+                "the engine granted an IPv6 address for Framed-IP-Address",
+            );
         };
         outcome.debug = format!("granted {address} of pool {} ({:?})", grant.pool, grant.how);
         outcome.changes.push(Change::Address(address));
@@ -172,8 +183,11 @@ fn keep_stated(settings: &Settings, reply: &Reply, session: &Session, answer: An
 
 fn without_owner(settings: &Settings, session: &Session, stated: Option<Ipv4Addr>) -> Outcome {
     if stated.is_some() {
-        return Outcome::new(Code::Noop, "the reply has an address already; nobody is named whose it would be")
-            .with(Message::Exists);
+        return Outcome::new(
+            Code::Noop,
+            "the reply has an address already; nobody is named whose it would be",
+        )
+        .with(Message::Exists);
     }
     let text = format!(
         "a request of NAS {} names nobody: `owner` ({}) expands to nothing (User-Name \"{}\"). Without an owner no address is granted; set \
@@ -232,7 +246,11 @@ fn doubtful(session: &Session, grant: &Grant) -> Note {
     let text = format!(
         "pool {} has no address that is free beyond doubt: user {} at NAS {} got {}, whose last lease ran out without a Stop. Add a range \
          (`ippool-rs pool modify {}`), or let `ippool-rs reconcile` ask the router who is online",
-        grant.pool, session.username, session.nas, grant.address.addr(), grant.pool
+        grant.pool,
+        session.username,
+        session.nas,
+        grant.address.addr(),
+        grant.pool
     );
     Note::warning(Kind::Doubtful, &grant.pool, text)
 }

@@ -12,10 +12,31 @@ use super::{Item, Place, Value};
 
 /// What is built. The order is that of the shipped example.
 const KNOWN: [&str; 25] = [
-    "database", "pool_name", "default_pool", "lease_duration", "timeout", "mode", "owner", "nas", "session_key",
-    "sessions_per_owner", "attribute_name", "req_attribute_name", "allow_duplicates", "static_wins", "offer_duration",
-    "lease_duration_silent", "grace", "cooldown", "interim_interval", "session_timeout", "on_exhausted", "on_unknown_pool",
-    "on_unavailable", "subscriber_id", "messages",
+    "database",
+    "pool_name",
+    "default_pool",
+    "lease_duration",
+    "timeout",
+    "mode",
+    "owner",
+    "nas",
+    "session_key",
+    "sessions_per_owner",
+    "attribute_name",
+    "req_attribute_name",
+    "allow_duplicates",
+    "static_wins",
+    "offer_duration",
+    "lease_duration_silent",
+    "grace",
+    "cooldown",
+    "interim_interval",
+    "session_timeout",
+    "on_exhausted",
+    "on_unknown_pool",
+    "on_unavailable",
+    "subscriber_id",
+    "messages",
 ];
 const MESSAGES: [&str; 5] = ["exists", "success", "clear", "failed", "nopool"];
 /// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
@@ -24,7 +45,10 @@ const LATER: [&str; 4] = ["attribute", "profile", "static_sources", "update"];
 const OTHERS: [(&str, &str); 6] = [
     ("dialect", "the database's kind is the beginning of `database`"),
     ("sql_module_instance", "this module has a connection of its own; set `database`"),
-    ("ippool_table", "the table is ip_pool_assignments; `ippool-rs schema import-radippool` brings the old one over"),
+    (
+        "ippool_table",
+        "the table is ip_pool_assignments; `ippool-rs schema import-radippool` brings the old one over",
+    ),
     ("pool_key", "set `owner` (whom an address sticks to) and, if need be, `session_key`"),
     ("allocate_find", "there are no queries to write"),
     ("ipv6", "set `attribute_name`"),
@@ -71,7 +95,8 @@ impl Draft {
 
     /// Adds a mistake that only radiusd could find, at the place where `name` is set.
     pub fn mistake(&mut self, name: &str, text: impl fmt::Display) {
-        let place = self.places.iter().find(|(known, _)| known == name).map_or(&self.section, |(_, place)| place);
+        let place =
+            self.places.iter().find(|(known, _)| known == name).map_or(&self.section, |(_, place)| place);
         self.mistakes.push(Mistake { place: place.clone(), text: format!("{name}: {text}") });
     }
 
@@ -199,7 +224,9 @@ impl<'a> Reader<'a> {
             return *value;
         }
         let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        let hint = nearest(text, words.iter().copied()).map(|word| format!(", did you mean {word}?")).unwrap_or_default();
+        let hint = nearest(text, words.iter().copied())
+            .map(|word| format!(", did you mean {word}?"))
+            .unwrap_or_default();
         let besides = if besides.is_empty() { String::new() } else { format!("; {besides}") };
         self.mistake(place, format!("{name} = {text}: must be one of {}{besides}{hint}", words.join(", ")));
         default
@@ -237,7 +264,8 @@ impl<'a> Reader<'a> {
             let place = self.section.clone();
             self.mistake(
                 &place,
-                "database is not set. Add a line like database = \"sqlite:///var/lib/ippool-rs/ippool.db\"".into(),
+                "database is not set. Add a line like database = \"sqlite:///var/lib/ippool-rs/ippool.db\""
+                    .into(),
             );
         }
         let Some((text, place)) = self.value("database") else { return DatabaseUrl::new("") };
@@ -250,7 +278,10 @@ impl<'a> Reader<'a> {
         match scheme {
             _ if built => {}
             Some(scheme @ ("sqlite" | "postgresql" | "postgres" | "mysql")) => {
-                self.mistake(place, format!("database: {scheme} is not available in this build of ippool_rs"));
+                self.mistake(
+                    place,
+                    format!("database: {scheme} is not available in this build of ippool_rs"),
+                );
             }
             // The text is not repeated: it may hold a password.
             _ => self.mistake(place, "database: must begin with sqlite:// or postgresql://".into()),
@@ -300,7 +331,10 @@ impl<'a> Reader<'a> {
             self.contradiction("offer_duration", format!("{offer} is longer than lease_duration ({lease})"));
         }
         if silent_set && silent < lease {
-            self.contradiction("lease_duration_silent", format!("{silent} is shorter than lease_duration ({lease})"));
+            self.contradiction(
+                "lease_duration_silent",
+                format!("{silent} is shorter than lease_duration ({lease})"),
+            );
         }
         Rules {
             lease,
@@ -308,7 +342,8 @@ impl<'a> Reader<'a> {
             silent: silent.max(lease),
             grace: self.number("grace", rules.grace, 0, 86_400).0,
             cooldown: self.number("cooldown", rules.cooldown, 0, 86_400).0,
-            sessions_per_owner: u32::try_from(self.number("sessions_per_owner", 0, 0, 1_000_000).0).unwrap_or(0),
+            sessions_per_owner: u32::try_from(self.number("sessions_per_owner", 0, 0, 1_000_000).0)
+                .unwrap_or(0),
             static_wins: self.choice("static_wins", rules.static_wins, &SWITCH, ""),
         }
     }

@@ -45,10 +45,36 @@ impl DatabaseUrl {
     pub fn scrub(&self, text: &str) -> String {
         let text = text.replace(&self.0, &self.shown());
         let authority = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
-        let password = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, word)| word);
-        let query = authority.split_once("password=").map(|(_, rest)| rest.split('&').next().unwrap_or_default());
-        [password, query].into_iter().flatten().filter(|word| word.len() > 2).fold(text, |text, word| text.replace(word, "…"))
+        let password =
+            authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, word)| word);
+        let query =
+            authority.split_once("password=").map(|(_, rest)| rest.split('&').next().unwrap_or_default());
+        [password, query]
+            .into_iter()
+            .flatten()
+            .flat_map(|word| [word.to_owned(), percent_decoded(word)])
+            .filter(|word| word.len() > 2)
+            .fold(text, |text, word| text.replace(&word, "…"))
     }
+}
+
+/// `%40` as `@`: the client libraries speak of the password as the server gets it.
+fn percent_decoded(word: &str) -> String {
+    let mut parts = word.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl core::fmt::Debug for DatabaseUrl {
@@ -79,6 +105,19 @@ pub enum OnUnavailable {
     LastKnown,
     /// The user is let in without an address of ours.
     Noop,
+}
+
+impl OnUnavailable {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Fail => "fail",
+            Self::LastKnown => "last_known",
+            Self::Noop => "noop",
+        }
+    }
 }
 
 /// `messages { }`: expansions for Module-Success-Message, as rlm_sqlippool has them. Empty: none.
@@ -172,6 +211,7 @@ impl Settings {
             ("session_timeout", auto(self.session_timeout)),
             ("on_exhausted", format!("{:?}", self.on_exhausted).to_lowercase()),
             ("on_unknown_pool", format!("{:?}", self.on_unknown_pool).to_lowercase()),
+            ("on_unavailable", self.on_unavailable.as_str().to_owned()),
             ("subscriber_id", quoted(&self.subscriber_id)),
         ]
         .into_iter()
@@ -188,13 +228,17 @@ mod tests {
     fn passwords_are_not_shown() {
         for (url, shown) in [
             ("postgresql://ippool:s3cr@t@db/radius", "postgresql://ippool:…@db/radius"),
+            ("postgresql://ippool:s3cr%40t@db/radius", "postgresql://ippool:…@db/radius"),
             ("postgresql://db/radius?user=x&password=s3cr@t", "postgresql://db/radius?…"),
-            ("sqlite:///var/lib/ippool-rs/ippool.db", "sqlite:///var/lib/ippool-rs/ippool.db"),
         ] {
             let url = DatabaseUrl::new(url);
             assert_eq!(url.shown(), shown);
             assert_eq!(format!("{url:?}"), shown);
-            assert!(!url.scrub(&format!("cannot connect to {}: s3cr@t refused", url.expose())).contains("s3cr@t"));
+            let scrubbed =
+                url.scrub(&format!("cannot connect to {}: s3cr@t, s3cr%40t refused", url.expose()));
+            assert!(!scrubbed.contains("s3cr@t"), "{scrubbed}");
         }
+        let sqlite = DatabaseUrl::new("sqlite:///var/lib/ippool-rs/ippool.db");
+        assert_eq!(sqlite.shown(), sqlite.expose());
     }
 }

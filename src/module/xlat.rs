@@ -8,8 +8,22 @@ use super::{Facts, Instance, identity};
 
 /// What `%{ippool_rs:lease <item>}` knows.
 pub const LEASE_ITEMS: [&str; 16] = [
-    "ip_address", "pool_name", "status", "username", "owner", "subscriber_id", "nas_id", "session_id", "session_key",
-    "calling_station_id", "assigned_at", "started_at", "expires_at", "free_at", "epoch", "class",
+    "ip_address",
+    "pool_name",
+    "status",
+    "username",
+    "owner",
+    "subscriber_id",
+    "nas_id",
+    "session_id",
+    "session_key",
+    "calling_station_id",
+    "assigned_at",
+    "started_at",
+    "expires_at",
+    "free_at",
+    "epoch",
+    "class",
 ];
 
 /// A question of `%{ippool_rs:…}`.
@@ -32,7 +46,12 @@ impl Query {
             (Some("peek"), Some(pool)) => Self::Peek(pool.to_owned()),
             (Some("lease"), Some(item)) => match LEASE_ITEMS.iter().find(|known| **known == item) {
                 Some(item) => Self::Lease(item),
-                None => return Err(format!("lease {item}: there is no such item; there are {}", LEASE_ITEMS.join(", "))),
+                None => {
+                    return Err(format!(
+                        "lease {item}: there is no such item; there are {}",
+                        LEASE_ITEMS.join(", ")
+                    ));
+                }
             },
             _ => return Err("write `stats`, `stats <counter>`, `peek <pool>` or `lease <item>`".into()),
         };
@@ -60,7 +79,11 @@ impl Instance {
         let mut counters = self.engine().stats().counters;
         counters.push(("panics", self.panics()));
         match counter {
-            None => Ok(counters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")),
+            None => Ok(counters
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" ")),
             Some(name) => counters
                 .iter()
                 .find(|(known, _)| *known == name)
@@ -82,7 +105,10 @@ impl Instance {
             lease_seconds: settings.rules.lease,
             rules: settings.rules.clone(),
         };
-        let peeked = self.engine().peek(&ask, settings.timeout).map_err(|why| settings.database.scrub(&why.to_string()))?;
+        let peeked = self
+            .engine()
+            .peek(&ask, settings.timeout)
+            .map_err(|why| settings.database.scrub(&why.to_string()))?;
         Ok(peeked.map(|peeked| peeked.address.addr().to_string()).unwrap_or_default())
     }
 
@@ -93,7 +119,9 @@ impl Instance {
         let session = identity::session(facts);
         let nas = session.nas.clone();
         let look = |of: LeaseOf| {
-            self.engine().lease(&of, settings.timeout).map_err(|why| settings.database.scrub(&why.to_string()))
+            self.engine()
+                .lease(&of, settings.timeout)
+                .map_err(|why| settings.database.scrub(&why.to_string()))
         };
         let found = look(LeaseOf::Session(Box::new(session)))?;
         match facts.addresses.first() {

@@ -14,7 +14,10 @@ fn smoke() {
     let client = server.client([127, 0, 0, 1]);
     let answer = client.send(server.auth(), &Packet::access(b"alice"));
     println!("{answer:?}");
-    let acct = client.send(server.acct(), &Packet::accounting(1).with(attr::USER_NAME, "alice").with(attr::ACCT_SESSION_ID, "1"));
+    let acct = client.send(
+        server.acct(),
+        &Packet::accounting(1).with(attr::USER_NAME, "alice").with(attr::ACCT_SESSION_ID, "1"),
+    );
     println!("{acct:?}");
     assert_eq!(answer.map(|a| a.code), Some(code::ACCESS_REJECT));
     println!("{:?}", server.stop());
