@@ -95,7 +95,14 @@ fn carry_out(request: &Request<'_>, change: &Change) -> bool {
 
 /// Octets as fr_pair_make() reads them without any escaping.
 fn hexadecimal(text: &str) -> String {
-    text.bytes().fold(String::from("0x"), |text, byte| text + &format!("{byte:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(2 + 2 * text.len());
+    out.push_str("0x");
+    for byte in text.bytes() {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    out
 }
 
 fn delete(request: &Request<'_>, list: c_int, attribute: u32) {

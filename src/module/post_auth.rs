@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::engine::{Answer, Grant, How, Undo, Work};
-use crate::lease::{Ask, Session, Want, escape};
+use crate::lease::{Ask, Want, escape};
 
 use super::identity;
 use super::limit::Kind;
@@ -14,6 +14,12 @@ use super::{Asks, Facts, Reply};
 /// Shortest Acct-Interim-Interval that we ask for, seconds (RFC 2869 §5.16 wants at least 60).
 const SHORTEST_INTERIM: i64 = 60;
 
+/// Whom a line of the log speaks of.
+struct Who {
+    user: String,
+    nas: String,
+}
+
 /// Grants an address, or says why not.
 pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &Reply) -> Outcome {
     let stated = reply.stated().filter(|_| !settings.allow_duplicates);
@@ -22,8 +28,9 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
         return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
     }
     let session = identity::session(facts);
+    let who = Who { user: session.username.clone(), nas: session.nas.clone() };
     if session.owner.is_empty() {
-        return without_owner(settings, &session, stated);
+        return without_owner(settings, &who, stated);
     }
     let interim = interim_out(settings, reply);
     let ask = Ask {
@@ -36,22 +43,20 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
         // Where we ask for no Interims and the reply neither, the lease has its own length.
         lease_seconds: settings.rules.lease.max(3 * interim.unwrap_or(0)),
         rules: settings.rules.clone(),
-        session: session.clone(),
+        session,
     };
     let answer = engine.ask(Work::Grant(ask), settings.timeout);
     if stated.is_some() {
-        return keep_stated(settings, reply, &session, answer);
+        return keep_stated(settings, reply, &who, answer);
     }
     match answer {
-        Answer::Granted(grants) => granted(settings, reply, &session, grants),
-        Answer::Exhausted { pool } => refused(settings.on_exhausted, exhausted(&session, &pool)),
-        Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&session, &pool)),
-        Answer::Unavailable { why } => unavailable(settings, &session, &why),
-        other => unavailable(
-            settings,
-            &session,
-            &format!("the engine answered {other:?} to a request for an address"),
-        ),
+        Answer::Granted(grants) => granted(settings, reply, &who, grants),
+        Answer::Exhausted { pool } => refused(settings.on_exhausted, exhausted(&who, &pool)),
+        Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
+        Answer::Unavailable { why } => unavailable(settings, &who, &why),
+        other => {
+            unavailable(settings, &who, &format!("the engine answered {other:?} to a request for an address"))
+        }
     }
 }
 
@@ -70,6 +75,7 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
         }
         other => {
             let session = identity::session(facts);
+            let who = Who { user: session.username, nas: session.nas };
             let why = match other {
                 Answer::Unavailable { why } => why,
                 other => format!("the engine answered {other:?}"),
@@ -81,7 +87,7 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
                 format!(
                     "user {} at NAS {} was rejected, and the address granted just before could not be put back: {why}. It becomes free when \
                      its offer ends",
-                    session.username, session.nas
+                    who.user, who.nas
                 ),
             ));
             outcome
@@ -118,28 +124,24 @@ fn interim_out(settings: &Settings, reply: &Reply) -> Option<i64> {
     reply.interim_interval.map(i64::from).or_else(own)
 }
 
-fn granted(settings: &Settings, reply: &Reply, session: &Session, grants: Vec<Grant>) -> Outcome {
+fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>) -> Outcome {
     let mut outcome = Outcome::new(Code::Updated, "").with(Message::Success);
     for grant in grants {
         let IpAddr::V4(address) = grant.address.addr() else {
-            return unavailable(
-                settings,
-                session,
-                "the engine granted an IPv6 address for Framed-IP-Address",
-            );
+            return unavailable(settings, who, "the engine granted an IPv6 address for Framed-IP-Address");
         };
         outcome.debug = format!("granted {address} of pool {} ({:?})", grant.pool, grant.how);
         outcome.changes.push(Change::Address(address));
         if grant.how == How::Doubtful {
-            outcome.notes.push(doubtful(session, &grant));
+            outcome.notes.push(doubtful(who, &grant));
         }
-        accompany(settings, reply, session, &mut outcome, grant);
+        accompany(settings, reply, who, &mut outcome, grant);
     }
     outcome
 }
 
 /// What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout.
-fn accompany(settings: &Settings, reply: &Reply, session: &Session, outcome: &mut Outcome, grant: Grant) {
+fn accompany(settings: &Settings, reply: &Reply, who: &Who, outcome: &mut Outcome, grant: Grant) {
     if !reply.classes.contains(&grant.class) {
         outcome.changes.push(Change::Class(grant.class));
     }
@@ -153,18 +155,18 @@ fn accompany(settings: &Settings, reply: &Reply, session: &Session, outcome: &mu
         if reply.session_timeout.is_none_or(|seconds| seconds > limit) {
             outcome.changes.push(Change::SessionTimeout(limit));
         }
-        outcome.notes.push(silent_nas(session, limit));
+        outcome.notes.push(silent_nas(who, limit));
     }
     outcome.undo.extend(grant.undo);
 }
 
 /// The reply's own address goes out whatever the engine says; if it is of a pool of ours, its lease is fenced as any other.
-fn keep_stated(settings: &Settings, reply: &Reply, session: &Session, answer: Answer) -> Outcome {
+fn keep_stated(settings: &Settings, reply: &Reply, who: &Who, answer: Answer) -> Outcome {
     let mut outcome = Outcome::new(Code::Noop, "the reply has an address already").with(Message::Exists);
     match answer {
         Answer::Granted(grants) => {
             for grant in grants {
-                accompany(settings, reply, session, &mut outcome, grant);
+                accompany(settings, reply, who, &mut outcome, grant);
             }
             outcome.debug = "the reply has an address already, which is recorded".into();
         }
@@ -173,7 +175,7 @@ fn keep_stated(settings: &Settings, reply: &Reply, session: &Session, answer: An
             "static",
             format!(
                 "the reply's own address for user {} at NAS {} goes out, but is not recorded: {why}. See `ippool-rs doctor`",
-                session.username, session.nas
+                who.user, who.nas
             ),
         )),
         _ => {}
@@ -181,7 +183,7 @@ fn keep_stated(settings: &Settings, reply: &Reply, session: &Session, answer: An
     outcome
 }
 
-fn without_owner(settings: &Settings, session: &Session, stated: Option<Ipv4Addr>) -> Outcome {
+fn without_owner(settings: &Settings, who: &Who, stated: Option<Ipv4Addr>) -> Outcome {
     if stated.is_some() {
         return Outcome::new(
             Code::Noop,
@@ -192,9 +194,9 @@ fn without_owner(settings: &Settings, session: &Session, stated: Option<Ipv4Addr
     let text = format!(
         "a request of NAS {} names nobody: `owner` ({}) expands to nothing (User-Name \"{}\"). Without an owner no address is granted; set \
          `owner` to what every request of this NAS has",
-        session.nas, settings.owner, session.username
+        who.nas, settings.owner, who.user
     );
-    Outcome::failed(Code::Invalid, Note::failure(Kind::Invalid, &session.nas, text))
+    Outcome::failed(Code::Invalid, Note::failure(Kind::Invalid, &who.nas, text))
 }
 
 fn refused(refusal: Refusal, note: Note) -> Outcome {
@@ -206,28 +208,28 @@ fn refused(refusal: Refusal, note: Note) -> Outcome {
     Outcome::failed(code, note)
 }
 
-fn exhausted(session: &Session, pool: &str) -> Note {
+fn exhausted(who: &Who, pool: &str) -> Note {
     let text = format!(
         "pool {pool} is full: no address for user {} at NAS {}. `ippool-rs pool show {pool}` says who holds them, `ippool-rs pool modify \
          {pool}` adds a range",
-        session.username, session.nas
+        who.user, who.nas
     );
     Note::failure(Kind::Exhausted, pool, text)
 }
 
-fn unknown_pool(session: &Session, pool: &str) -> Note {
+fn unknown_pool(who: &Who, pool: &str) -> Note {
     let text = format!(
         "there is no pool {pool}: no address for user {} at NAS {}. Make it with `ippool-rs pool add {pool} RANGE`, or mend where the pool is \
          named for this user",
-        session.username, session.nas
+        who.user, who.nas
     );
     Note::failure(Kind::UnknownPool, pool, text)
 }
 
-fn unavailable(settings: &Settings, session: &Session, why: &str) -> Outcome {
+fn unavailable(settings: &Settings, who: &Who, why: &str) -> Outcome {
     let text = format!(
         "no address for user {} at NAS {}: {why}. `ippool-rs doctor` looks at the database",
-        session.username, session.nas
+        who.user, who.nas
     );
     let note = Note::failure(Kind::Unavailable, "", text);
     match settings.on_unavailable {
@@ -242,24 +244,24 @@ fn unavailable(settings: &Settings, session: &Session, why: &str) -> Outcome {
     }
 }
 
-fn doubtful(session: &Session, grant: &Grant) -> Note {
+fn doubtful(who: &Who, grant: &Grant) -> Note {
     let text = format!(
         "pool {} has no address that is free beyond doubt: user {} at NAS {} got {}, whose last lease ran out without a Stop. Add a range \
          (`ippool-rs pool modify {}`), or let `ippool-rs reconcile` ask the router who is online",
         grant.pool,
-        session.username,
-        session.nas,
+        who.user,
+        who.nas,
         grant.address.addr(),
         grant.pool
     );
     Note::warning(Kind::Doubtful, &grant.pool, text)
 }
 
-fn silent_nas(session: &Session, seconds: u32) -> Note {
+fn silent_nas(who: &Who, seconds: u32) -> Note {
     let text = format!(
         "NAS {} sends no accounting, so nothing tells when a session ends: user {} got Session-Timeout {seconds}. Turn accounting on there \
          (RouterOS: /ppp aaa set accounting=yes interim-update=5m), or set session_timeout = no",
-        session.nas, session.username
+        who.nas, who.user
     );
-    Note::warning(Kind::SilentNas, &session.nas, text)
+    Note::warning(Kind::SilentNas, &who.nas, text)
 }
