@@ -1,0 +1,3 @@
+//! The peer script.
+
+mod common;
