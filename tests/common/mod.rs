@@ -3,4 +3,6 @@
 // Each test file takes what it needs of this, and the rest would be reported as dead code there.
 #![allow(dead_code, missing_docs)]
 
+pub mod postgres;
 pub mod radius;
+pub mod radiusd;
