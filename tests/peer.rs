@@ -1,37 +1,60 @@
-//! The peer script.
+//! One black-box suite, played unchanged against rlm_sqlippool and against the module of this package.
+//!
+//! `PEER_MATRIX=docs/peer-matrix.md cargo test --test peer` writes the matrix; `PEER_CASE=name` plays one case.
 
+#[path = "peer/cases.rs"]
+mod cases;
 mod common;
+#[path = "peer/databases.rs"]
+mod databases;
+#[path = "peer/incumbent.rs"]
+mod incumbent;
+#[path = "peer/matrix.rs"]
+mod matrix;
+#[path = "peer/ours.rs"]
+mod ours;
+#[path = "peer/world.rs"]
+mod world;
+
+use matrix::{Column, play};
+use std::sync::LazyLock;
+
+static INCUMBENTS: LazyLock<Vec<Column>> =
+    LazyLock::new(|| play(&[&incumbent::OnPostgres::new(), &incumbent::OnSqlite::new()]));
+static OURS: LazyLock<Vec<Column>> = LazyLock::new(|| play(&[&ours::OnPostgres::new(), &ours::OnSqlite]));
 
 #[test]
-fn smoke() {
-    let t = std::time::Instant::now();
-    let mut pg = common::postgres::Postgres::start();
-    println!("pg {:?}", t.elapsed());
-    println!("{} {}", pg.url(), pg.psql("select version(); show fsync"));
-    pg.kill9();
-    let t = std::time::Instant::now();
-    pg.run();
-    println!("pg again {:?}", t.elapsed());
-    println!("{}", pg.psql("select 2"));
-    pg.sigstop();
-    pg.sigcont();
-    pg.restart();
-    let mut r =
-        common::radiusd::Radiusd::start(common::radiusd::Config { with_module: false, ..Default::default() })
-            .unwrap();
-    println!("radiusd {:?} rss {} fds {} threads {}", t.elapsed(), r.rss(), r.fd_count(), r.thread_count());
-    println!(
-        "{:?}",
-        r.client(std::net::Ipv4Addr::new(127, 0, 0, 3)).send(r.auth(), &common::radius::Packet::access(b"x"))
-    );
-    println!(
-        "{:?}",
-        r.client(std::net::Ipv4Addr::new(127, 0, 0, 3))
-            .send(r.acct(), &common::radius::Packet::accounting(1))
-    );
-    println!("{:?}", r.stop());
-    println!("{}", r.log());
-    let c =
-        common::radiusd::Config { with_module: false, modules: "\tfoo {\n}\n".into(), ..Default::default() };
-    println!("{:?}", common::radiusd::check(&c));
+fn incumbent_faults_are_what_the_matrix_says() {
+    println!("{}", matrix::table(&INCUMBENTS));
+    let mut differences = Vec::new();
+    for (column, faults) in INCUMBENTS.iter().zip(incumbent::FAULTS) {
+        for (name, verdict) in &column.cells {
+            let expected = faults.iter().find(|(n, _)| n == name).map_or("right", |(_, kind)| *kind);
+            if expected != "either" && verdict.kind() != expected {
+                differences.push(format!("{}: {name}: {verdict}, expected {expected}", column.name));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "the matrix would be unfair:\n{}", differences.join("\n"));
+}
+
+#[test]
+fn ours_is_right_on_every_line() {
+    println!("{}", matrix::table(&OURS));
+    let wrong: Vec<String> = OURS
+        .iter()
+        .flat_map(|c| c.cells.iter().map(move |(name, verdict)| (c.name, name, verdict)))
+        .filter(|(_, _, verdict)| !matches!(verdict.kind(), "right" | "n/a"))
+        .map(|(peer, name, verdict)| format!("{peer}: {name}: {verdict}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_matrix_is_written_where_it_is_wanted() {
+    let Some(path) = std::env::var_os("PEER_MATRIX") else { return };
+    let columns: Vec<&Column> = INCUMBENTS.iter().chain(OURS.iter()).collect();
+    let text = matrix::document(&columns);
+    println!("{text}");
+    std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
 }
