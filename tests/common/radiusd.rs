@@ -322,7 +322,7 @@ impl Drop for Radiusd {
 /// What `radiusd -C` says of a configuration: its exit code (`None`: killed by a signal) and its output.
 pub fn check(config: &Config) -> (Option<i32>, String) {
     let folder = folder().expect("a temporary folder");
-    config.write(folder.path(), (18120, 18130)).expect("a configuration");
+    config.write(folder.path(), free_ports(config.listen)).expect("a configuration");
     let mut command = config.command(folder.path()).expect("radiusd");
     let output = command.args(["-C", "-l", "stdout"]).stdin(Stdio::null()).output().expect("radiusd -C runs");
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -310,6 +310,35 @@ cases! {
         served_within(&nas, "bob", BOB)
     }
 
+    /// A Start that comes after its Stop does not revive the lease.
+    fn a_start_after_its_stop_revives_nothing(peer) {
+        let site = peer.open(&Wishes::pool(1));
+        let nas = Nas::new(&site, 1);
+        let (alice, answer) = nas.dial("alice", ALICE);
+        if alice.address.is_none() {
+            return wrong(format!("alice got: {answer}"));
+        }
+        nas.stop(&alice);
+        nas.start(&alice);
+        served_within(&nas, "bob", BOB)
+    }
+
+    /// An Interim after the lapse keeps an address that nobody else got.
+    fn an_interim_after_the_lapse_keeps_the_address(peer) {
+        const LEASE: u64 = 3;
+        let site = peer.open(&Wishes::pool(1).lease(LEASE));
+        let nas = Nas::new(&site, 1);
+        let alice = nas.connect("alice", ALICE);
+        wait(Duration::from_secs(LEASE + GRACE + 1));
+        if !nas.interim(&alice) {
+            return wrong("not answered");
+        }
+        match nas.dial("bob", BOB).1 {
+            Answer::Accept(Some(_)) => wrong("given to another"),
+            other => refused(&other),
+        }
+    }
+
     /// A stranger's Interim and Stop change nothing for the holder.
     fn a_stranger_changes_nothing(peer) {
         let site = peer.open(&Wishes::pool(1));
@@ -488,6 +517,29 @@ cases! {
         }
     }
 
+    /// A crash of radiusd loses no lease.
+    fn a_crash_of_radiusd_loses_no_lease(peer) {
+        let mut site = peer.open(&Wishes::pool(1));
+        let mut alice = Nas::new(&site, 1).connect("alice", ALICE);
+        site.radiusd.kill9();
+        site.radiusd.run().unwrap_or_else(|e| panic!("{e}"));
+        keeps(&Nas::new(&site, 1), &mut alice)
+    }
+
+    /// A crash of the database server loses no lease.
+    fn a_crash_of_the_database_loses_no_lease(peer) {
+        let mut site = peer.open(&Wishes::pool(1).own_database());
+        let nas = Nas::new(&site, 1);
+        let (mut alice, answer) = nas.dial("alice", ALICE);
+        if alice.address.is_none() {
+            return wrong(format!("alice got: {answer}"));
+        }
+        if !site.database.crash() {
+            return Verdict::NotApplicable("SQLite is no server".into());
+        }
+        keeps(&nas, &mut alice)
+    }
+
     /// After an outage longer than the leases, sessions that are still on line keep their addresses.
     fn an_outage_longer_than_the_leases_makes_no_duplicates(peer) {
         const LEASE: u64 = 4;
@@ -497,7 +549,14 @@ cases! {
         wait(SECOND);
         online.iter().for_each(|s| assert!(nas.interim(s), "an Interim was not answered"));
         site.database.outage();
-        wait(Duration::from_secs(2 * LEASE));
+        let away = Instant::now();
+        // Routers repeat what is not answered.
+        while away.elapsed() < Duration::from_secs(2 * LEASE) {
+            online.iter().for_each(|s| {
+                nas.interim(s);
+            });
+            wait(SECOND / 2);
+        }
         site.database.resume();
         // The third address was never anybody's; it is who comes next that is in danger.
         for (user, station) in [("bob", BOB), ("dave", DAVE), ("mallory", MALLORY)] {
@@ -559,6 +618,22 @@ fn refused(answer: &Answer) -> Verdict {
     match answer {
         Answer::Reject => right(""),
         other => wrong(other.to_string()),
+    }
+}
+
+/// The session of the pool's only address still has it, and nobody else gets it.
+fn keeps(nas: &Nas, session: &mut Session) -> Verdict {
+    let had = session.address;
+    let deadline = Instant::now() + PATIENCE;
+    while nas.ask(session) == Answer::Reject && Instant::now() < deadline {
+        wait(Duration::from_millis(200));
+    }
+    if session.address != had {
+        return wrong(format!("another answer for it: {:?}", session.address));
+    }
+    match nas.dial("bob", BOB).1 {
+        Answer::Accept(Some(_)) => wrong("its address was given away"),
+        other => refused(&other),
     }
 }
 

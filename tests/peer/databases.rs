@@ -80,6 +80,12 @@ impl Database for PostgresFaults {
         self.run(&format!("ALTER TABLE {0}_away RENAME TO {0}", self.table));
     }
 
+    fn crash(&mut self) -> bool {
+        self.own().kill9();
+        self.own().run();
+        true
+    }
+
     fn become_read_only(&mut self) -> bool {
         // As clients meet it after a switch-over: connections are cut, and the next ones cannot write.
         let name = &self.database;
@@ -143,6 +149,10 @@ impl Database for SqliteFaults {
 
     fn mend_table(&mut self) {
         run_sqlite(&self.file, &format!("ALTER TABLE {0}_away RENAME TO {0}", self.table));
+    }
+
+    fn crash(&mut self) -> bool {
+        false
     }
 
     fn become_read_only(&mut self) -> bool {

@@ -97,9 +97,10 @@ Written by `PEER_MATRIX=docs/peer-matrix.md cargo test --test peer`. Each cell i
 database, seen from outside: packets in, packets out. The cases are in `tests/peer/cases.rs`, the same for all peers.
 
 rlm_sqlippool is FreeRADIUS' own, with the queries and schemas that the distribution ships, tuned: `pool_key` is
-Calling-Station-Id, SKIP LOCKED is on, WAL and a busy timeout of 10 s on SQLite, connections are retried after a second, and `notfound`
-is turned into a reject. The shipped SQLite query that finds a free address lacks an AND; it is mended except where the line says
-\"as shipped\". Some of its faults can be mended further by hand in its queries and in unlang; the matrix shows what an
-admin gets who follows its documentation.
+Calling-Station-Id, SKIP LOCKED is on, WAL on SQLite, a query timeout of one second on PostgreSQL, connections are retried after a
+second, and `notfound` is turned into a reject. The shipped SQLite query that finds a free address lacks an AND; it is
+mended except where the line says \"as shipped\". Several of its faults can be mended further by hand, in its queries and in
+unlang (a `pool_key` of station and user, say), and its documentation asks that static addresses are kept out of the pool; the matrix
+shows what an admin gets who follows that documentation.
 
 ";

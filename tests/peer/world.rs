@@ -97,6 +97,8 @@ pub trait Database {
     fn lose_table(&mut self);
     /// Ends `lose_table`.
     fn mend_table(&mut self);
+    /// All processes of the server are killed, and it is started again; false where there is no server.
+    fn crash(&mut self) -> bool;
     /// The server has become a read-only standby; false where there is no such thing.
     fn become_read_only(&mut self) -> bool;
 }
