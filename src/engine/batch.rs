@@ -71,6 +71,7 @@ impl Worker {
     /// Something failed for all. If it may have been one job's fault, each is tried alone; if the connection is gone, all
     /// are tried again on the next: what was committed without our knowing is then found as their own.
     fn survive(&mut self, jobs: Vec<Job>, error: StoreError) -> Result<(), StoreError> {
+        self.not_written();
         let company = jobs.len() > 1;
         let retry = error.retry();
         for mut job in jobs {
@@ -117,6 +118,9 @@ impl Worker {
             Some(store) if !sets.is_empty() => store.write(&sets, snapshot.now, &self.shared.server)?,
             _ => Vec::new(),
         };
+        if !written.is_empty() {
+            self.has_written(snapshot.now)?;
+        }
         Counters::add(&self.shared.counters.batches);
         Ok(self.conclude(jobs, decisions, &places, &written))
     }

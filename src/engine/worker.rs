@@ -59,6 +59,10 @@ pub struct Worker {
     pub(super) stripe: (usize, usize),
     /// The database's clock when it last answered, and ours.
     clock: Option<(Instant, Time)>,
+    /// When a write last succeeded, on both clocks.
+    written: Option<(Instant, Time)>,
+    /// Writes have failed since.
+    failing: bool,
     /// When a server of this database was last seen before we came.
     seen_before: Option<Time>,
     timetable: Timetable,
@@ -82,6 +86,8 @@ impl Worker {
             rules: None,
             stripe: (0, 1),
             clock: None,
+            written: None,
+            failing: false,
             seen_before: None,
             timetable: Timetable { pulse: now, round: now, due: now },
             pause: Duration::from_millis(50),
@@ -103,6 +109,7 @@ impl Worker {
             let outcome = self.step();
             self.shared.idle();
             if let Err(error) = outcome {
+                self.not_written();
                 self.complain(&error);
             }
         }
@@ -230,6 +237,41 @@ impl Worker {
         if stepped || away { self.hold(before.min(now), now, &rules) } else { Ok(()) }
     }
 
+    /// A write failed. If none has succeeded for long, leases may have run out whose renewals we could not write: before
+    /// anything else is decided, nothing becomes free by expiry.
+    pub(super) fn not_written(&mut self) {
+        self.failing = true;
+        let (Some((at, before)), Some(rules)) = (self.written, self.rules.as_ref()) else { return };
+        let passed = at.elapsed();
+        if i64::try_from(passed.as_secs()).unwrap_or(i64::MAX) < outage(rules) {
+            return;
+        }
+        let now = Time(before.0.saturating_add(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX)));
+        let mut catalogue = Catalogue::clone(&self.catalogue);
+        catalogue.hold = Hold { from: before, until: now + rules.lease + rules.grace };
+        self.publish(catalogue);
+    }
+
+    /// A write succeeded. The hold of an outage that has ended begins.
+    pub(super) fn has_written(&mut self, now: Time) -> Result<(), StoreError> {
+        let here = Instant::now();
+        let before = self.written.replace((here, now));
+        if !std::mem::take(&mut self.failing) {
+            return Ok(());
+        }
+        let (Some((at, from)), Some(rules)) = (before, self.rules.clone()) else { return Ok(()) };
+        let away = i64::try_from((here - at).as_secs()).unwrap_or(i64::MAX);
+        if away < outage(&rules) {
+            return Ok(());
+        }
+        log::warn!(
+            "database {}: nothing could be written for {away} s; nothing becomes free by expiry for {} s",
+            self.shared.url,
+            rules.lease
+        );
+        self.hold(from, now, &rules)
+    }
+
     /// Nothing that ran out after `from` becomes free by expiry until one lease from now.
     fn hold(&mut self, from: Time, now: Time, rules: &Rules) -> Result<(), StoreError> {
         let hold = Hold { from, until: now + rules.lease + rules.grace };
@@ -243,7 +285,10 @@ impl Worker {
         Ok(())
     }
 
-    fn publish(&mut self, catalogue: Catalogue) {
+    fn publish(&mut self, mut catalogue: Catalogue) {
+        if self.catalogue.hold.until > catalogue.hold.until {
+            catalogue.hold = self.catalogue.hold;
+        }
         self.catalogue = Arc::new(catalogue);
         *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
     }
@@ -302,7 +347,8 @@ impl Worker {
         let counters = self.shared.counters.snapshot().to_line();
         let Some(store) = self.store.as_mut() else { return Ok(()) };
         let seen = store.heartbeat(&self.shared.server, &counters, now)?;
-        if self.clock.is_some() && self.rules.is_none() && self.seen_before.is_none() {
+        self.has_written(now)?;
+        if self.rules.is_none() && self.seen_before.is_none() {
             self.seen_before = seen.last_seen;
         }
         let mine = seen.alive.iter().position(|name| *name == self.shared.server);
