@@ -5,7 +5,9 @@
 
 mod ask;
 mod class;
+pub mod life;
 mod name;
+pub mod range;
 mod row;
 mod station;
 mod time;
@@ -13,6 +15,7 @@ mod time;
 pub use ask::{Accounting, AcctKind, Ask, Session, Want};
 pub use class::Class;
 pub use name::{escape, unescape};
-pub use row::{Claim, Event, EventKind, Lease, NasFacts, Row, Rules, Status};
+pub use range::AddressRange;
+pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};
 pub use station::{mac_address, station_of};
 pub use time::{Seconds, Time};
