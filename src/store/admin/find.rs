@@ -339,11 +339,24 @@ fn leases(link: &mut Link, filter: &Filter) -> Result<Vec<LeaseRow>, StoreError>
             "1 = 1"
         }
     };
-    let mut sql = format!("SELECT * FROM ({inner}) r WHERE {kept} ORDER BY sort, address_space");
-    if let Some(limit) = filter.limit {
-        sql.push_str(&format!(" LIMIT {limit}"));
-    }
-    link.rows(&sql, values)
+    link.rows(&finish(&inner, kept, filter.limit), values)
+}
+
+/// Rows `a` that meet a condition and are held or reserved, by address.
+pub(super) fn endangered(
+    link: &mut Link,
+    condition: &str,
+    values: Vec<Value>,
+    limit: Option<u32>,
+) -> Result<Vec<LeaseRow>, StoreError> {
+    let inner = format!("{} AND {condition}", select(Words::of(link)));
+    let kept = "state_text IN ('offered', 'online', 'lapsed', 'reserved')";
+    link.rows(&finish(&inner, kept, limit), values)
+}
+
+fn finish(inner: &str, kept: &str, limit: Option<u32>) -> String {
+    let limit = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
+    format!("SELECT * FROM ({inner}) r WHERE {kept} ORDER BY sort, address_space{limit}")
 }
 
 fn select(words: &Words) -> String {
