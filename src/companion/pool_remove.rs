@@ -17,7 +17,7 @@ pub(super) fn run(desk: &Desk, remove: &PoolRemove) -> Result<Exit, Failure> {
     let pools = admin.pools(Some(&super::pool::stored(&remove.name)), None)?;
     let pool = find_one(pools, &remove.name, remove.nas.as_deref())?;
     let endangered = admin.endangered(&pool, &cuts)?;
-    if endangered.addresses == 0 && !cuts.is_empty() {
+    if endangered.addresses == 0 && endangered.rows == 0 && !cuts.is_empty() {
         return Err(Failure::new(
             Exit::Failed,
             format!(
@@ -81,7 +81,7 @@ fn would_be(endangered: &Endangered, pool: bool) -> Removed {
 
 /// What would be lost, as a sentence.
 fn would(pool: &Pool, endangered: &Endangered) -> String {
-    let Endangered { addresses: count, held, reserved, examples } = endangered;
+    let Endangered { addresses: count, held, reserved, examples, .. } = endangered;
     let named: Vec<_> = examples.iter().map(holder).collect();
     let more = if *held + *reserved > named.len() as u64 { " …" } else { "" };
     let named = if named.is_empty() { String::new() } else { format!(": {}{more}", named.join(", ")) };

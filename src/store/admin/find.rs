@@ -300,13 +300,16 @@ impl Admin {
 pub(super) fn state(words: &Words) -> String {
     let now = words.now;
     // What Accounting-On or -Off has ended is cleaned by radiusd in slices; it has ended all the same. A row that an
-    // administrator's SQL set to in_use has no session and never gets a Start.
+    // administrator's SQL set to in_use has no session and never gets a Start. An offer that nobody took up gives way to
+    // the session that it replaced.
+    let prev = "a.status = 'in_use' AND a.started_at IS NULL AND a.prev_session_key IS NOT NULL";
     format!(
         "CASE WHEN a.status = 'in_use' AND COALESCE(a.assigned_at < n.ended_before, FALSE) THEN 'free' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} AND a.started_at IS NULL AND a.session_key IS NOT NULL \
          THEN 'offered' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} THEN 'online' \
-         WHEN a.status = 'in_use' AND a.free_at > {now} THEN 'lapsed' \
+         WHEN {prev} AND a.prev_expires_at > {now} THEN 'online' \
+         WHEN a.status = 'in_use' AND a.free_at > {now} OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
          WHEN a.status = 'reserved' OR a.reserved_for IS NOT NULL THEN 'reserved' \
          WHEN a.free_at > {now} THEN 'cooling' ELSE 'free' END"
     )

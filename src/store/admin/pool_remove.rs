@@ -25,6 +25,8 @@ const SLICE_POSTGRES: usize = 2_000;
 pub struct Endangered {
     /// Addresses in the ranges.
     pub addresses: u128,
+    /// How many rows they have.
+    pub rows: u64,
     /// How many of them are held.
     pub held: u64,
     /// How many are reserved and not held.
@@ -85,6 +87,7 @@ impl Admin {
         };
         Ok(Endangered {
             addresses,
+            rows: of(|_| true),
             held: of(State::is_held),
             reserved: of(|state| state == State::Reserved),
             examples: find::endangered(link, &condition, values, Some(5))?,
@@ -102,9 +105,14 @@ impl Admin {
         loop {
             let began = Instant::now();
             let mut step = self.link.transaction(true, |link| ranges_slice(link, pool, cuts, force))?;
+            if matches!(step, Step::Nothing) {
+                step = strays_slice(&mut self.link, pool, cuts, force)?;
+            }
             if matches!(step, Step::Nothing) && cuts.is_empty() {
-                step = self.link.transaction(true, |link| strays_slice(link, pool, force))?;
-                removed.pool |= matches!(step, Step::Nothing);
+                removed.pool = self.link.transaction(true, |link| remove_pool(link, pool))?;
+                if !removed.pool {
+                    continue;
+                }
             }
             match step {
                 Step::Done { addresses, released } => {
@@ -140,7 +148,7 @@ fn ranges_slice(
     let size = if link.is_postgres() { SLICE_POSTGRES } else { SLICE_SQLITE };
     let slice = top_of(&piece, stored.next, size);
     let mut released = 0;
-    // Addresses that have no row yet go in any number at once.
+    // Addresses whose rows are not made yet go in any number at once; the few that were made out of turn go as strays.
     if stored.next.is_none_or(|next| slice.first() < next) {
         let (condition, values) = in_slice(link, pool, &slice);
         match clear(link, &condition, &values, force)? {
@@ -153,23 +161,40 @@ fn ranges_slice(
     Ok(Step::Done { addresses: slice.size(), released })
 }
 
-/// Removes rows that lie in no range (an earlier version's, or somebody's SQL), and, when none is left, the pool.
-fn strays_slice(link: &mut Link, pool: &Pool, force: bool) -> Result<Step, StoreError> {
-    let condition = "a.id IN (SELECT id FROM ip_pool_assignments WHERE pool_id = ? LIMIT 200)";
-    let strays = link.rows::<super::Id>(
-        "SELECT id FROM ip_pool_assignments WHERE pool_id = ? LIMIT 1",
+/// Removes rows that have no range any more: radiusd makes the row of an address out of turn when somebody uses it, and
+/// learns of a removal up to 5 s late. They are looked for before the transaction, because that reads the whole pool.
+fn strays_slice(
+    link: &mut Link,
+    pool: &Pool,
+    cuts: &[AddressRange],
+    force: bool,
+) -> Result<Step, StoreError> {
+    let (condition, values) = in_pool(link, pool, cuts);
+    let sql = format!("SELECT a.id FROM ip_pool_assignments a WHERE {condition} LIMIT {SLICE_SQLITE}");
+    let strays: Vec<super::Id> = link.rows(&sql, values)?;
+    if strays.is_empty() {
+        return Ok(Step::Nothing);
+    }
+    let condition = format!("a.id IN ({})", vec!["?"; strays.len()].join(", "));
+    let ids: Vec<Value> = strays.iter().map(|stray| stray.id.into()).collect();
+    link.transaction(true, |link| match clear(link, &condition, &ids, force)? {
+        Ok(released) => Ok(Step::Done { addresses: 0, released }),
+        Err(row) => Ok(Step::Stopped(row)),
+    })
+}
+
+/// Removes the pool itself, which has no range any more; false: it has a range or a row again.
+fn remove_pool(link: &mut Link, pool: &Pool) -> Result<bool, StoreError> {
+    ranges::lock(link)?;
+    let gone = link.execute(
+        "DELETE FROM ip_pool_pools WHERE id = ? \
+         AND NOT EXISTS (SELECT 1 FROM ip_pool_assignments a WHERE a.pool_id = ip_pool_pools.id) \
+         AND NOT EXISTS (SELECT 1 FROM ip_pool_ranges r WHERE r.pool_id = ip_pool_pools.id)",
         vec![pool.id.into()],
     )?;
-    if let Some(stray) = strays.first() {
-        debug_assert!(stray.id > 0, "ids begin at 1");
-        return Ok(match clear(link, condition, &[pool.id.into()], force)? {
-            Ok(released) => Step::Done { addresses: 0, released },
-            Err(row) => Step::Stopped(row),
-        });
-    }
-    link.execute("DELETE FROM ip_pool_pools WHERE id = ?", vec![pool.id.into()])?;
     raise_catalogue(link)?;
-    Ok(Step::Nothing)
+    let same = "SELECT id FROM ip_pool_pools WHERE id = ?";
+    Ok(gone > 0 || link.rows::<super::Id>(same, vec![pool.id.into()])?.is_empty())
 }
 
 /// Deletes the rows that meet the condition, releasing what is held; or names the row that forbids it.
