@@ -5,6 +5,7 @@
 
 mod ask;
 mod class;
+pub mod life;
 mod name;
 pub mod range;
 mod row;
@@ -15,6 +16,6 @@ pub use ask::{Accounting, AcctKind, Ask, Session, Want};
 pub use class::Class;
 pub use name::{escape, unescape};
 pub use range::AddressRange;
-pub use row::{Claim, Event, EventKind, Lease, NasFacts, Row, Rules, Status};
+pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};
 pub use station::{mac_address, station_of};
 pub use time::{Seconds, Time};

@@ -96,9 +96,16 @@ pub struct Lease {
     pub assigned_at: Time,
     /// When its Start (or first Interim) came; none: an offer.
     pub started_at: Option<Time>,
-    /// When it ends.
+}
+
+/// A lease that a take-over replaced. It may come back until the new session starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Predecessor {
+    /// The lease.
+    pub lease: Lease,
+    /// When it would have ended.
     pub expires_at: Time,
-    /// Since when the address is free beyond doubt.
+    /// Since when the address would have been free beyond doubt.
     pub free_at: Time,
 }
 
@@ -113,28 +120,32 @@ pub struct Claim {
     pub session_id: Option<String>,
     /// With which device.
     pub station: Option<String>,
+    /// The session's key.
+    pub key: String,
     /// Last heard.
     pub seen_at: Time,
 }
 
 impl Claim {
-    /// The column's text: NAS, owner, session and station, joined by `==` (which no escaped name contains).
+    /// The column's text: NAS, owner, session, station and key, joined by `==` (which no escaped name contains).
     #[must_use]
     pub fn to_text(&self) -> String {
         let session = self.session_id.as_deref().unwrap_or_default();
-        format!("{}=={}=={session}=={}", self.nas, self.owner, self.station.as_deref().unwrap_or_default())
+        let station = self.station.as_deref().unwrap_or_default();
+        format!("{}=={}=={session}=={station}=={}", self.nas, self.owner, self.key)
     }
 
     /// Reads the column's text.
     #[must_use]
     pub fn parse(text: &str, seen_at: Time) -> Option<Self> {
-        let mut parts = text.split("==");
+        let mut parts = text.splitn(5, "==");
         let filled = |part: Option<&str>| part.filter(|part| !part.is_empty()).map(str::to_owned);
         Some(Self {
             nas: parts.next()?.parse().ok()?,
             owner: parts.next()?.to_owned(),
             session_id: filled(parts.next()),
             station: filled(parts.next()),
+            key: parts.next()?.to_owned(),
             seen_at,
         })
     }
@@ -157,14 +168,16 @@ pub struct Row {
     pub reserved_for: Option<String>,
     /// Count of its grants, take-overs, adoptions and restorations.
     pub epoch: i64,
-    /// When the current holding ends; none: nobody ever held it.
+    /// When the current holding ends, or ended; none: nobody ever held it.
     pub expires_at: Option<Time>,
-    /// Since when it is free beyond doubt: the LRU order.
+    /// Since when it is free beyond doubt.
     pub free_at: Time,
+    /// Its place in the LRU queue, never later than `free_at`; of an available row, the same.
+    pub queue_at: Time,
     /// Who holds it, or held it last.
     pub lease: Option<Lease>,
-    /// Whom a take-over replaced, until the new session starts. Its own `expires_at` and `free_at` count.
-    pub prev: Option<Box<Lease>>,
+    /// Whom a take-over replaced, until the new session starts.
+    pub prev: Option<Box<Predecessor>>,
     /// Who was heard using it besides the holder.
     pub claim: Option<Claim>,
     /// When it was last released.
@@ -200,6 +213,34 @@ impl Row {
     #[must_use]
     pub fn fresh_claim(&self, now: Time, lease: Seconds) -> Option<&Claim> {
         self.claim.as_ref().filter(|claim| claim.seen_at + lease > now)
+    }
+}
+
+/// A row as it was read, as it shall be, and what that means to the history. Written only if the row still is as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// As read.
+    pub before: Row,
+    /// As it shall be.
+    pub after: Row,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+/// A time in which nothing becomes free by expiry: we, or all the NASes, may have missed what kept leases alive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// What ran out before this is not held.
+    pub from: Time,
+    /// When it ends.
+    pub until: Time,
+}
+
+impl Hold {
+    /// A lease that ended at `end` may only seem to have ended.
+    #[must_use]
+    pub fn covers(&self, end: Time, now: Time) -> bool {
+        now < self.until && end > self.from
     }
 }
 
