@@ -178,6 +178,11 @@ pub struct Generator {
 /// So many requests in a row without an answer end a phase.
 const SILENCE: u64 = 300;
 
+/// A phase that waits in vain for every fifth request measures only its own patience.
+fn given_up_too_often(answered: u64, given_up: u64, chains: usize) -> bool {
+    given_up >= SILENCE.max(chains as u64) && given_up * 4 > answered
+}
+
 impl Generator {
     /// Opens nothing but the poller; sockets come as they are needed.
     pub fn new(settings: Settings) -> io::Result<Self> {
@@ -239,7 +244,7 @@ impl Generator {
                 paused.pop();
                 ready.push_back(chain);
             }
-            aborted |= sys::interrupted() || silence >= SILENCE;
+            aborted |= sys::interrupted() || silence >= SILENCE.max(chains as u64) || given_up_too_often(answered, world.tally.given_up, chains);
             let mut next_turn = None;
             while !aborted && let Some(&chain) = ready.front() {
                 if let Some(rate) = self.settings.rate {

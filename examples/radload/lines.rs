@@ -99,6 +99,7 @@ pub struct Lines {
     routes: Vec<Vec<usize>>,
     poller: Poller,
     ready: Vec<usize>,
+    buffer: Box<[u8; MAX_PACKET]>,
     flights: Vec<Flight>,
     spare: Vec<usize>,
     /// All time limits are equally long, so the order of sending is the order of the deadlines.
@@ -129,6 +130,7 @@ impl Lines {
             routes,
             poller: Poller::new()?,
             ready: Vec::new(),
+            buffer: Box::new([0; MAX_PACKET]),
             flights: Vec::new(),
             spare: Vec::new(),
             deadlines: VecDeque::new(),
@@ -193,9 +195,8 @@ impl Lines {
 
     /// One packet: what else there is, the next wait reports again.
     fn receive(&mut self, at: usize, events: &mut Vec<Event>) {
-        let mut buffer = [0u8; MAX_PACKET];
         let line = &mut self.lines[at];
-        let n = match line.socket.recv(&mut buffer) {
+        let n = match line.socket.recv(&mut self.buffer[..]) {
             Ok(n) => n,
             Err(e) => {
                 if e.kind() == ErrorKind::ConnectionRefused {
@@ -204,7 +205,7 @@ impl Lines {
                 return;
             }
         };
-        let raw = &buffer[..n];
+        let raw = &self.buffer[..n];
         let Some(place) = raw.get(1).and_then(|&id| line.under_way[usize::from(id)]) else {
             self.trouble.late += 1;
             return;
