@@ -14,7 +14,7 @@ Usage: radload [OPTIONS] PHASE...
 Sends RADIUS requests as RouterOS does for PPPoE, and checks that no two live sessions have one address.
 
 Phases, in the order given; sessions live on from one to the next:
-  storm=N           N subscribers log in, each with a Start; again: the same ones
+  storm=N[,SECONDS] N subscribers log in, each with a Start, at most so long; again: the same ones
   fill=N            N new subscribers log in and keep still for the rest of the run
   interim=SECONDS   Interims of all who are online, in turn
   churn=SECONDS     Stop of the longest-lived session, login of who is longest away, Start, 4 Interims

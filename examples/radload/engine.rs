@@ -244,7 +244,9 @@ impl Generator {
                 paused.pop();
                 ready.push_back(chain);
             }
-            aborted |= sys::interrupted() || silence >= SILENCE.max(chains as u64) || given_up_too_often(answered, world.tally.given_up, chains);
+            aborted |= sys::interrupted()
+                || silence >= SILENCE.max(chains as u64)
+                || given_up_too_often(answered, world.tally.given_up, chains);
             let mut next_turn = None;
             while !aborted && let Some(&chain) = ready.front() {
                 if let Some(rate) = self.settings.rate {

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its results")]
 
 mod args;
+mod bench;
 mod book;
 mod cpu;
 mod engine;
@@ -22,6 +23,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1).peekable();
+    if words.next_if(|word| word == "bench").is_some() {
+        return bench::main(words);
+    }
     let args = match Args::parse(words) {
         Ok(Some(args)) => args,
         Ok(None) => {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// A phase as the user asks for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
-    /// So many subscribers log in, each with a Start.
-    Storm(usize),
+    /// So many subscribers log in, each with a Start; no more logins after this time.
+    Storm(usize, Option<Duration>),
     /// So many subscribers log in and then keep still: they fill a pool.
     Fill(usize),
     /// Interims of all who are online, in turn, for this long.
@@ -48,8 +48,8 @@ impl Phase {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
         let wrong = |wanted: &str| format!("phase {text:?}: wanted {name}={wanted}");
         let count = |text: &str| text.replace(['_', '\''], "").parse::<u64>().map_err(|_| wrong("NUMBER"));
-        let time = || {
-            let seconds = value.trim_end_matches('s').parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
+        let seconds = |text: &str| {
+            let seconds = text.trim_end_matches('s').parse::<f64>().ok().filter(|s| *s > 0.0 && *s < 1e6);
             seconds.map(Duration::from_secs_f64).ok_or_else(|| wrong("SECONDS"))
         };
         let with_live = || -> Result<(u64, usize), String> {
@@ -57,11 +57,14 @@ impl Phase {
             Ok((count(n)?, count(live)?.max(1) as usize))
         };
         Ok(match name {
-            "storm" => Self::Storm(count(value)? as usize),
+            "storm" => match value.split_once(',') {
+                None => Self::Storm(count(value)? as usize, None),
+                Some((n, time)) => Self::Storm(count(n)? as usize, Some(seconds(time)?)),
+            },
             "fill" => Self::Fill(count(value)? as usize),
-            "interim" => Self::Interim(time()?),
-            "churn" => Self::Churn(time()?),
-            "churnnew" => Self::ChurnNew(time()?),
+            "interim" => Self::Interim(seconds(value)?),
+            "churn" => Self::Churn(seconds(value)?),
+            "churnnew" => Self::ChurnNew(seconds(value)?),
             "burst" => Self::Burst(count(value)? as usize),
             "twin" => Self::Twin(count(value)?),
             "flood" => with_live().map(|(logins, live)| Self::Flood { logins, live })?,
@@ -75,7 +78,7 @@ impl Phase {
     pub fn script(self, seen: usize, settings: &Settings) -> Box<dyn Script> {
         let now = Instant::now();
         match self {
-            Self::Storm(n) => Box::new(Storm::new(n, false)),
+            Self::Storm(n, time) => Box::new(Storm { until: time.map(|t| now + t), ..Storm::new(n, false) }),
             Self::Fill(n) => Box::new(Storm::new(n, true).after(seen)),
             Self::Burst(n) => Box::new(Storm { chains: Some(n), ..Storm::new(n, false) }.after(seen)),
             Self::Interim(time) => Box::new(Interims { until: now + time, turn: 0 }),
@@ -116,12 +119,13 @@ struct Storm {
     /// The sessions are not to be chosen by later phases.
     silent: bool,
     chains: Option<usize>,
+    until: Option<Instant>,
     granted: VecDeque<Key>,
 }
 
 impl Storm {
     fn new(n: usize, silent: bool) -> Self {
-        Self { first: None, skip: 0, left: n, silent, chains: None, granted: VecDeque::new() }
+        Self { first: None, skip: 0, left: n, silent, chains: None, until: None, granted: VecDeque::new() }
     }
 
     /// Only subscribers who were never seen.
@@ -136,7 +140,7 @@ impl Script for Storm {
         if let Some(key) = self.granted.pop_front() {
             return Step::Send(Ask::Start(key), 0);
         }
-        if self.left == 0 {
+        if self.left == 0 || self.until.is_some_and(|until| world.now >= until) {
             return Step::Done;
         }
         self.left -= 1;

@@ -82,7 +82,7 @@ pub fn is_root() -> bool {
 }
 
 /// The signals that the benchmark sends to the servers it started.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Signal {
     /// SIGTERM.
     Terminate,
