@@ -346,13 +346,18 @@ impl Script for Churn {
         }
         self.chains[chain] = At::Idle;
         loop {
-            if self.is_over(world) {
+            let over = self.is_over(world);
+            if over && matches!(self.who, Who::Anybody { .. }) {
                 return Step::Done;
             }
             if let Some(subscriber) = self.subscriber(world) {
                 self.logins += 1;
                 self.opening += 1;
                 return Step::Send(Ask::Login(world.book.open(subscriber, world.now)), 0);
+            }
+            // Whoever was stopped has logged in again by now: as many are online as at the beginning.
+            if over {
+                return Step::Done;
             }
             let Some(oldest) = world.book.oldest() else {
                 let nobody = self.opening + self.stopping == 0 && world.book.online() == 0;

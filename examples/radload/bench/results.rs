@@ -155,7 +155,8 @@ fn table<'a>(out: &mut String, phase: &str, samples: impl Iterator<Item = &'a Sa
 
 /// Whatever should not be, summed over the rounds.
 fn trouble(row: &Rounds<'_>) -> String {
-    let counts: [(&str, fn(&Report) -> u64); 6] = [
+    type Count = fn(&Report) -> u64;
+    let counts: [(&str, Count); 6] = [
         ("duplicates", |r| r.tally.duplicates),
         ("without address", |r| r.tally.no_address),
         ("rejected", |r| r.tally.rejected),
