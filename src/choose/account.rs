@@ -1,0 +1,254 @@
+//! Which row an accounting event acts on, by what evidence, and what it does there.
+
+use ipnet::IpNet;
+
+use super::{Circumstances, against};
+use crate::engine::{Accounted, Ignored, Undo};
+use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, life};
+
+/// What was decided for an accounting event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Accounts {
+    /// These changes (none: nothing to write), then this.
+    Do(Vec<Change>, Accounted),
+    /// The row of this address, which lies in a range of ours, is not made yet.
+    NeedRow(IpNet),
+}
+
+/// How a row relates to the session of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// Its session is bound to the row, or may be bound now.
+    Holder,
+    /// Its session was replaced there by a take-over.
+    Predecessor,
+}
+
+/// Clocks of NASes count in seconds, and round: how much earlier than its grant a session may seem to have begun.
+const ROUNDING: i64 = 2;
+
+/// Decides a Start, Interim or Stop. `rows`: those bound to its session, named by its Class, those whose predecessor it
+/// is, and those of the addresses it names. `ours` tells whether an address lies in a range of ours.
+#[must_use]
+pub fn account(
+    event: &Accounting,
+    rows: &[Row],
+    ours: &dyn Fn(&IpNet) -> bool,
+    cx: &Circumstances<'_>,
+) -> Accounts {
+    let settled: Vec<(&Row, Row)> = rows.iter().map(|row| (row, cx.settle(row))).collect();
+    let holder = best(event, &settled, Evidence::Holder, cx);
+    if let Some((raw, row)) = holder {
+        return held(event, raw, row, &settled, cx);
+    }
+    if let Some((raw, row)) = best(event, &settled, Evidence::Predecessor, cx) {
+        return preceded(event, raw, row, cx);
+    }
+    if event.kind == AcctKind::Stop {
+        return ignored(Ignored::Stranger);
+    }
+    stranger(event, &settled, ours, cx)
+}
+
+/// The reject of a request that was granted `undo`.
+#[must_use]
+pub fn undo(undo: &Undo, rows: &[Row], cx: &Circumstances<'_>) -> Option<Change> {
+    let raw = rows.iter().find(|row| row.id == undo.class.id)?;
+    life::undo(raw, undo.class, &undo.before, cx.now)
+}
+
+fn ignored(why: Ignored) -> Accounts {
+    Accounts::Do(Vec::new(), Accounted::Ignored(why))
+}
+
+/// The row that the evidence points to; where several have the session's id, the address, then the owner decides.
+fn best<'r, 'a>(
+    event: &Accounting,
+    settled: &'r [(&'a Row, Row)],
+    evidence: Evidence,
+    cx: &Circumstances<'_>,
+) -> Option<(&'a Row, &'r Row)> {
+    let fits = |row: &Row| match evidence {
+        Evidence::Holder => row.lease.as_ref().is_some_and(|lease| is_holder(event, row, lease, cx)),
+        Evidence::Predecessor => row
+            .prev
+            .as_ref()
+            .is_some_and(|prev| bound(event, row, &prev.lease, cx) || token_fits(event, row, &prev.lease)),
+    };
+    let rank = |row: &Row| {
+        let lease = match evidence {
+            Evidence::Holder => row.lease.as_ref(),
+            Evidence::Predecessor => row.prev.as_ref().map(|prev| &prev.lease),
+        };
+        let owner = lease.is_some_and(|lease| lease.owner == event.session.owner);
+        (
+            event.addresses.contains(&row.address),
+            owner,
+            row.status == Status::InUse,
+            lease.map(|lease| lease.assigned_at),
+        )
+    };
+    settled.iter().filter(|(_, row)| fits(row)).max_by_key(|(_, row)| rank(row)).map(|(raw, row)| (*raw, row))
+}
+
+/// P2: (a) bound, (b) to be bound by its Class, (c) to be bound by what fits.
+fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -> bool {
+    if bound(event, row, lease, cx) {
+        return true;
+    }
+    if lease.started_at.is_some() {
+        return false;
+    }
+    if token_fits(event, row, lease) {
+        return true;
+    }
+    let began = event.at(cx.now) - event.session_time.unwrap_or(0);
+    event.kind != AcctKind::Stop
+        && event.classes.is_empty()
+        && lease.session_id.is_none()
+        && row.status == Status::InUse
+        && lease.nas == cx.nas.id
+        && lease.owner == event.session.owner
+        && event.addresses.contains(&row.address)
+        && began + ROUNDING >= lease.assigned_at
+}
+
+/// Its (NAS, Acct-Session-Id) is the one bound to the lease, and nothing else in the event contradicts. A NAS that sends
+/// no ids is bound by its session key.
+fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -> bool {
+    let same_id = match (&event.session.id, &lease.session_id) {
+        (Some(event_id), Some(lease_id)) => event_id == lease_id,
+        (None, None) => {
+            lease.key == event.session.key && (lease.started_at.is_some() || token_fits(event, row, lease))
+        }
+        _ => false,
+    };
+    let same_owner = event.session.owner.is_empty() || lease.owner == event.session.owner;
+    let names_row = event.addresses.contains(&row.address);
+    let names_another = event.addresses.iter().any(|address| same_kind(address, &row.address)) && !names_row;
+    same_id && lease.nas == cx.nas.id && !names_another && (names_row || same_owner)
+}
+
+fn same_kind(a: &IpNet, b: &IpNet) -> bool {
+    matches!((a, b), (IpNet::V4(_), IpNet::V4(_)) | (IpNet::V6(_), IpNet::V6(_)))
+        && a.prefix_len() == b.prefix_len()
+}
+
+fn token_fits(event: &Accounting, row: &Row, lease: &Lease) -> bool {
+    event
+        .classes
+        .iter()
+        .any(|class| class.id == row.id && class.token == lease.token && class.epoch <= row.epoch)
+}
+
+/// The event is of the session that holds the row, or held it last.
+fn held(
+    event: &Accounting,
+    raw: &Row,
+    row: &Row,
+    settled: &[(&Row, Row)],
+    cx: &Circumstances<'_>,
+) -> Accounts {
+    let ended = row.status != Status::InUse;
+    let by = row.released_by.as_deref().unwrap_or(life::BY_STOP);
+    if row.status == Status::Reserved {
+        return ignored(Ignored::Reserved);
+    }
+    if event.kind == AcctKind::Stop {
+        if ended {
+            return ignored(Ignored::Late);
+        }
+        let change = life::release(row, life::BY_STOP, event.at(cx.now), cx.now, &event.rules, cx.token);
+        return Accounts::Do(vec![against(raw, change)], Accounted::Released);
+    }
+    // A Stop leaves a tombstone; what only seemed to have ended comes back, as the same lease or (if somebody decided
+    // that it had ended) as an adoption.
+    if ended && by == life::BY_EXPIRY {
+        // Nobody got it since: a renewal.
+    } else if ended && (by == life::BY_STOP || event.at(cx.now) <= row.released_at.unwrap_or(cx.now)) {
+        return ignored(Ignored::Late);
+    } else if ended {
+        return adopted(event, raw, row, cx);
+    }
+    let first = row.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
+    let Some(change) = life::confirm(row, event, event.kind == AcctKind::Interim, cx.now) else {
+        return Accounts::Do(Vec::new(), Accounted::Confirmed);
+    };
+    let mut changes = vec![against(raw, change)];
+    if first {
+        changes.extend(unbind(event, raw, settled));
+    }
+    Accounts::Do(changes, if first { Accounted::Started } else { Accounted::Renewed })
+}
+
+/// Ids come round: a new binding of (NAS, id, owner) unbinds the older row.
+fn unbind<'a>(
+    event: &'a Accounting,
+    raw: &'a Row,
+    settled: &'a [(&Row, Row)],
+) -> impl Iterator<Item = Change> + 'a {
+    let older = move |row: &Row| {
+        row.id != raw.id
+            && row.lease.as_ref().is_some_and(|lease| {
+                lease.session_id.is_some()
+                    && lease.session_id == event.session.id
+                    && lease.owner == event.session.owner
+            })
+    };
+    settled.iter().filter(move |(_, row)| older(row)).map(|(other, _)| {
+        let mut after = (*other).clone();
+        if let Some(lease) = &mut after.lease {
+            lease.session_id = None;
+        }
+        Change { before: (*other).clone(), after, events: Vec::new() }
+    })
+}
+
+/// The event is of a session that a take-over replaced, and whose successor has not started.
+fn preceded(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {
+    if event.kind == AcctKind::Stop {
+        return Accounts::Do(vec![against(raw, life::forget_predecessor(row, cx.now))], Accounted::Released);
+    }
+    let taken_over_at = row.lease.as_ref().map_or(cx.now, |lease| lease.assigned_at);
+    if event.at(cx.now) <= taken_over_at {
+        return ignored(Ignored::Late);
+    }
+    let change = life::restore(row, event, event.kind == AcctKind::Interim, cx.now);
+    Accounts::Do(vec![against(raw, change)], Accounted::Renewed)
+}
+
+/// A Start or Interim of a session that we know nothing of, on an address that may be ours.
+fn stranger(
+    event: &Accounting,
+    settled: &[(&Row, Row)],
+    ours: &dyn Fn(&IpNet) -> bool,
+    cx: &Circumstances<'_>,
+) -> Accounts {
+    let Some(address) = event.addresses.iter().find(|address| ours(address)) else {
+        return ignored(if event.addresses.is_empty() { Ignored::Stranger } else { Ignored::NotOurs });
+    };
+    let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == *address) else {
+        return Accounts::NeedRow(*address);
+    };
+    if event.session.owner.is_empty() {
+        return ignored(Ignored::Stranger);
+    }
+    let at = event.at(cx.now);
+    match row.status {
+        Status::Reserved => ignored(Ignored::Reserved),
+        Status::Available if at > row.updated_at => adopted(event, raw, row, cx),
+        Status::Available => ignored(Ignored::Late),
+        Status::InUse => {
+            if row.lease.as_ref().is_some_and(|lease| at <= lease.assigned_at) {
+                return ignored(Ignored::Late);
+            }
+            let change = life::claim(row, event, cx.nas.id, cx.now).map(|change| against(raw, change));
+            Accounts::Do(change.into_iter().collect(), Accounted::Conflict)
+        }
+    }
+}
+
+fn adopted(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {
+    let change = life::adopt(row, event, cx.nas.id, cx.now, cx.token);
+    Accounts::Do(vec![against(raw, change)], Accounted::Adopted)
+}

@@ -1,0 +1,227 @@
+//! Which row an ask gets: stated, own, take-over, former, requested, free, doubtful, in this order.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Circumstances, PoolFacts, Reserve, against, row_of};
+use crate::engine::How;
+use crate::lease::{Ask, Change, Row, Status, Want, life};
+
+/// One want served.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Served {
+    /// The row as it is, or will be once `change` is written.
+    pub row: Row,
+    /// What has to be written; none: the session holds it already.
+    pub change: Option<Change>,
+    /// By which step.
+    pub how: How,
+}
+
+/// What was decided for one want.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Choice {
+    /// This row.
+    Serve(Box<Served>),
+    /// The reply's own address stands, and is none of ours to record.
+    Kept,
+    /// First this has to be written; then the ask is looked at again.
+    Prepare(Vec<Change>),
+    /// The row of this address, which lies in a range of ours, is not made yet.
+    NeedRow(IpAddr),
+    /// Nothing free is at hand.
+    NoneFree,
+}
+
+/// Decides one want of `ask`. `rows`: those of its session, of its owner from this station or from none, and of the
+/// stated and the requested address. `ours` tells whether an address lies in a range of ours (of this pool, for hints).
+/// `taken` rows are spoken for in this batch.
+pub fn choose(
+    ask: &Ask,
+    want: &Want,
+    pool: Option<&PoolFacts>,
+    rows: &[Row],
+    ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
+    reserve: &mut dyn Reserve,
+    taken: &dyn Fn(i64) -> bool,
+    cx: &Circumstances<'_>,
+) -> Choice {
+    if let Some(stated) = want.stated {
+        return state(ask, stated, rows, ours, cx);
+    }
+    let Some(pool) = pool else { return Choice::Kept };
+    let settled: Vec<(&Row, Row)> = rows
+        .iter()
+        .filter(|row| row.attribute == want.attribute && !taken(row.id))
+        .map(|row| (row, cx.settle(row)))
+        .collect();
+    own(ask, pool, &settled, cx)
+        .or_else(|| take_over(ask, pool, &settled, cx))
+        .or_else(|| former(ask, pool, &settled, cx))
+        .or_else(|| requested(ask, want, pool, &settled, ours, cx))
+        .or_else(|| free(ask, pool, reserve, taken, cx))
+        .unwrap_or(Choice::NoneFree)
+}
+
+fn serve(raw: &Row, change: Change, how: How) -> Choice {
+    let change = against(raw, change);
+    Choice::Serve(Box::new(Served { row: change.after.clone(), change: Some(change), how }))
+}
+
+fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choice {
+    match life::repeat(settled, ask, &cx.nas, cx.now) {
+        Some(change) => serve(raw, change, How::Repeated),
+        // Settling may have changed what is stored: then that is written, and the answer with it.
+        None if raw != settled => {
+            let change = Change { before: raw.clone(), after: settled.clone(), events: Vec::new() };
+            serve(raw, change, How::Repeated)
+        }
+        None => Choice::Serve(Box::new(Served { row: settled.clone(), change: None, how: How::Repeated })),
+    }
+}
+
+/// Step 0: the reply states an address. It goes out whatever is decided here; the question is only how it is recorded.
+fn state(
+    ask: &Ask,
+    stated: IpAddr,
+    rows: &[Row],
+    ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
+    cx: &Circumstances<'_>,
+) -> Choice {
+    let Some(raw) = row_of(rows, &IpNet::from(stated)) else {
+        return if ours(stated, None) { Choice::NeedRow(stated) } else { Choice::Kept };
+    };
+    let row = cx.settle(raw);
+    if row.status == Status::Reserved {
+        return Choice::Kept;
+    }
+    // The session may hold another row of ours, by an earlier grant: its key can be bound only once.
+    let others = rows.iter().filter(|other| other.id != raw.id && other.attribute == raw.attribute);
+    let stale: Vec<Change> = others.filter_map(|other| superseded(ask, other, cx)).collect();
+    if !stale.is_empty() {
+        return Choice::Prepare(stale);
+    }
+    match row.live_lease(cx.now) {
+        Some(lease) if lease.key == ask.session.key => repeated(raw, &row, ask, cx),
+        Some(lease) if lease.owner == ask.session.owner => {
+            let mut change = life::take_over(&row, ask, &cx.nas, cx.now, cx.token);
+            change.after.source = Some("static".into());
+            serve(raw, change, How::Static)
+        }
+        Some(_) if !ask.rules.static_wins => Choice::Kept,
+        _ => serve(raw, life::record_static(&row, ask, &cx.nas, cx.now, cx.token), How::Static),
+    }
+}
+
+/// The lease of this very session on another row: it ends, as the session is about to be somewhere else.
+fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
+    let row = cx.settle(raw);
+    let same =
+        row.status == Status::InUse && row.lease.as_ref().is_some_and(|lease| lease.key == ask.session.key);
+    same.then(|| against(raw, life::release(&row, "the session moved", cx.now, cx.now, &ask.rules, cx.token)))
+}
+
+/// Step 1: the address that this session holds.
+fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+    let is_own = |row: &Row| {
+        row.status == Status::InUse && row.lease.as_ref().is_some_and(|l| l.key == ask.session.key)
+    };
+    let (raw, row) = settled.iter().find(|(_, row)| is_own(row))?;
+    let lease = row.live_lease(cx.now);
+    // Without an Acct-Session-Id nothing tells a repetition from a redial but whether the session has started.
+    if lease.is_some_and(|lease| ask.session.id.is_none() && lease.started_at.is_some()) {
+        return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
+    }
+    if lease.is_some() {
+        return Some(repeated(raw, row, ask, cx));
+    }
+    if row.pool == pool.id && row.fresh_claim(cx.now, ask.rules.lease).is_none() {
+        return Some(serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "again"), How::Former));
+    }
+    superseded(ask, raw, cx).map(|change| Choice::Prepare(vec![change]))
+}
+
+/// Step 2: the lease of an older session of the same station, or of the owner's session unheard longest where he has as
+/// many as he may.
+fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+    let live = |row: &Row| {
+        row.pool == pool.id && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
+    };
+    let same_station = settled
+        .iter()
+        .filter(|(_, row)| {
+            live(row) && ask.session.station.is_some() && station(row) == ask.session.station.as_deref()
+        })
+        .max_by_key(|(_, row)| row.lease.as_ref().map(|lease| lease.assigned_at));
+    let limit = usize::try_from(ask.rules.sessions_per_owner).unwrap_or(usize::MAX);
+    let over_limit = || {
+        let of_owner = || settled.iter().filter(|(_, row)| live(row));
+        (limit > 0 && of_owner().count() >= limit)
+            .then(|| of_owner().min_by_key(|(_, row)| row.expires_at))
+            .flatten()
+    };
+    let (raw, row) = same_station.or_else(over_limit)?;
+    Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver))
+}
+
+/// Step 3: the address last used by this owner from this station, else one that no other station of his used last.
+fn former(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+    let usable = |row: &Row| {
+        let of_owner = row.lease.as_ref().is_some_and(|lease| lease.owner == ask.session.owner);
+        let same_station = ask.session.station.is_some() && station(row) == ask.session.station.as_deref();
+        let free = match row.status {
+            // Cooling is for others.
+            Status::Available => true,
+            // Lapsed: the redial of its own station is the proof that it is over.
+            Status::InUse => !row.is_live(cx.now) && same_station,
+            Status::Reserved => false,
+        };
+        of_owner
+            && free
+            && row.pool == pool.id
+            && row.fresh_claim(cx.now, ask.rules.lease).is_none()
+            && (same_station || station(row).is_none())
+    };
+    let (raw, row) = settled
+        .iter()
+        .filter(|(_, row)| usable(row))
+        .max_by_key(|(_, row)| (station(row).is_some(), row.lease.as_ref().map(|lease| lease.assigned_at)))?;
+    Some(serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "former address"), How::Former))
+}
+
+/// Step 4: the address that the subscriber asks for, if it is of the pool and free.
+fn requested(
+    ask: &Ask,
+    want: &Want,
+    pool: &PoolFacts,
+    settled: &[(&Row, Row)],
+    ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
+    cx: &Circumstances<'_>,
+) -> Option<Choice> {
+    let hint = want.hint?;
+    let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == IpNet::from(hint)) else {
+        return ours(hint, Some(pool.id)).then_some(Choice::NeedRow(hint));
+    };
+    let free = row.status == Status::Available && row.queue_at <= cx.now && row.pool == pool.id;
+    (free && row.fresh_claim(cx.now, ask.rules.lease).is_none())
+        .then(|| serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "requested"), How::Requested))
+}
+
+/// Steps 5 and 7: what the reserve has.
+fn free(
+    ask: &Ask,
+    pool: &PoolFacts,
+    reserve: &mut dyn Reserve,
+    taken: &dyn Fn(i64) -> bool,
+    cx: &Circumstances<'_>,
+) -> Option<Choice> {
+    let (raw, how) = reserve.next(pool.id, taken)?;
+    let row = cx.settle(&raw);
+    let detail = if how == How::Doubtful { "doubtful: lapsed, not proven free" } else { "free" };
+    Some(serve(&raw, life::grant(&row, ask, &cx.nas, cx.now, cx.token, detail), how))
+}
+
+fn station(row: &Row) -> Option<&str> {
+    row.lease.as_ref().and_then(|lease| lease.station.as_deref())
+}

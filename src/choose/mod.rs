@@ -1,0 +1,62 @@
+//! Decisions: which row an ask gets, and which row an accounting event acts on. Pure: rows in, changes out.
+//!
+//! The engine, `peek`, and the simulator all come through here. Not here: what an event does to a row ([`crate::lease::life`]),
+//! reading and writing rows ([`crate::store`]), batches ([`crate::engine`]).
+
+mod account;
+mod grant;
+
+use ipnet::IpNet;
+
+use crate::engine::How;
+use crate::lease::{Change, Hold, NasFacts, Row, Time, life};
+
+pub use account::{Accounts, account, undo};
+pub use grant::{Choice, Served, choose};
+
+/// What is true around a decision.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The database's clock.
+    pub now: Time,
+    /// The NAS of the ask or event.
+    pub nas: NasFacts,
+    /// The facts of any NAS by its id.
+    pub facts: &'a dyn Fn(i64) -> NasFacts,
+    /// In which nothing becomes free by expiry.
+    pub hold: Hold,
+    /// 64 random bits, for this decision alone.
+    pub token: i64,
+}
+
+impl Circumstances<'_> {
+    /// The row as it stands now.
+    fn settle(&self, row: &Row) -> Row {
+        life::settle(row, self.now, &|nas| (self.facts)(nas).ended_before)
+    }
+}
+
+/// A pool, as far as choosing needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolFacts {
+    /// `ip_pool_pools.id`.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+}
+
+/// Where free rows come from when nothing else fits: the strategy's order, then doubtful ones.
+pub trait Reserve {
+    /// The next row of `pool` that looks free and is not in `taken`, and how it was found.
+    fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)>;
+}
+
+/// A change computed on the settled row, to be written against the row as it was read.
+fn against(raw: &Row, change: Change) -> Change {
+    Change { before: raw.clone(), ..change }
+}
+
+/// The row of exactly this address.
+fn row_of<'r>(rows: &'r [Row], address: &IpNet) -> Option<&'r Row> {
+    rows.iter().find(|row| row.address == *address)
+}

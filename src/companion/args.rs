@@ -1,0 +1,250 @@
+//! The command line: nouns, verbs, options, and the help that goes with them.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// IP pools for FreeRADIUS: pools, leases, schema.
+#[derive(Debug, Parser)]
+#[command(name = "ippool-rs", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Start here:
+  ippool-rs --database sqlite:///var/lib/ippool-rs/ippool.db schema up
+  ippool-rs pool add gold 203.0.113.0/24
+  ippool-rs lease list --user alice
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 differences found, 4 partly done, 69 database unavailable,
+75 try again, 78 bad configuration.")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub noun: Noun,
+}
+
+/// Options of every command.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Global {
+    /// The database: sqlite:///path, or postgresql://user@host/database (not with a password: others see the command line)
+    #[arg(long, global = true, value_name = "URL", env = "IPPOOL_RS_DATABASE", hide_env_values = true)]
+    #[arg(help_heading = "Options of every command")]
+    pub database: Option<String>,
+    /// Configuration file [default: /etc/ippool-rs/ippool-rs.toml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Options of every command")]
+    pub config: Option<PathBuf>,
+    /// How to print: for people, or for scripts (json: one array of objects)
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(help_heading = "Options of every command")]
+    pub output: Format,
+}
+
+/// `-o`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people
+    Table,
+    /// One array of objects
+    Json,
+    /// RFC 4180, with a header
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Noun {
+    /// The tables in the database
+    Schema {
+        #[command(subcommand)]
+        verb: SchemaVerb,
+    },
+    /// Pools and their ranges
+    Pool {
+        #[command(subcommand)]
+        verb: PoolVerb,
+    },
+    /// Addresses and who has them
+    Lease {
+        #[command(subcommand)]
+        verb: LeaseVerb,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SchemaVerb {
+    /// Which version the database has, and which is needed; exit code 3 if it is behind
+    Status,
+    /// Create the tables, or bring them up to date
+    #[command(after_help = "\
+Does nothing if nothing is missing. Everything happens in one transaction. A SQLite file is created.
+
+Examples:
+  ippool-rs --database sqlite:///var/lib/ippool-rs/ippool.db schema up
+  ippool-rs --database postgresql://radius@db.example/radius schema up --dry-run")]
+    Up {
+        /// Print the SQL that would run, and run nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PoolVerb {
+    /// All pools, and how full they are
+    #[command(after_help = "\
+in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, offers among them; lapsed ones have
+run out without proof that their session ended, and are granted only when nothing else is left.")]
+    List {
+        /// Only pools of this name
+        #[arg(long, value_name = "POOL")]
+        pool: Option<String>,
+        /// Only pools of this NAS
+        #[arg(long, value_name = "NAS")]
+        nas: Option<String>,
+    },
+    /// One pool: its ranges, and how full it is
+    Show {
+        /// The pool's name
+        name: String,
+        /// Its NAS, if it is not a shared pool
+        #[arg(long, value_name = "NAS")]
+        nas: Option<String>,
+    },
+    /// Create a pool, or add ranges to it
+    Add(PoolAdd),
+    /// Remove a pool, or ranges of it
+    Remove(PoolRemove),
+}
+
+/// `pool add`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A block (a/len) gives its hosts: the network and the broadcast address are left out, except of /31 and /32. A pool of a
+million addresses is added at once. radiusd knows the change within 5 seconds.
+
+Examples:
+  ippool-rs pool add gold 203.0.113.0/24
+  ippool-rs pool add gold 198.51.100.0/24 --exclude 198.51.100.1-198.51.100.9
+  ippool-rs pool add cgnat 100.64.0.0/10 --nas 192.0.2.1")]
+pub(super) struct PoolAdd {
+    /// The pool's name; what control:Pool-Name says
+    pub name: String,
+    /// Addresses: a, a-b, or a/len
+    #[arg(required = true, value_name = "RANGE")]
+    pub ranges: Vec<String>,
+    /// Addresses to leave out: a, a-b, or a/len (the whole block); may be repeated
+    #[arg(long, value_name = "RANGE", num_args = 1.., value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// The pool is only for this NAS, as it is heard: its address, or NAS-Identifier
+    #[arg(long, value_name = "NAS")]
+    pub nas: Option<String>,
+    /// Check everything, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Really more than 16,777,216 addresses
+    #[arg(long)]
+    pub yes_really: bool,
+}
+
+/// `pool remove`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Asks if somebody holds an address of it, or one is reserved. Large pools go in slices, from the highest address down:
+whatever stops it, what is left is a whole pool, and the same command goes on.
+
+Examples:
+  ippool-rs pool remove gold
+  ippool-rs pool remove gold 198.51.100.0/24")]
+pub(super) struct PoolRemove {
+    /// The pool's name
+    pub name: String,
+    /// Only these addresses: a, a-b, or a/len (the whole block)
+    #[arg(value_name = "RANGE")]
+    pub ranges: Vec<String>,
+    /// Its NAS, if it is not a shared pool
+    #[arg(long, value_name = "NAS")]
+    pub nas: Option<String>,
+    /// Say what would be removed, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask: release what is held, forget what is reserved
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LeaseVerb {
+    /// Leases, by address; without --status those that are held (offered, online, lapsed)
+    List(LeaseList),
+    /// Everything about one address
+    Show {
+        /// The address
+        address: IpAddr,
+    },
+    /// Free addresses that somebody holds
+    Release(LeaseRelease),
+}
+
+/// `lease list`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+status is what the table says; state is how it stands: offered (granted, session not begun), online, lapsed (run out,
+end not proven), cooling (ended a moment ago), reserved, free. Addresses that nobody ever had may not have a row yet.
+
+Examples:
+  ippool-rs lease list --user alice
+  ippool-rs lease list --pool gold -o csv
+  ippool-rs lease list --status all -o json")]
+pub(super) struct LeaseList {
+    /// Only of this pool
+    #[arg(long, value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Only of this username
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Only with the session on this NAS
+    #[arg(long, value_name = "NAS")]
+    pub nas: Option<String>,
+    /// Only with this status in the table
+    #[arg(long, value_enum)]
+    pub status: Option<StatusArg>,
+    /// At most so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
+/// `--status`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum StatusArg {
+    Available,
+    InUse,
+    Reserved,
+    All,
+}
+
+/// `lease release`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The session, if it still runs, is not cut off by this: it goes on using the address. Asks, unless --yes is given. All
+addresses are released, or none.
+
+Examples:
+  ippool-rs lease release 203.0.113.7
+  ippool-rs lease release --user alice --yes")]
+pub(super) struct LeaseRelease {
+    /// The addresses
+    #[arg(value_name = "ADDRESS", required_unless_present = "user")]
+    pub addresses: Vec<IpAddr>,
+    /// All that this user holds
+    #[arg(long, value_name = "USER", conflicts_with = "addresses")]
+    pub user: Option<String>,
+    /// Only in pools of this name (the same address may be in several address spaces)
+    #[arg(long, value_name = "POOL")]
+    pub pool: Option<String>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Say what would be released, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

@@ -1,0 +1,156 @@
+//! What the engine is asked and what it answers: one place, one meaning.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::lease::{Accounting, Ask, Class, Row, Seconds, Session};
+
+/// One piece of work for the engine.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// post-auth: addresses are wanted.
+    Grant(Ask),
+    /// accounting: something happened to a session.
+    Account(Accounting),
+    /// Post-Auth-Type REJECT: the request that was granted these is refused after all.
+    Undo(Vec<Undo>),
+}
+
+/// What a grant replaced: remembered on the REQUEST, so that a later reject can put it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Undo {
+    /// The fence of the grant. Nothing is undone that does not bear it any more.
+    pub class: Class,
+    /// The row as it was before.
+    pub before: Box<Row>,
+}
+
+/// By which step of the choice an address was found (`ARCHITECTURE.md`, "How an address is chosen").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum How {
+    /// Lapsed but not proven free: the pool had nothing else.
+    Doubtful,
+    /// The strategy's free address.
+    Free,
+    /// The address that this owner had before.
+    Former,
+    /// The session holds it already.
+    Repeated,
+    /// The address that the subscriber asked for.
+    Requested,
+    /// The reply stated it.
+    Static,
+    /// It was held by the older session of the same station.
+    TakenOver,
+}
+
+/// One address granted, and committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// The reply attribute.
+    pub attribute: String,
+    /// The address.
+    pub address: IpNet,
+    /// The pool that it is of.
+    pub pool: String,
+    /// Goes out as Class.
+    pub class: Class,
+    /// How it was found.
+    pub how: How,
+    /// The lease's length.
+    pub lease_seconds: Seconds,
+    /// No accounting comes from this NAS: the session needs a Session-Timeout.
+    pub nas_is_silent: bool,
+    /// Puts the row back. None where this request changed nothing (a repetition).
+    pub undo: Option<Undo>,
+}
+
+/// What accounting did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Accounted {
+    /// A session without a lease of ours was found on a free address, and now has a lease.
+    Adopted,
+    /// The address is held by another session; the claimant is kept with the row.
+    Conflict,
+    /// The lease lives on, nothing had to be written.
+    Confirmed,
+    /// Nothing of ours, or too late: counted and acknowledged.
+    Ignored(Ignored),
+    /// On/Off: what was granted at this NAS before has ended.
+    NasEnded,
+    /// The lease ended.
+    Released,
+    /// The lease's end was moved.
+    Renewed,
+    /// The session of the lease began.
+    Started,
+}
+
+/// Why an accounting event was ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ignored {
+    /// The session has ended (a Stop was seen), or the event is older than what it speaks of.
+    Late,
+    /// The address is in no pool of ours, or the event names none.
+    NotOurs,
+    /// The same On/Off again.
+    Repeated,
+    /// The row is kept for somebody else.
+    Reserved,
+    /// It bears neither the lease's session nor its Class.
+    Stranger,
+}
+
+/// The engine's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Addresses were granted, or are still held; each is committed. In the order of the ask's wants.
+    Granted(Vec<Grant>),
+    /// The reply's own address stands, and is none of ours.
+    Kept,
+    /// The pool exists and has no address left.
+    Exhausted {
+        /// Its name.
+        pool: String,
+    },
+    /// No pool of that name, neither of this NAS nor shared.
+    UnknownPool {
+        /// The name.
+        pool: String,
+    },
+    /// Accounting was dealt with.
+    Accounted(Accounted),
+    /// The reject was dealt with: so many grants were put back.
+    Undone(usize),
+    /// Not within the budget, or the database is away, or this one ask cannot be served by it. Nobody knows of an address.
+    Unavailable {
+        /// A sentence for the log.
+        why: String,
+    },
+}
+
+/// What `peek` answers: what would be granted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peeked {
+    /// The address.
+    pub address: IpNet,
+    /// Its pool.
+    pub pool: String,
+    /// How it would be found.
+    pub how: How,
+}
+
+/// Which lease is looked for by `%{ippool_rs:lease …}`.
+#[derive(Clone, Debug)]
+pub enum LeaseOf {
+    /// The one on this address.
+    Address {
+        /// The NAS that asks: its address space counts.
+        nas: String,
+        /// The address.
+        address: IpAddr,
+    },
+    /// The one of this session.
+    Session(Box<Session>),
+}

@@ -1,0 +1,251 @@
+//! The heart: gathers the asks of all worker threads, and runs read · choose · write, one durable commit for all that wait.
+//!
+//! While one commit is under way, the next batch gathers: no delay is added, and the more there is to do, the more a
+//! commit does. Not here: decisions ([`crate::choose`]), SQL ([`crate::store`]).
+
+mod answer;
+mod batch;
+mod inbox;
+mod look;
+mod reserve;
+mod stats;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+pub use answer::{Accounted, Answer, Grant, How, Ignored, LeaseOf, Peeked, Undo, Work};
+use inbox::{Inbox, Job, Slot, lock};
+use stats::Counters;
+use worker::Worker;
+
+use crate::store::{self, Catalogue, DatabaseUrl, Retry, Store, StoreError};
+
+/// A statement that takes longer than this opens the breaker: hooks are answered at once until it comes back.
+const STUCK: Duration = Duration::from_millis(200);
+/// A connection whose statement takes longer than this is abandoned, and replaced.
+const LOST: Duration = Duration::from_secs(3);
+/// How long closing waits for the batch in flight.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Threads that may hang in statements which never come back, before no more are started.
+const ABANDONED: usize = 4;
+
+/// Counters of one engine since its start.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Name and value, in the order in which they are shown.
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+impl Stats {
+    /// `name=value name=value …`
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        self.counters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What the engine's thread shares with the hooks.
+struct Shared {
+    url: DatabaseUrl,
+    server: String,
+    inbox: Inbox,
+    counters: Counters,
+    catalogue: Mutex<Arc<Catalogue>>,
+    /// Which worker counts; one that was replaced has an older number.
+    generation: AtomicU64,
+    /// There is no connection.
+    down: AtomicBool,
+    stop: AtomicBool,
+    started: Instant,
+    /// Microseconds after `started` at which the statement under way began; 0: none is.
+    busy_since: AtomicU64,
+}
+
+impl Shared {
+    /// A statement begins.
+    fn busy(&self) {
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.busy_since.store(micros.max(1), Ordering::Release);
+    }
+
+    /// No statement is under way.
+    fn idle(&self) {
+        self.busy_since.store(0, Ordering::Release);
+    }
+
+    /// For how long a statement has been under way.
+    fn busy_for(&self) -> Duration {
+        match self.busy_since.load(Ordering::Acquire) {
+            0 => Duration::ZERO,
+            since => self.started.elapsed().saturating_sub(Duration::from_micros(since)),
+        }
+    }
+}
+
+/// One engine per database, shared by the instances that name the same one.
+pub struct Engine {
+    shared: Arc<Shared>,
+    warden: Mutex<Option<JoinHandle<()>>>,
+    readers: look::Readers,
+}
+
+/// The engines that run.
+static ENGINES: Mutex<Vec<Weak<Engine>>> = Mutex::new(Vec::new());
+
+impl Engine {
+    /// The engine of `url`, started if there is none yet: its threads, its connection. A database that is away is no error
+    /// (a warning is logged, and the engine goes on trying); one that is there and wrong (schema, rights) is.
+    pub fn open(url: &str) -> Result<Arc<Self>, StoreError> {
+        let url = DatabaseUrl::parse(url)?;
+        let mut engines = lock(&ENGINES);
+        engines.retain(|engine| engine.strong_count() > 0);
+        if let Some(engine) = engines.iter().filter_map(Weak::upgrade).find(|engine| engine.shared.url == url)
+        {
+            return Ok(engine);
+        }
+        let store = match store::open(&url) {
+            Ok(store) => Some(store),
+            Err(error) if error.retry() == Retry::Never => return Err(error),
+            Err(error) => {
+                log::warn!("{error}; requests are answered as on_unavailable says until it is there");
+                None
+            }
+        };
+        let engine = Arc::new(Self::start(url, store)?);
+        engines.push(Arc::downgrade(&engine));
+        Ok(engine)
+    }
+
+    fn start(url: DatabaseUrl, store: Option<Box<dyn Store>>) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared {
+            server: format!("{}:{}", hostname(), std::process::id()),
+            inbox: Inbox::default(),
+            counters: Counters::default(),
+            catalogue: Mutex::default(),
+            generation: AtomicU64::new(1),
+            down: AtomicBool::new(store.is_none()),
+            stop: AtomicBool::new(false),
+            started: Instant::now(),
+            busy_since: AtomicU64::new(0),
+            url,
+        });
+        let guarded = Arc::clone(&shared);
+        let warden = std::thread::Builder::new()
+            .name("ippool-warden".into())
+            .spawn(move || guard(&guarded, store))
+            .map_err(|error| StoreError::Wrong(format!("no thread can be started: {error}")))?;
+        let readers = look::Readers::new(shared.url.clone());
+        Ok(Self { shared, warden: Mutex::new(Some(warden)), readers })
+    }
+
+    /// Has `work` done in the next batch, and waits for it at most `budget`. Never panics, never waits longer.
+    pub fn ask(&self, work: Work, budget: Duration) -> Answer {
+        let shared = &self.shared;
+        let away = || format!("database {} does not answer", shared.url);
+        if shared.down.load(Ordering::Acquire) || shared.busy_for() > STUCK {
+            Counters::add(&shared.counters.breaker);
+            return Answer::Unavailable { why: away() };
+        }
+        let deadline = Instant::now() + budget;
+        let slot = Arc::new(Slot::default());
+        shared.inbox.push(Job { work, deadline, slot: Arc::clone(&slot), alone: false });
+        slot.wait(deadline).unwrap_or_else(|| {
+            Counters::add(&shared.counters.unavailable);
+            Answer::Unavailable { why: format!("{} within {} ms", away(), budget.as_millis()) }
+        })
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.snapshot()
+    }
+
+    /// An instance needs the engine no more. The last one waits for the batch in flight, at most two seconds, and ends the
+    /// threads.
+    pub fn close(self: Arc<Self>) {
+        let mut engines = lock(&ENGINES);
+        if Arc::strong_count(&self) > 1 {
+            return;
+        }
+        engines.retain(|engine| !std::ptr::eq(engine.as_ptr(), Arc::as_ptr(&self)));
+        drop(engines);
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.inbox.wake();
+        let Some(warden) = lock(&self.warden).take() else { return };
+        warden.thread().unpark();
+        let until = Instant::now() + FAREWELL;
+        while !warden.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if warden.is_finished() {
+            // Its outcome is of no use to anybody any more.
+            let _ = warden.join();
+        } else {
+            log::warn!(
+                "database {}: a statement does not come back; its thread is left behind",
+                self.shared.url
+            );
+        }
+    }
+}
+
+/// The warden: starts the worker, and replaces it when a statement does not come back, or when it panicked.
+fn guard(shared: &Arc<Shared>, mut store: Option<Box<dyn Store>>) {
+    let mut abandoned: Vec<JoinHandle<()>> = Vec::new();
+    let mut worker = hire(shared, store.take());
+    loop {
+        std::thread::park_timeout(Duration::from_millis(50));
+        abandoned.retain(|thread| !thread.is_finished());
+        let gone = worker.as_ref().is_none_or(JoinHandle::is_finished);
+        if shared.stop.load(Ordering::Acquire) {
+            if gone {
+                return;
+            }
+            continue;
+        }
+        let lost = shared.busy_for() > LOST && abandoned.len() < ABANDONED;
+        if !gone && !lost {
+            continue;
+        }
+        if lost {
+            log::error!(
+                "database {}: a statement does not come back; its connection is abandoned",
+                shared.url
+            );
+            Counters::add(&shared.counters.abandoned);
+        } else if let Some(Err(_)) = worker.take().map(JoinHandle::join) {
+            Counters::add(&shared.counters.panics);
+        }
+        abandoned.extend(worker.take());
+        shared.generation.fetch_add(1, Ordering::AcqRel);
+        shared.down.store(true, Ordering::Release);
+        shared.idle();
+        worker = hire(shared, None);
+    }
+}
+
+fn hire(shared: &Arc<Shared>, store: Option<Box<dyn Store>>) -> Option<JoinHandle<()>> {
+    let worker = Worker::new(Arc::clone(shared), shared.generation.load(Ordering::Acquire), store);
+    let thread = std::thread::Builder::new().name("ippool-engine".into()).spawn(move || worker.run());
+    thread.map_err(|error| log::error!("no thread can be started for database {}: {error}", shared.url)).ok()
+}
+
+/// 64 random bits.
+fn random() -> i64 {
+    let mut bytes = [0; 8];
+    if let Err(error) = getrandom::fill(&mut bytes) {
+        // No kernel that radiusd runs on gets here; the row's epoch still fences.
+        log::error!("the system gives no random bits: {error}");
+    }
+    i64::from_ne_bytes(bytes)
+}
+
+fn hostname() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = text.trim();
+    crate::lease::escape(if name.is_empty() { "radiusd".as_bytes() } else { name.as_bytes() })
+}

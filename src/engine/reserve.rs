@@ -1,0 +1,158 @@
+//! Free rows at hand: each pool's oldest, read many at a time, so that a grant needs no search of its own.
+//!
+//! What is in here may be stale: somebody else may have taken it. The conditional write finds out.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::How;
+use crate::choose::Reserve;
+use crate::lease::{Change, Hold, NasFacts, Row, Rules, Time, life};
+use crate::store::{Catalogue, Store, StoreError};
+
+/// How many rows are read at once.
+const READ: u32 = 256;
+/// How many rows of a range are made at once: a few milliseconds.
+const MAKE: u32 = 256;
+/// How long what was read is used: an administrator's change, another server's releases, show after that.
+const FRESH: Duration = Duration::from_secs(2);
+/// The search for doubtful rows reads the whole pool.
+const SEARCH: Duration = Duration::from_secs(1);
+
+/// One pool's rows at hand.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    rows: VecDeque<(Row, How)>,
+    read_at: Option<Instant>,
+    searched_at: Option<Instant>,
+}
+
+/// The shelves of all pools.
+pub type Shelves = HashMap<i64, Shelf>;
+
+/// The shelves, and what it takes to fill them.
+pub struct Filling<'a> {
+    pub shelves: &'a mut Shelves,
+    pub store: &'a mut dyn Store,
+    pub catalogue: &'a Catalogue,
+    pub facts: &'a dyn Fn(i64) -> NasFacts,
+    pub hold: Hold,
+    pub now: Time,
+    pub rules: &'a Rules,
+    pub server: &'a str,
+    /// This server's number among how many: each begins with rows of its own.
+    pub stripe: (usize, usize),
+    pub token: i64,
+    /// The first error of the store; the shelf then looks empty.
+    pub error: Option<StoreError>,
+}
+
+impl Reserve for Filling<'_> {
+    fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
+        let shelf = self.shelves.entry(pool).or_default();
+        if shelf.read_at.is_some_and(|at| at.elapsed() > FRESH) {
+            shelf.rows.clear();
+        }
+        for filled in [false, true] {
+            let shelf = self.shelves.entry(pool).or_default();
+            while let Some((row, how)) = shelf.rows.pop_front() {
+                if !taken(row.id) {
+                    return Some((row, how));
+                }
+            }
+            if !filled && let Err(error) = self.fill(pool) {
+                self.error.get_or_insert(error);
+                return None;
+            }
+        }
+        None
+    }
+}
+
+impl Filling<'_> {
+    fn fill(&mut self, pool: i64) -> Result<(), StoreError> {
+        let mut rows = self.store.free_rows(pool, self.now, READ)?;
+        // Addresses never used come first: they are the longest free.
+        if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) && self.make(pool)? {
+            rows = self.store.free_rows(pool, self.now, READ)?;
+        }
+        for _ in 0..4 {
+            if !rows.is_empty() || !self.take_in(pool)? {
+                break;
+            }
+            rows = self.store.free_rows(pool, self.now, READ)?;
+        }
+        let (mine, count) = self.stripe;
+        if count > 1 {
+            rows.sort_by_key(|row| usize::try_from(row.id).map_or(true, |id| id % count != mine));
+        }
+        let mut found: VecDeque<_> = rows.into_iter().map(|row| (row, How::Free)).collect();
+        let shelf = self.shelves.entry(pool).or_default();
+        let search = shelf.searched_at.is_none_or(|at| at.elapsed() > SEARCH);
+        if found.is_empty() && search {
+            shelf.searched_at = Some(Instant::now());
+            found = self.doubtful(pool)?;
+        }
+        let shelf = self.shelves.entry(pool).or_default();
+        shelf.rows = found;
+        shelf.read_at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Makes the next rows of the pool's ranges, if there are any to be made.
+    fn make(&mut self, pool: i64) -> Result<bool, StoreError> {
+        let unmade = self.catalogue.ranges.iter().any(|range| range.pool == pool && range.unmade);
+        let Some(row) = self.catalogue.pools.iter().find(|row| row.id == pool).filter(|_| unmade) else {
+            return Ok(false);
+        };
+        Ok(self.store.make_rows(row, self.now, MAKE)? > 0)
+    }
+
+    /// Brings rows up to date that are marked as in use, and whose turn has come. False: there are none.
+    fn take_in(&mut self, pool: i64) -> Result<bool, StoreError> {
+        let rows = self.store.due_rows(pool, self.now, READ)?;
+        let changes = due(&rows, self.facts, self.hold, self.now, self.rules, self.token);
+        write_each(self.store, &changes, self.now, self.server)?;
+        Ok(!changes.is_empty())
+    }
+
+    fn doubtful(&mut self, pool: i64) -> Result<VecDeque<(Row, How)>, StoreError> {
+        let rows = self.store.lapsed_rows(pool, self.now - self.rules.grace, READ)?;
+        let is_doubtful = |row: &Row| {
+            let settled = life::settle(row, self.now, &|nas| (self.facts)(nas).ended_before);
+            life::is_doubtful(&settled, self.hold, self.now, self.rules)
+        };
+        Ok(rows.into_iter().filter(is_doubtful).map(|row| (row, How::Doubtful)).collect())
+    }
+}
+
+/// What becomes of rows whose turn in the queue has come.
+pub fn due(
+    rows: &[Row],
+    facts: &dyn Fn(i64) -> NasFacts,
+    hold: Hold,
+    now: Time,
+    rules: &Rules,
+    token: i64,
+) -> Vec<Change> {
+    let change = |(number, row): (i64, &Row)| {
+        let settled = life::settle(row, now, &|nas| facts(nas).ended_before);
+        let nas = row.lease.as_ref().map(|lease| facts(lease.nas)).unwrap_or_default();
+        life::due(row, &settled, &nas, hold, now, rules, token.wrapping_add(number))
+    };
+    (0..).zip(rows).filter_map(change).collect()
+}
+
+/// Writes changes that have nothing to do with each other.
+pub fn write_each(
+    store: &mut dyn Store,
+    changes: &[Change],
+    now: Time,
+    server: &str,
+) -> Result<usize, StoreError> {
+    if changes.is_empty() {
+        return Ok(0);
+    }
+    let sets: Vec<&[Change]> = changes.iter().map(std::slice::from_ref).collect();
+    Ok(store.write(&sets, now, server)?.into_iter().filter(|&written| written).count())
+}

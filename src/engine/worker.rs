@@ -1,0 +1,460 @@
+//! The engine's thread: owns the writer's connection, takes what has gathered, and does the long work in slices between.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::inbox::{Job, lock};
+use super::reserve::{Shelves, due, write_each};
+use super::stats::Counters;
+use super::{Answer, Shared};
+use crate::lease::{Hold, NasFacts, Rules, Time, life};
+use crate::store::{self, Catalogue, Heard, NasRow, Retry, Store, StoreError};
+
+/// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
+const BATCH: usize = 128;
+/// How often the catalogue's version and the clock are looked at.
+const PULSE: Duration = Duration::from_secs(1);
+/// How often everything else is: the catalogue anew, who was heard, that we live.
+const ROUND: Duration = Duration::from_secs(5);
+/// Rows of a slice.
+const SLICE: u32 = 200;
+/// The longest pause between two attempts to connect.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The database's clock and ours may drift by this before it counts as a step, microseconds.
+const STEP: i64 = 5_000_000;
+
+/// A NAS as this server knows it.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Its row.
+    pub row: NasRow,
+    /// Heard since its row was last written.
+    pub unsaved: bool,
+    /// … and with accounting.
+    pub accounting: bool,
+}
+
+/// When what is due.
+struct Timetable {
+    pulse: Instant,
+    round: Instant,
+    due: Instant,
+}
+
+/// The thread's own state. Nothing of it is shared.
+pub struct Worker {
+    pub(super) shared: Arc<Shared>,
+    generation: u64,
+    pub(super) store: Option<Box<dyn Store>>,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) nases: HashMap<String, Known>,
+    pub(super) shelves: Shelves,
+    pub(super) deferred: VecDeque<Job>,
+    /// On/Off markers whose rows are not cleaned yet.
+    pub(super) ended: VecDeque<(i64, Time)>,
+    /// The rules with the longest lease that an instance asked with.
+    pub(super) rules: Option<Arc<Rules>>,
+    pub(super) stripe: (usize, usize),
+    /// The database's clock when it last answered, and ours.
+    clock: Option<(Instant, Time)>,
+    /// When a write last succeeded, on both clocks.
+    written: Option<(Instant, Time)>,
+    /// Writes have failed since.
+    failing: bool,
+    /// When a server of this database was last seen before we came.
+    seen_before: Option<Time>,
+    timetable: Timetable,
+    pause: Duration,
+    last_complaint: Option<Instant>,
+}
+
+impl Worker {
+    /// A worker, with the connection that was opened already, if there is one.
+    pub fn new(shared: Arc<Shared>, generation: u64, store: Option<Box<dyn Store>>) -> Self {
+        let now = Instant::now();
+        let mut worker = Self {
+            shared,
+            generation,
+            store: None,
+            catalogue: Arc::default(),
+            nases: HashMap::new(),
+            shelves: Shelves::new(),
+            deferred: VecDeque::new(),
+            ended: VecDeque::new(),
+            rules: None,
+            stripe: (0, 1),
+            clock: None,
+            written: None,
+            failing: false,
+            seen_before: None,
+            timetable: Timetable { pulse: now, round: now, due: now },
+            pause: Duration::from_millis(50),
+            last_complaint: None,
+        };
+        if let Some(store) = store {
+            worker.attach(store);
+        }
+        worker
+    }
+
+    /// Serves until the engine is closed or this worker is replaced.
+    pub fn run(mut self) {
+        while self.is_current() {
+            if self.store.is_none() && !self.connect() {
+                self.refuse_all();
+                continue;
+            }
+            let outcome = self.step();
+            self.shared.idle();
+            if let Err(error) = outcome {
+                self.not_written();
+                self.complain(&error);
+            }
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        let stopping = self.shared.stop.load(Ordering::Acquire) && self.shared.inbox.is_empty();
+        !stopping && self.shared.generation.load(Ordering::Acquire) == self.generation
+    }
+
+    /// One turn: what is due by the clock, then one batch.
+    fn step(&mut self) -> Result<(), StoreError> {
+        self.keep_house()?;
+        let patience = match (self.deferred.is_empty(), self.ended.is_empty()) {
+            (true, true) => Duration::from_millis(100),
+            _ => Duration::ZERO,
+        };
+        self.shared.idle();
+        let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
+        jobs.extend(self.shared.inbox.take(BATCH.saturating_sub(jobs.len()), patience));
+        // Nobody waits for these any more.
+        let now = Instant::now();
+        jobs.retain(|job| job.deadline > now);
+        if jobs.is_empty() { Ok(()) } else { self.serve(jobs) }
+    }
+
+    /// Opens a connection. False: not now.
+    fn connect(&mut self) -> bool {
+        match store::open(&self.shared.url) {
+            Ok(store) => {
+                if self.shared.down.swap(false, Ordering::AcqRel) {
+                    log::warn!("database {}: reachable again", self.shared.url);
+                }
+                self.attach(store);
+                true
+            }
+            Err(error) => {
+                self.shared.down.store(true, Ordering::Release);
+                self.complain(&error);
+                let until = Instant::now() + self.pause;
+                self.pause = (self.pause * 2).min(PATIENCE);
+                while Instant::now() < until && self.is_current() {
+                    self.refuse_all();
+                }
+                false
+            }
+        }
+    }
+
+    fn attach(&mut self, store: Box<dyn Store>) {
+        Counters::add(&self.shared.counters.connections);
+        self.store = Some(store);
+        self.shelves.clear();
+        self.pause = Duration::from_millis(50);
+        let now = Instant::now();
+        self.timetable = Timetable { pulse: now, round: now, due: now };
+    }
+
+    /// While there is no connection: everybody gets an answer at once.
+    fn refuse_all(&mut self) {
+        let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
+        jobs.extend(self.shared.inbox.take(BATCH, Duration::from_millis(20)));
+        for job in jobs {
+            self.answer(
+                &job,
+                Answer::Unavailable { why: format!("database {} is not reachable", self.shared.url) },
+            );
+        }
+    }
+
+    /// An error that was not one job's own. A connection that is of no use any more is dropped.
+    pub(super) fn complain(&mut self, error: &StoreError) {
+        Counters::add(&self.shared.counters.store_errors);
+        if error.retry() == Retry::NewConnection {
+            self.store = None;
+        }
+        if self.last_complaint.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+            self.last_complaint = Some(Instant::now());
+            log::error!(
+                "database {}: {error}; requests are answered as on_unavailable says until it is back",
+                self.shared.url
+            );
+        } else {
+            log::debug!("database {}: {error}", self.shared.url);
+        }
+    }
+
+    /// Gives a job its answer, unless this worker was replaced meanwhile: what it knows is then out of date.
+    pub(super) fn answer(&self, job: &Job, answer: Answer) {
+        if self.shared.generation.load(Ordering::Acquire) == self.generation {
+            self.shared.counters.count(&answer);
+            job.slot.fill(answer);
+        }
+    }
+
+    /// The facts of a NAS by its id.
+    pub(super) fn facts(nases: &HashMap<String, Known>, id: i64) -> NasFacts {
+        // A fleet has tens of NASes; those of leases under judgement are mostly one.
+        nases.values().find(|known| known.row.facts.id == id).map(|known| known.row.facts).unwrap_or_default()
+    }
+
+    /// The database answered: its time is `now`. A gap or a step since it last did may have hidden what kept leases alive.
+    pub(super) fn tick(&mut self, now: Time) -> Result<(), StoreError> {
+        let here = Instant::now();
+        let Some((then, before)) = self.clock.replace((here, now)) else { return Ok(()) };
+        let Some(rules) = self.rules.clone() else { return Ok(()) };
+        let passed = i64::try_from((here - then).as_micros()).unwrap_or(i64::MAX);
+        let stepped = (now.micros_since(before) - passed).abs() > STEP;
+        let away = passed / 1_000_000 >= outage(&rules);
+        if stepped {
+            log::warn!(
+                "database {}: its clock stepped by {} s; nothing becomes free by expiry for {} s",
+                self.shared.url,
+                (now.micros_since(before) - passed) / 1_000_000,
+                rules.lease
+            );
+        } else if away {
+            log::warn!(
+                "database {}: it was away for {} s; nothing becomes free by expiry for {} s",
+                self.shared.url,
+                passed / 1_000_000,
+                rules.lease
+            );
+        }
+        if stepped || away { self.hold(before.min(now), now, &rules) } else { Ok(()) }
+    }
+
+    /// A write failed. If none has succeeded for long, leases may have run out whose renewals we could not write: before
+    /// anything else is decided, nothing becomes free by expiry.
+    pub(super) fn not_written(&mut self) {
+        self.failing = true;
+        let (Some((at, before)), Some(rules)) = (self.written, self.rules.as_ref()) else { return };
+        let passed = at.elapsed();
+        if i64::try_from(passed.as_secs()).unwrap_or(i64::MAX) < outage(rules) {
+            return;
+        }
+        let now = Time(before.0.saturating_add(i64::try_from(passed.as_micros()).unwrap_or(i64::MAX)));
+        let mut catalogue = Catalogue::clone(&self.catalogue);
+        catalogue.hold = Hold { from: before, until: now + rules.lease + rules.grace };
+        self.publish(catalogue);
+    }
+
+    /// A write succeeded. The hold of an outage that has ended begins.
+    pub(super) fn has_written(&mut self, now: Time) -> Result<(), StoreError> {
+        let here = Instant::now();
+        let before = self.written.replace((here, now));
+        if !std::mem::take(&mut self.failing) {
+            return Ok(());
+        }
+        let (Some((at, from)), Some(rules)) = (before, self.rules.clone()) else { return Ok(()) };
+        let away = i64::try_from((here - at).as_secs()).unwrap_or(i64::MAX);
+        if away < outage(&rules) {
+            return Ok(());
+        }
+        log::warn!(
+            "database {}: nothing could be written for {away} s; nothing becomes free by expiry for {} s",
+            self.shared.url,
+            rules.lease
+        );
+        self.hold(from, now, &rules)
+    }
+
+    /// Nothing that ran out after `from` becomes free by expiry until one lease from now.
+    fn hold(&mut self, from: Time, now: Time, rules: &Rules) -> Result<(), StoreError> {
+        let hold = Hold { from, until: now + rules.lease + rules.grace };
+        Counters::add(&self.shared.counters.holds);
+        if let Some(store) = self.store.as_mut() {
+            store.hold(hold)?;
+        }
+        let mut catalogue = Catalogue::clone(&self.catalogue);
+        catalogue.hold = hold;
+        self.publish(catalogue);
+        Ok(())
+    }
+
+    fn publish(&mut self, mut catalogue: Catalogue) {
+        if self.catalogue.hold.until > catalogue.hold.until {
+            catalogue.hold = self.catalogue.hold;
+        }
+        self.catalogue = Arc::new(catalogue);
+        *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
+    }
+
+    /// An instance asks by these rules. After a start: were there leases that nobody could renew?
+    pub(super) fn learn(&mut self, rules: &Arc<Rules>, now: Time) -> Result<(), StoreError> {
+        if self.rules.as_ref().is_some_and(|known| known.lease >= rules.lease) {
+            return Ok(());
+        }
+        self.rules = Some(Arc::clone(rules));
+        match self.seen_before.take() {
+            Some(seen) if seen + outage(rules) < now => {
+                log::warn!(
+                    "no server was there for {} s; nothing becomes free by expiry for {} s",
+                    now.seconds_since(seen),
+                    rules.lease
+                );
+                self.hold(seen, now, rules)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn keep_house(&mut self) -> Result<(), StoreError> {
+        let here = Instant::now();
+        if here >= self.timetable.round {
+            self.timetable.round = here + ROUND;
+            self.timetable.pulse = here + PULSE;
+            self.round()?;
+        } else if here >= self.timetable.pulse {
+            self.timetable.pulse = here + PULSE;
+            self.shared.busy();
+            let Some(store) = self.store.as_mut() else { return Ok(()) };
+            let (version, now) = store.pulse()?;
+            self.tick(now)?;
+            if version != self.catalogue.version {
+                self.reload()?;
+            }
+        }
+        if let Some((nas, at)) = self.ended.pop_front() {
+            self.clean(nas, at)?;
+        } else if here >= self.timetable.due {
+            self.timetable.due = here + PULSE;
+            self.take_in()?;
+        }
+        Ok(())
+    }
+
+    /// Every few seconds: that we live, who was heard, and all that others may have changed.
+    fn round(&mut self) -> Result<(), StoreError> {
+        self.shared.busy();
+        let Some(store) = self.store.as_mut() else { return Ok(()) };
+        let (_, now) = store.pulse()?;
+        self.tick(now)?;
+        self.save_heard(now)?;
+        let counters = self.shared.counters.snapshot().to_line();
+        let Some(store) = self.store.as_mut() else { return Ok(()) };
+        let seen = store.heartbeat(&self.shared.server, &counters, now)?;
+        self.has_written(now)?;
+        if self.rules.is_none() && self.seen_before.is_none() {
+            self.seen_before = seen.last_seen;
+        }
+        let mine = seen.alive.iter().position(|name| *name == self.shared.server);
+        self.stripe = (mine.unwrap_or(0), seen.alive.len().max(1));
+        self.reload()
+    }
+
+    fn reload(&mut self) -> Result<(), StoreError> {
+        let Some(store) = self.store.as_mut() else { return Ok(()) };
+        let catalogue = store.catalogue()?;
+        if catalogue.version != self.catalogue.version {
+            self.shelves.clear();
+        }
+        for row in &catalogue.nases {
+            match self.nases.get_mut(&row.key) {
+                Some(known) => known.row = merged(&known.row, row),
+                None => {
+                    self.nases.insert(
+                        row.key.clone(),
+                        Known { row: row.clone(), unsaved: false, accounting: false },
+                    );
+                }
+            }
+        }
+        self.publish(catalogue);
+        Ok(())
+    }
+
+    /// Writes down who was heard.
+    pub(super) fn save_heard(&mut self, now: Time) -> Result<(), StoreError> {
+        let gap = life::break_of(self.rules.as_ref().map_or(3600, |rules| rules.lease));
+        let heard: Vec<Heard> = self
+            .nases
+            .values()
+            .filter(|known| known.unsaved)
+            .map(|known| Heard { nas: known.row.key.clone(), accounting: known.accounting, gap })
+            .collect();
+        let Some(store) = self.store.as_mut().filter(|_| !heard.is_empty()) else { return Ok(()) };
+        for row in store.hear(&heard, now)? {
+            let known = self.nases.entry(row.key.clone());
+            let known =
+                known.or_insert_with(|| Known { row: row.clone(), unsaved: false, accounting: false });
+            known.row = merged(&known.row, &row);
+            (known.unsaved, known.accounting) = (false, false);
+        }
+        Ok(())
+    }
+
+    /// One slice of the rows that an On/Off ended.
+    fn clean(&mut self, nas: i64, at: Time) -> Result<(), StoreError> {
+        self.shared.busy();
+        let (Some(store), Some((_, now)), Some(rules)) =
+            (self.store.as_mut(), self.clock, self.rules.as_ref())
+        else {
+            return Ok(());
+        };
+        let rows = store.ended_rows(nas, at, SLICE)?;
+        let facts = |id| Self::facts(&self.nases, id);
+        let changes = due(&rows, &facts, self.catalogue.hold, now, rules, super::random());
+        let written = write_each(store.as_mut(), &changes, now, &self.shared.server)?;
+        if rows.len() == SLICE as usize && written > 0 {
+            self.ended.push_back((nas, at));
+        }
+        Ok(())
+    }
+
+    /// One slice of each pool's rows that are marked as in use, and whose turn in the queue has come.
+    fn take_in(&mut self) -> Result<(), StoreError> {
+        self.shared.busy();
+        let (Some(store), Some((_, now)), Some(rules)) =
+            (self.store.as_mut(), self.clock, self.rules.as_ref())
+        else {
+            return Ok(());
+        };
+        let facts = |id| Self::facts(&self.nases, id);
+        for pool in &self.catalogue.pools {
+            let rows = store.due_rows(pool.id, now, SLICE)?;
+            let changes = due(&rows, &facts, self.catalogue.hold, now, rules, super::random());
+            write_each(store.as_mut(), &changes, now, &self.shared.server)?;
+            if rows.len() == SLICE as usize {
+                // More of them: the next slice after the next batch.
+                self.timetable.due = Instant::now();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long the database, or all servers, must be away for lost renewals to matter, seconds.
+fn outage(rules: &Rules) -> i64 {
+    (rules.lease / 6).max(2)
+}
+
+/// What two sources know of a NAS: the later of each.
+fn merged(a: &NasRow, b: &NasRow) -> NasRow {
+    let (x, y) = (a.facts, b.facts);
+    NasRow {
+        key: b.key.clone(),
+        space: b.space.clone(),
+        facts: NasFacts {
+            id: y.id,
+            first_heard_at: y.first_heard_at,
+            heard_since: x.heard_since.max(y.heard_since),
+            last_heard_at: x.last_heard_at.max(y.last_heard_at),
+            accounting_at: x.accounting_at.max(y.accounting_at),
+            ended_before: x.ended_before.max(y.ended_before),
+        },
+    }
+}

@@ -1,0 +1,103 @@
+//! From a REQUEST to owned facts: one pass over each list, then the expansions.
+
+use crate::lease::Class;
+use crate::module::{Facts, Reply};
+
+use super::bindings as c;
+use super::request::{Number, Pair, Request};
+use super::state::Plan;
+
+/// RFC 2865, 2866, 2869, 3162 numbers.
+pub(super) mod number {
+    pub(in crate::ffi) const USER_NAME: u32 = 1;
+    pub(in crate::ffi) const NAS_IP_ADDRESS: u32 = 4;
+    pub(in crate::ffi) const NAS_PORT: u32 = 5;
+    pub(in crate::ffi) const SERVICE_TYPE: u32 = 6;
+    pub(in crate::ffi) const FRAMED_IP_ADDRESS: u32 = 8;
+    pub(in crate::ffi) const CLASS: u32 = 25;
+    pub(in crate::ffi) const SESSION_TIMEOUT: u32 = 27;
+    pub(in crate::ffi) const CALLING_STATION_ID: u32 = 31;
+    pub(in crate::ffi) const NAS_IDENTIFIER: u32 = 32;
+    pub(in crate::ffi) const ACCT_STATUS_TYPE: u32 = 40;
+    pub(in crate::ffi) const ACCT_DELAY_TIME: u32 = 41;
+    pub(in crate::ffi) const ACCT_SESSION_ID: u32 = 44;
+    pub(in crate::ffi) const ACCT_SESSION_TIME: u32 = 46;
+    pub(in crate::ffi) const NAS_PORT_TYPE: u32 = 61;
+    pub(in crate::ffi) const ACCT_INTERIM_INTERVAL: u32 = 85;
+    pub(in crate::ffi) const NAS_PORT_ID: u32 = 87;
+    pub(in crate::ffi) const NAS_IPV6_ADDRESS: u32 = 95;
+    /// Internal, dictionary.freeradius.internal.
+    pub(in crate::ffi) const MODULE_SUCCESS_MESSAGE: u32 = 1075;
+    /// Internal.
+    pub(in crate::ffi) const RESPONSE_PACKET_TYPE: u32 = 1080;
+}
+
+/// All that the hooks want to know of a request.
+pub(super) fn collect(request: &Request<'_>, plan: &Plan) -> Facts {
+    let mut facts = Facts::default();
+    request.each(c::PAIR_LIST_REQUEST, |pair| {
+        let number = pair.number();
+        if number.vendor == 0 {
+            take(&mut facts, number.attribute, pair);
+        }
+        if Some(number) == plan.hint {
+            facts.hint = facts.hint.or_else(|| pair.ipv4());
+        }
+    });
+    facts.pool = request.find(c::PAIR_LIST_CONTROL, plan.pool).and_then(Pair::bytes).map(<[u8]>::to_vec);
+    facts.source = core::str::from_utf8(&plan.source.expand(request)).ok().and_then(|text| text.parse().ok());
+    facts.owner = plan.owner.expand(request);
+    facts.nas = plan.nas.as_ref().map(|template| template.expand(request));
+    facts.session_key = plan.session_key.as_ref().map(|template| template.expand(request));
+    facts.subscriber_id = plan.subscriber_id.as_ref().map(|template| template.expand(request));
+    facts
+}
+
+fn take(facts: &mut Facts, attribute: u32, pair: Pair<'_>) {
+    let bytes = |slot: &mut Option<Vec<u8>>| {
+        if slot.is_none() {
+            *slot = pair.bytes().map(<[u8]>::to_vec);
+        }
+    };
+    let integer = |slot: &mut Option<u32>| *slot = slot.or_else(|| pair.integer());
+    match attribute {
+        number::USER_NAME => bytes(&mut facts.user_name),
+        number::NAS_IP_ADDRESS => facts.nas_ip_address = facts.nas_ip_address.or_else(|| pair.ipv4()),
+        number::NAS_PORT => integer(&mut facts.nas_port),
+        number::SERVICE_TYPE => integer(&mut facts.service_type),
+        number::FRAMED_IP_ADDRESS => facts.addresses.extend(pair.ipv4()),
+        number::CLASS => facts.classes.extend(pair.bytes().and_then(Class::parse)),
+        number::CALLING_STATION_ID => bytes(&mut facts.calling_station_id),
+        number::NAS_IDENTIFIER => bytes(&mut facts.nas_identifier),
+        number::ACCT_STATUS_TYPE => integer(&mut facts.status_type),
+        number::ACCT_DELAY_TIME => integer(&mut facts.delay),
+        number::ACCT_SESSION_ID => bytes(&mut facts.session_id),
+        number::ACCT_SESSION_TIME => integer(&mut facts.session_time),
+        number::NAS_PORT_TYPE => integer(&mut facts.nas_port_type),
+        number::NAS_PORT_ID => bytes(&mut facts.nas_port_id),
+        number::NAS_IPV6_ADDRESS => facts.nas_ipv6_address = facts.nas_ipv6_address.or_else(|| pair.ipv6()),
+        _ => {}
+    }
+}
+
+/// What the reply holds.
+pub(super) fn reply(request: &Request<'_>, plan: &Plan) -> Reply {
+    let mut reply =
+        Reply { is_reject: plan.reply_type.expand(request) == b"Access-Reject", ..Reply::default() };
+    request.each(c::PAIR_LIST_REPLY, |pair| match pair.number() {
+        Number { attribute: number::FRAMED_IP_ADDRESS, vendor: 0 } => {
+            reply.address = reply.address.or_else(|| pair.ipv4());
+        }
+        Number { attribute: number::ACCT_INTERIM_INTERVAL, vendor: 0 } => {
+            reply.interim_interval = reply.interim_interval.or_else(|| pair.integer());
+        }
+        Number { attribute: number::SESSION_TIMEOUT, vendor: 0 } => {
+            reply.session_timeout = reply.session_timeout.or_else(|| pair.integer());
+        }
+        Number { attribute: number::CLASS, vendor: 0 } => {
+            reply.classes.extend(pair.bytes().and_then(Class::parse));
+        }
+        _ => {}
+    });
+    reply
+}

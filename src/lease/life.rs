@@ -1,0 +1,473 @@
+//! The transition table: what each event does to a row. Every function takes a row as it is and gives the row as it shall
+//! be; none looks at a clock, draws a number, or chooses between rows.
+
+use super::{
+    Accounting, Ask, Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules,
+    Seconds, Status, Time,
+};
+
+/// `released_by` of a lease that ended by expiry: no tombstone, its session may come back.
+pub const BY_EXPIRY: &str = "expiry";
+/// `released_by` of a lease that a Stop ended: later events of its session are late.
+pub const BY_STOP: &str = "stop";
+/// `released_by` of what Accounting-On/Off ended.
+pub const BY_NAS: &str = "nas";
+/// `released_by` of a grant whose request was rejected after all.
+pub const BY_REJECT: &str = "reject";
+
+/// The row as it stands at `now`: an On/Off of a NAS ends what was granted there before, and an offer that nobody took up
+/// gives way to the predecessor it replaced. `ended_before` is the On/Off marker of a NAS.
+#[must_use]
+pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) -> Row {
+    let mut row = row.clone();
+    if row.status != Status::InUse {
+        return row;
+    }
+    let end_of = |lease: &Lease| ended_before(lease.nas).filter(|&end| lease.assigned_at < end);
+    if row.prev.as_ref().is_some_and(|prev| end_of(&prev.lease).is_some()) {
+        row.prev = None;
+    }
+    let Some(lease) = &row.lease else { return row };
+    let ended = end_of(lease);
+    let offer_lapsed = lease.started_at.is_none() && row.expires_at.is_none_or(|end| end <= now);
+    if row.prev.is_some() && (ended.is_some() || offer_lapsed) {
+        return with_predecessor(&row);
+    }
+    if let Some(end) = ended {
+        row.status = Status::Available;
+        row.expires_at = row.expires_at.map(|expires| expires.min(end));
+        set_free(&mut row, end);
+        row.released_at = Some(end);
+        row.released_by = Some(BY_NAS.into());
+    }
+    row
+}
+
+/// The row held by the predecessor again, as it was, under a new epoch.
+fn with_predecessor(row: &Row) -> Row {
+    let mut after = row.clone();
+    if let Some(prev) = after.prev.take() {
+        after.epoch += 1;
+        after.expires_at = Some(prev.expires_at);
+        set_free(&mut after, prev.free_at);
+        after.lease = Some(prev.lease);
+    }
+    after
+}
+
+/// `free_at`, and the queue with it: for changes that re-queue the row anyway.
+fn set_free(row: &mut Row, at: Time) {
+    row.free_at = at;
+    row.queue_at = at;
+}
+
+/// A new lease for `ask` at the NAS `nas`.
+fn lease_for(ask: &Ask, nas: i64, now: Time, token: i64) -> Lease {
+    let session = &ask.session;
+    Lease {
+        owner: session.owner.clone(),
+        username: session.username.clone(),
+        subscriber_id: session.subscriber_id.clone(),
+        station: session.station.clone(),
+        calling_station_id: session.calling_station_id.clone(),
+        nas,
+        key: session.key.clone(),
+        session_id: session.id.clone(),
+        token,
+        seconds: ask.lease_seconds,
+        regular: false,
+        assigned_at: now,
+        started_at: None,
+    }
+}
+
+/// Until when an offer stands: for a NAS that accounts, until its Start is due; else for the whole lease.
+fn offer_end(ask: &Ask, nas: &NasFacts, now: Time) -> Time {
+    let accounts = nas.accounts(now, ask.rules.silent);
+    now + if accounts { ask.rules.offer.min(ask.lease_seconds) } else { ask.lease_seconds }
+}
+
+/// Gives a row that nobody holds to `ask`.
+#[must_use]
+pub fn grant(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64, detail: &str) -> Change {
+    let mut after = before.clone();
+    let mut events = Vec::new();
+    if before.status == Status::InUse {
+        events.extend(
+            before
+                .lease
+                .as_ref()
+                .map(|old| event_of(EventKind::End, before.expires_at.unwrap_or(now), old, BY_EXPIRY)),
+        );
+    }
+    occupy(&mut after, lease_for(ask, nas.id, now, token), "module");
+    after.expires_at = Some(offer_end(ask, nas, now));
+    let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
+    set_free(&mut after, now + ask.lease_seconds.max(silence));
+    events.extend(after.lease.as_ref().map(|new| event_of(EventKind::Grant, now, new, detail)));
+    Change { before: before.clone(), after, events }
+}
+
+/// Gives a row that an older session of the same subscriber holds to `ask`; that session is remembered until the new one
+/// starts. An offer that nobody took up is not worth remembering where there is a session that started.
+#[must_use]
+pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Change {
+    let mut change = grant(before, ask, nas, now, token, "redial");
+    let old = before.lease.clone().zip(before.expires_at);
+    let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
+    let remembered = match (&before.prev, old) {
+        (Some(started), _) if unstarted => Some(started.clone()),
+        (_, Some((lease, expires_at))) => {
+            Some(Box::new(Predecessor { lease, expires_at, free_at: before.free_at }))
+        }
+        (prev, None) => prev.clone(),
+    };
+    let later =
+        remembered.as_ref().map_or(change.after.free_at, |prev| prev.free_at.max(change.after.free_at));
+    set_free(&mut change.after, later);
+    change.after.prev = remembered;
+    change.events.retain(|event| event.kind != EventKind::End);
+    for event in &mut change.events {
+        event.kind = EventKind::TakeOver;
+    }
+    change
+}
+
+/// The session asks again while its lease lives: the same lease. An offer that is about to run out is prolonged; `None`:
+/// nothing to write.
+#[must_use]
+pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Change> {
+    let lease = before.lease.as_ref().filter(|lease| lease.started_at.is_none())?;
+    let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
+    if until.micros_since(end) * 3 <= until.micros_since(now) {
+        return None;
+    }
+    let mut after = before.clone();
+    after.expires_at = Some(until);
+    let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
+    after.free_at = before.free_at.max(now + lease.seconds.max(silence));
+    Some(Change { before: before.clone(), after, events: Vec::new() })
+}
+
+/// Start or Interim of the session that holds the row, or held it until it lapsed. `None`: nothing to write.
+#[must_use]
+pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Option<Change> {
+    let lease = before.lease.as_ref()?;
+    let at = event.at(now);
+    let mut new = lease.clone();
+    new.started_at = Some(lease.started_at.unwrap_or(at));
+    new.session_id = event.session.id.clone().or_else(|| lease.session_id.clone());
+    // An Interim soon after the Start only reports the address; one that comes when it is due shows a rhythm.
+    let due = lease.started_at.is_some_and(|start| at.seconds_since(start) >= lease.seconds / 12);
+    new.regular = lease.regular || (interim && due);
+
+    let mut after = before.clone();
+    let expires_at = before.expires_at.unwrap_or(at).max(at + lease.seconds);
+    let revived = before.status != Status::InUse;
+    let unchanged = new == *lease && before.prev.is_none() && !revived;
+    let left = before.expires_at.map_or(0, |end| end.micros_since(now));
+    if unchanged && left * 3 > lease.seconds * 2_000_000 {
+        return None;
+    }
+    after.status = Status::InUse;
+    after.expires_at = Some(expires_at);
+    let regular_end = (at + lease.seconds + event.rules.grace).max(expires_at);
+    after.free_at = match (new.regular, lease.regular) {
+        (true, false) => regular_end,
+        (true, true) => before.free_at.max(regular_end),
+        (false, _) => before.free_at.max(at + event.rules.silent).max(regular_end),
+    };
+    after.queue_at = if revived { after.free_at } else { before.queue_at.min(after.free_at) };
+    after.prev = None;
+    after.released_at = None;
+    after.released_by = None;
+    let mut events = Vec::new();
+    if lease.started_at.is_none() {
+        events.push(event_of(EventKind::Start, at, &new, if interim { "interim" } else { "start" }));
+    }
+    after.lease = Some(new);
+    Some(Change { before: before.clone(), after, events })
+}
+
+/// The predecessor is alive: it gets its lease back, confirmed by `event`.
+#[must_use]
+pub fn restore(before: &Row, event: &Accounting, interim: bool, now: Time) -> Change {
+    let restored = with_predecessor(before);
+    let mut events = Vec::new();
+    if let Some(lease) = &before.lease {
+        events.push(event_of(EventKind::Release, now, lease, "the session it replaced is alive"));
+    }
+    match confirm(&restored, event, interim, now) {
+        Some(change) => {
+            events.extend(change.events);
+            Change { before: before.clone(), after: change.after, events }
+        }
+        None => Change { before: before.clone(), after: restored, events },
+    }
+}
+
+/// The predecessor's Stop: it will not come back.
+#[must_use]
+pub fn forget_predecessor(before: &Row, now: Time) -> Change {
+    let mut after = before.clone();
+    let events = after
+        .prev
+        .take()
+        .map(|prev| event_of(EventKind::Release, now, &prev.lease, BY_STOP))
+        .into_iter()
+        .collect();
+    Change { before: before.clone(), after, events }
+}
+
+/// The lease ends. Who was heard using the address besides inherits it; the predecessor of an offer that never started
+/// gets it back; else it cools.
+#[must_use]
+pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token: i64) -> Change {
+    let mut events: Vec<Event> =
+        before.lease.as_ref().map(|lease| event_of(EventKind::Release, at, lease, by)).into_iter().collect();
+    let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
+    if before.prev.is_some() && unstarted {
+        return Change { before: before.clone(), after: with_predecessor(before), events };
+    }
+    let mut after = before.clone();
+    after.status = Status::Available;
+    after.expires_at = Some(before.expires_at.map_or(now, |end| end.min(now)));
+    set_free(&mut after, now + rules.cooldown);
+    after.prev = None;
+    after.released_at = Some(now);
+    after.released_by = Some(by.into());
+    if let Some(claim) = before.fresh_claim(now, rules.lease) {
+        let heir = heir_of(claim, rules.lease, token);
+        events.push(event_of(EventKind::Adoption, now, &heir, "inherited from the session that ended"));
+        hold_started(&mut after, heir, claim.seen_at, rules, "adopted");
+    }
+    after.claim = None;
+    Change { before: before.clone(), after, events }
+}
+
+/// A session without a lease of ours was heard on a row that is free: it gets a lease, bound at once.
+#[must_use]
+pub fn adopt(before: &Row, event: &Accounting, nas: i64, now: Time, token: i64) -> Change {
+    let (session, at) = (&event.session, event.at(now));
+    let lease = Lease {
+        owner: session.owner.clone(),
+        username: session.username.clone(),
+        subscriber_id: session.subscriber_id.clone(),
+        station: session.station.clone(),
+        calling_station_id: session.calling_station_id.clone(),
+        nas,
+        key: session.key.clone(),
+        session_id: session.id.clone(),
+        token,
+        seconds: event.rules.lease,
+        regular: false,
+        assigned_at: at,
+        started_at: Some(at),
+    };
+    let events = vec![event_of(EventKind::Adoption, at, &lease, "heard in accounting, without a lease")];
+    let mut after = before.clone();
+    hold_started(&mut after, lease, at, &event.rules, "adopted");
+    Change { before: before.clone(), after, events }
+}
+
+/// Somebody was heard on a row that another holds. `None`: known, and heard a short while ago.
+#[must_use]
+pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Change> {
+    let session = &event.session;
+    let new = Claim {
+        nas,
+        owner: session.owner.clone(),
+        session_id: session.id.clone(),
+        station: session.station.clone(),
+        key: session.key.clone(),
+        seen_at: now,
+    };
+    let old = before.fresh_claim(now, event.rules.lease);
+    let same = old.is_some_and(|old| (old.nas, &old.key) == (new.nas, &new.key));
+    // The first claimant stays; a second one is told of, but takes nobody's place.
+    if old.is_some_and(|old| !same || old.seen_at + event.rules.lease / 12 > now) {
+        return None;
+    }
+    let mut after = before.clone();
+    after.claim = Some(new);
+    let events = if same {
+        Vec::new()
+    } else {
+        let holder = before.lease.as_ref().map_or("nobody known", |lease| lease.owner.as_str());
+        vec![session_event(EventKind::Conflict, event.at(now), event, nas, &format!("held by {holder}"))]
+    };
+    Some(Change { before: before.clone(), after, events })
+}
+
+/// The request that was granted this is rejected after all: the row as it was before. `None`: it is no longer that grant,
+/// or its session has started.
+#[must_use]
+pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option<Change> {
+    let lease = row.lease.as_ref().filter(|lease| row.class() == class && lease.started_at.is_none())?;
+    let events = vec![event_of(EventKind::Release, now, lease, BY_REJECT)];
+    let mut after = original.clone();
+    after.epoch = row.epoch + 1;
+    Some(Change { before: row.clone(), after, events })
+}
+
+/// The reply states an address of ours for this ask. Nobody else holds it, or whoever does gives way.
+#[must_use]
+pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Change {
+    let mut change = grant(before, ask, nas, now, token, "stated by the reply");
+    change.after.source = Some("static".into());
+    if let Some(loser) = before.live_lease(now) {
+        change
+            .events
+            .insert(0, event_of(EventKind::Conflict, now, loser, "a static address of another subscriber"));
+        change.after.claim = before.claim.clone();
+    }
+    change
+}
+
+/// What becomes of a row whose turn in the queue has come while it is marked as in use. `None`: nothing yet, and nothing to
+/// write. The row is settled and its `queue_at` is past.
+#[must_use]
+pub fn due(
+    before: &Row,
+    settled: &Row,
+    nas: &NasFacts,
+    hold: Hold,
+    now: Time,
+    rules: &Rules,
+    token: i64,
+) -> Option<Change> {
+    let write = |after: Row, events: Vec<Event>| Some(Change { before: before.clone(), after, events });
+    if settled.status != Status::InUse {
+        let ended = before.lease.as_ref().map(|lease| event_of(EventKind::Release, now, lease, BY_NAS));
+        return write(settled.clone(), ended.into_iter().collect());
+    }
+    let free_at = provably_free_at(settled, nas, hold, now, rules);
+    if free_at > now {
+        let mut after = settled.clone();
+        set_free(&mut after, free_at);
+        return (after != *before).then_some(()).and_then(|()| write(after, Vec::new()));
+    }
+    if settled.fresh_claim(now, rules.lease).is_some() {
+        return Some(Change {
+            before: before.clone(),
+            ..release(settled, BY_EXPIRY, now, now, rules, token)
+        });
+    }
+    let mut after = settled.clone();
+    after.status = Status::Available;
+    after.queue_at = after.free_at;
+    after.claim = None;
+    after.released_at = Some(after.free_at);
+    after.released_by = Some(BY_EXPIRY.into());
+    let end = settled
+        .lease
+        .as_ref()
+        .map(|lease| event_of(EventKind::End, after.expires_at.unwrap_or(now), lease, BY_EXPIRY));
+    write(after, end.into_iter().collect())
+}
+
+/// Since when, or from when on, silence of this lease is proof. Silence is not absence: a lease whose Interims came is
+/// over only if its NAS was heard for a whole lease while they did not come.
+fn provably_free_at(row: &Row, nas: &NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
+    let end = row.expires_at.unwrap_or(Time::EPOCH);
+    let free_at = row.free_at.max(end);
+    if free_at > now {
+        return free_at;
+    }
+    if hold.covers(end, now) {
+        return hold.until;
+    }
+    let Some(lease) = &row.lease else { return free_at };
+    if !nas.accounts(now, rules.silent) && !lease.regular {
+        // No accounting comes from it: the time in `free_at` is all the proof there will ever be.
+        return free_at;
+    }
+    let gap = break_of(lease.seconds);
+    if nas.last_heard_at + gap < now {
+        // Not heard now: nothing is proven until it is back.
+        return now + lease.seconds;
+    }
+    let heard_long_enough = nas.heard_since + lease.seconds + rules.grace;
+    if lease.regular { heard_long_enough.max(free_at) } else { free_at }
+}
+
+/// How long a NAS must be silent for a break in hearing it: two Interim intervals, seconds.
+#[must_use]
+pub const fn break_of(lease: Seconds) -> Seconds {
+    let interval = lease / 6;
+    if interval > 60 { interval * 2 } else { 120 }
+}
+
+/// Past its end and grace, though not proven free: a last resort when a pool has nothing else. The row is settled.
+#[must_use]
+pub fn is_doubtful(row: &Row, hold: Hold, now: Time, rules: &Rules) -> bool {
+    let end = row.expires_at.unwrap_or(now);
+    row.status == Status::InUse
+        && row.lease.is_some()
+        && end + rules.grace <= now
+        && !hold.covers(end, now)
+        && row.fresh_claim(now, rules.lease).is_none()
+}
+
+/// The lease that a claimant inherits.
+fn heir_of(claim: &Claim, seconds: Seconds, token: i64) -> Lease {
+    Lease {
+        owner: claim.owner.clone(),
+        username: claim.owner.clone(),
+        station: claim.station.clone(),
+        nas: claim.nas,
+        key: claim.key.clone(),
+        session_id: claim.session_id.clone(),
+        token,
+        seconds,
+        assigned_at: claim.seen_at,
+        started_at: Some(claim.seen_at),
+        ..Lease::default()
+    }
+}
+
+/// Puts a session that is known to live on the row.
+fn hold_started(row: &mut Row, lease: Lease, at: Time, rules: &Rules, source: &str) {
+    let seconds = lease.seconds;
+    occupy(row, lease, source);
+    row.expires_at = Some(at + seconds);
+    set_free(row, at + rules.silent.max(seconds + rules.grace));
+}
+
+/// A new holder, a new epoch.
+fn occupy(row: &mut Row, lease: Lease, source: &str) {
+    row.status = Status::InUse;
+    row.epoch += 1;
+    row.lease = Some(lease);
+    row.prev = None;
+    row.claim = None;
+    row.released_at = None;
+    row.released_by = None;
+    row.source = Some(source.into());
+}
+
+fn event_of(kind: EventKind, at: Time, lease: &Lease, detail: &str) -> Event {
+    Event {
+        kind,
+        at,
+        owner: lease.owner.clone(),
+        username: lease.username.clone(),
+        nas: Some(lease.nas),
+        session_id: lease.session_id.clone(),
+        calling_station_id: lease.calling_station_id.clone(),
+        detail: detail.into(),
+    }
+}
+
+fn session_event(kind: EventKind, at: Time, event: &Accounting, nas: i64, detail: &str) -> Event {
+    Event {
+        kind,
+        at,
+        owner: event.session.owner.clone(),
+        username: event.session.username.clone(),
+        nas: Some(nas),
+        session_id: event.session.id.clone(),
+        calling_station_id: event.session.calling_station_id.clone(),
+        detail: detail.into(),
+    }
+}

@@ -1,0 +1,21 @@
+//! Facts: what a lease, a session, an owner and an event are, and what each event may do to a lease.
+//!
+//! Pure: no I/O, no clock, no SQL, no log. Time comes in as an argument ([`Time`], the database's clock).
+//! Which address an ask gets is not decided here but in [`crate::choose`].
+
+mod ask;
+mod class;
+pub mod life;
+mod name;
+pub mod range;
+mod row;
+mod station;
+mod time;
+
+pub use ask::{Accounting, AcctKind, Ask, Session, Want};
+pub use class::Class;
+pub use name::{escape, unescape};
+pub use range::AddressRange;
+pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};
+pub use station::{mac_address, station_of};
+pub use time::{Seconds, Time};

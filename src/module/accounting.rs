@@ -1,0 +1,102 @@
+//! accounting: from facts to an event, from the engine's answer to a return code.
+//!
+//! radiusd acknowledges only `ok` and `updated` (`rad_accounting()`, src/main/acct.c). Whatever the event means to us, it is
+//! acknowledged once the database has dealt with it; else the NAS would repeat it for ever.
+
+use ipnet::{IpNet, Ipv4Net};
+
+use crate::engine::{Accounted, Answer, Work};
+use crate::lease::{Accounting, AcctKind};
+
+use super::identity;
+use super::limit::Kind;
+use super::outcome::{Code, Message, Note, Outcome};
+use super::settings::Settings;
+use super::{Asks, Facts};
+
+/// Longest Acct-Delay-Time that is believed, seconds.
+const LONGEST_DELAY: i64 = 86_400;
+
+/// Tells the engine what happened to a session.
+pub fn accounting(settings: &Settings, engine: &dyn Asks, facts: &Facts) -> Outcome {
+    let Some(kind) = kind(facts.status_type) else {
+        return Outcome::new(Code::Noop, "Acct-Status-Type is none that concerns addresses");
+    };
+    let session = identity::session(facts);
+    let (user, nas) = (session.username.clone(), session.nas.clone());
+    let addresses = addresses(facts);
+    let event = Accounting {
+        kind,
+        session,
+        classes: facts.classes.clone(),
+        addresses: addresses.clone(),
+        delay: facts.delay.map_or(0, |seconds| i64::from(seconds).clamp(0, LONGEST_DELAY)),
+        session_time: facts.session_time.map(i64::from),
+        rules: settings.rules.clone(),
+    };
+    match engine.ask(Work::Account(event), settings.timeout) {
+        Answer::Accounted(done) => {
+            let mut outcome = Outcome::new(code(done), format!("{kind:?}: {done:?}"));
+            if done == Accounted::Released {
+                outcome.message = Some(Message::Clear);
+            }
+            if done == Accounted::Conflict {
+                outcome.notes.push(conflict(&user, &nas, &addresses));
+            }
+            outcome
+        }
+        Answer::Unavailable { why } => unavailable(kind, &user, &nas, &why),
+        other => {
+            unavailable(kind, &user, &nas, &format!("the engine answered {other:?} to an accounting event"))
+        }
+    }
+}
+
+/// RFC 2866 §5.1. Tunnel types (9–14) and Failed (15) say nothing of addresses.
+fn kind(status_type: Option<u32>) -> Option<AcctKind> {
+    match status_type? {
+        1 => Some(AcctKind::Start),
+        2 => Some(AcctKind::Stop),
+        3 => Some(AcctKind::Interim),
+        7 => Some(AcctKind::On),
+        8 => Some(AcctKind::Off),
+        _ => None,
+    }
+}
+
+fn addresses(facts: &Facts) -> Vec<IpNet> {
+    facts
+        .addresses
+        .iter()
+        .filter(|address| !address.is_unspecified())
+        .map(|&address| IpNet::V4(Ipv4Net::from(address)))
+        .collect()
+}
+
+fn code(done: Accounted) -> Code {
+    match done {
+        Accounted::Adopted
+        | Accounted::NasEnded
+        | Accounted::Released
+        | Accounted::Renewed
+        | Accounted::Started => Code::Updated,
+        Accounted::Confirmed | Accounted::Conflict | Accounted::Ignored(_) => Code::Ok,
+    }
+}
+
+fn unavailable(kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
+    let text = format!(
+        "accounting {kind:?} of user {user} at NAS {nas} is not acknowledged, the NAS will send it again: {why}. `ippool-rs doctor` looks at the \
+         database"
+    );
+    Outcome::failed(Code::Fail, Note::failure(Kind::Unavailable, "accounting", text))
+}
+
+fn conflict(user: &str, nas: &str, addresses: &[IpNet]) -> Note {
+    let address = addresses.first().map(|address| address.addr().to_string()).unwrap_or_default();
+    let text = format!(
+        "user {user} at NAS {nas} uses {address}, which is leased to somebody else. `ippool-rs explain {address}` shows both; one of them has to \
+         be disconnected"
+    );
+    Note::warning(Kind::Conflict, &address, text)
+}

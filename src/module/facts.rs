@@ -1,0 +1,83 @@
+//! What a packet says, and what the reply holds already: owned copies, made by `ffi` in one pass over the lists.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::lease::Class;
+
+/// Facts of a request (RFC 2865, RFC 2866), as bytes where the RFC has text. Of attributes that come twice the first
+/// counts, except for `addresses` and `classes`.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Where the packet came from.
+    pub source: Option<IpAddr>,
+    /// User-Name (1).
+    pub user_name: Option<Vec<u8>>,
+    /// NAS-IP-Address (4).
+    pub nas_ip_address: Option<Ipv4Addr>,
+    /// NAS-IPv6-Address (95).
+    pub nas_ipv6_address: Option<Ipv6Addr>,
+    /// NAS-Identifier (32).
+    pub nas_identifier: Option<Vec<u8>>,
+    /// NAS-Port (5).
+    pub nas_port: Option<u32>,
+    /// NAS-Port-Id (87).
+    pub nas_port_id: Option<Vec<u8>>,
+    /// NAS-Port-Type (61).
+    pub nas_port_type: Option<u32>,
+    /// Service-Type (6).
+    pub service_type: Option<u32>,
+    /// Calling-Station-Id (31).
+    pub calling_station_id: Option<Vec<u8>>,
+    /// Acct-Session-Id (44).
+    pub session_id: Option<Vec<u8>>,
+    /// Acct-Status-Type (40).
+    pub status_type: Option<u32>,
+    /// Acct-Delay-Time (41), seconds.
+    pub delay: Option<u32>,
+    /// Acct-Session-Time (46), seconds.
+    pub session_time: Option<u32>,
+    /// Each Framed-IP-Address (8).
+    pub addresses: Vec<Ipv4Addr>,
+    /// Those of the Class attributes (25) that are ours.
+    pub classes: Vec<Class>,
+    /// The request's `req_attribute_name`.
+    pub hint: Option<Ipv4Addr>,
+    /// The control attribute that names the pool.
+    pub pool: Option<Vec<u8>>,
+    /// The expansion of `owner`.
+    pub owner: Vec<u8>,
+    /// The expansion of `nas`, if it is set.
+    pub nas: Option<Vec<u8>>,
+    /// The expansion of `session_key`, if it is set.
+    pub session_key: Option<Vec<u8>>,
+    /// The expansion of `subscriber_id`, if it is set.
+    pub subscriber_id: Option<Vec<u8>>,
+}
+
+/// What the reply holds when the hook is called.
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    /// It is an Access-Reject: the hook was called in `Post-Auth-Type REJECT`.
+    pub is_reject: bool,
+    /// Framed-IP-Address (8), the first.
+    pub address: Option<Ipv4Addr>,
+    /// Acct-Interim-Interval (85), seconds.
+    pub interim_interval: Option<u32>,
+    /// Session-Timeout (27), seconds.
+    pub session_timeout: Option<u32>,
+    /// Those of the Class attributes (25) that are ours: the hook was called before for this request.
+    pub classes: Vec<Class>,
+}
+
+impl Reply {
+    /// The address that the reply states, unless it is one of those that mean "please allocate": 255.255.255.254
+    /// (RFC 2865 §5.8), 255.255.255.255 and 0.0.0.0.
+    #[must_use]
+    pub fn stated(&self) -> Option<Ipv4Addr> {
+        self.address.filter(|address| {
+            !address.is_unspecified()
+                && !address.is_broadcast()
+                && *address != Ipv4Addr::new(255, 255, 255, 254)
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! An instance: its settings, its engine, the memory of what it logged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::engine::{Engine, Undo};
+use crate::store::StoreError;
+
+use super::{Facts, Limiter, Outcome, Reply, Settings, accounting, post_auth};
+
+/// One `ippool_rs { }` of the configuration, in service.
+pub struct Instance {
+    /// What the administrator set.
+    pub settings: Settings,
+    /// Which lines were logged when.
+    pub limiter: Limiter,
+    engine: Arc<Engine>,
+    panics: AtomicU64,
+}
+
+impl Instance {
+    /// Opens the engine. A database that is away is no error; one that is there and wrong is. The error bears no password.
+    pub fn open(settings: Settings) -> Result<Self, String> {
+        let engine = Engine::open(settings.database.expose()).map_err(|why| match why {
+            StoreError::Away(text)
+            | StoreError::Wrong(text)
+            | StoreError::Failed(text)
+            | StoreError::Busy(text) => settings.database.scrub(&text),
+        })?;
+        Ok(Self { settings, limiter: Limiter::default(), engine, panics: AtomicU64::new(0) })
+    }
+
+    /// The post-auth hook. `remembered`: what this very request was granted before, asked for only on a reject.
+    pub fn post_auth(&self, facts: &Facts, reply: &Reply, remembered: impl FnOnce() -> Vec<Undo>) -> Outcome {
+        if reply.is_reject {
+            return post_auth::reject(&self.settings, &*self.engine, facts, remembered());
+        }
+        post_auth::post_auth(&self.settings, &*self.engine, facts, reply)
+    }
+
+    /// The accounting hook.
+    pub fn accounting(&self, facts: &Facts) -> Outcome {
+        accounting::accounting(&self.settings, &*self.engine, facts)
+    }
+
+    /// A panic was caught; the count of them.
+    pub fn count_panic(&self) -> u64 {
+        self.panics.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How many panics were caught.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// The engine, for the expansions.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Waits for what is in flight, at most two seconds.
+    pub fn close(self) {
+        self.engine.close();
+    }
+}

@@ -1,0 +1,133 @@
+//! What a hook decided: a return code, changes of the lists, lines for the log. `ffi` carries it out.
+
+use std::net::Ipv4Addr;
+
+use crate::engine::Undo;
+use crate::lease::Class;
+
+use super::limit::Kind;
+
+/// What the module returns to radiusd (`rlm_rcode_t`, radiusd.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Something is broken; accounting: the NAS shall ask again.
+    Fail,
+    /// The section stops here, and what was prepared goes out (or nothing, see [`Change::DoNotRespond`]).
+    Handled,
+    /// The request cannot be served.
+    Invalid,
+    /// Nothing to do.
+    Noop,
+    /// No such pool, or no address left, where the administrator wants it so.
+    NotFound,
+    /// Done, nothing changed.
+    Ok,
+    /// The user is refused.
+    Reject,
+    /// Done.
+    Updated,
+}
+
+/// A change of the request's lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// reply:Framed-IP-Address, in place of what is there.
+    Address(Ipv4Addr),
+    /// One more reply:Class.
+    Class(Class),
+    /// control:Response-Packet-Type := Do-Not-Respond.
+    DoNotRespond,
+    /// reply:Acct-Interim-Interval, seconds.
+    InterimInterval(u32),
+    /// reply:Session-Timeout, seconds, in place of what is there.
+    SessionTimeout(u32),
+}
+
+/// Which of `messages { }` is expanded into control:Module-Success-Message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// `clear`.
+    Clear,
+    /// `exists`.
+    Exists,
+    /// `failed`.
+    Failed,
+    /// `nopool`.
+    NoPool,
+    /// `success`.
+    Success,
+}
+
+/// A line for the log, at a level that production logs show; limited in number by kind and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// It also becomes Module-Failure-Message, and is an error rather than a warning.
+    pub is_failure: bool,
+    /// What it is about.
+    pub kind: Kind,
+    /// Told apart from others of its kind by this.
+    pub key: String,
+    /// The line.
+    pub text: String,
+}
+
+impl Note {
+    /// A failure of this request.
+    #[must_use]
+    pub fn failure(kind: Kind, key: &str, text: String) -> Self {
+        Self { is_failure: true, kind, key: key.to_owned(), text }
+    }
+
+    /// Something the administrator should know; the request was served.
+    #[must_use]
+    pub fn warning(kind: Kind, key: &str, text: String) -> Self {
+        Self { is_failure: false, kind, key: key.to_owned(), text }
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Returned.
+    pub code: Code,
+    /// Applied in this order.
+    pub changes: Vec<Change>,
+    /// Expanded after the changes.
+    pub message: Option<Message>,
+    /// Logged.
+    pub notes: Vec<Note>,
+    /// One line for `radiusd -X`: what was done.
+    pub debug: String,
+    /// Remembered on the REQUEST, for a later reject.
+    pub undo: Vec<Undo>,
+}
+
+impl Outcome {
+    /// A code and nothing else.
+    #[must_use]
+    pub fn new(code: Code, debug: impl Into<String>) -> Self {
+        Self {
+            code,
+            changes: Vec::new(),
+            message: None,
+            notes: Vec::new(),
+            debug: debug.into(),
+            undo: Vec::new(),
+        }
+    }
+
+    /// The same with a message.
+    #[must_use]
+    pub fn with(mut self, message: Message) -> Self {
+        self.message = Some(message);
+        self
+    }
+
+    /// A code with the failure that led to it.
+    #[must_use]
+    pub fn failed(code: Code, note: Note) -> Self {
+        let mut outcome = Self::new(code, String::new()).with(Message::Failed);
+        outcome.notes.push(note);
+        outcome
+    }
+}

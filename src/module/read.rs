@@ -1,0 +1,355 @@
+//! From the items of the section to [`Settings`]: unknown names, wrong types and bad numbers are mistakes, each with its place.
+
+use core::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lease::{Rules, Seconds};
+
+use super::settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, Settings};
+use super::suggest::nearest;
+use super::{Item, Place, Value};
+
+/// What is built. The order is that of the shipped example.
+const KNOWN: [&str; 25] = [
+    "database",
+    "pool_name",
+    "default_pool",
+    "lease_duration",
+    "timeout",
+    "mode",
+    "owner",
+    "nas",
+    "session_key",
+    "sessions_per_owner",
+    "attribute_name",
+    "req_attribute_name",
+    "allow_duplicates",
+    "static_wins",
+    "offer_duration",
+    "lease_duration_silent",
+    "grace",
+    "cooldown",
+    "interim_interval",
+    "session_timeout",
+    "on_exhausted",
+    "on_unknown_pool",
+    "on_unavailable",
+    "subscriber_id",
+    "messages",
+];
+const MESSAGES: [&str; 5] = ["exists", "success", "clear", "failed", "nopool"];
+/// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
+const LATER: [&str; 4] = ["attribute", "profile", "static_sources", "update"];
+/// Items of rlm_sqlippool that have no meaning here, and what to do instead.
+const OTHERS: [(&str, &str); 6] = [
+    ("dialect", "the database's kind is the beginning of `database`"),
+    ("sql_module_instance", "this module has a connection of its own; set `database`"),
+    (
+        "ippool_table",
+        "the table is ip_pool_assignments; `ippool-rs schema import-radippool` brings the old one over",
+    ),
+    ("pool_key", "set `owner` (whom an address sticks to) and, if need be, `session_key`"),
+    ("allocate_find", "there are no queries to write"),
+    ("ipv6", "set `attribute_name`"),
+];
+const YEAR: Seconds = 31_536_000;
+
+/// One mistake, as the administrator reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where.
+    pub place: Place,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
+    }
+}
+
+/// A section, and the mistakes found in it so far.
+struct Reader<'a> {
+    section: &'a Place,
+    items: &'a [Item],
+    mistakes: Vec<Mistake>,
+}
+
+/// Settings that were read, and the mistakes in them: usable only when there are none.
+#[derive(Debug)]
+pub struct Draft {
+    settings: Settings,
+    mistakes: Vec<Mistake>,
+    places: Vec<(String, Place)>,
+    section: Place,
+}
+
+impl Draft {
+    /// The settings for a look at what they name (attributes, expansions); defaults stand where a mistake was found.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Adds a mistake that only radiusd could find, at the place where `name` is set.
+    pub fn mistake(&mut self, name: &str, text: impl fmt::Display) {
+        let place =
+            self.places.iter().find(|(known, _)| known == name).map_or(&self.section, |(_, place)| place);
+        self.mistakes.push(Mistake { place: place.clone(), text: format!("{name}: {text}") });
+    }
+
+    /// The settings, if no mistake was found; else all of them in the order of their lines.
+    pub fn finish(mut self) -> Result<Settings, Vec<Mistake>> {
+        if self.mistakes.is_empty() {
+            return Ok(self.settings);
+        }
+        self.mistakes.sort_by(|a, b| (&a.place.file, a.place.line).cmp(&(&b.place.file, b.place.line)));
+        Err(self.mistakes)
+    }
+}
+
+/// Reads the module's section.
+pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
+    let mut reader = Reader { section, items, mistakes: Vec::new() };
+    reader.refuse_unknown(&KNOWN, "");
+    let settings = Settings {
+        database: reader.database(),
+        pool_name: reader.not_empty("pool_name", "Pool-Name"),
+        default_pool: reader.text("default_pool", ""),
+        timeout: reader.timeout(),
+        owner: reader.not_empty("owner", "%{User-Name}"),
+        nas: reader.text("nas", ""),
+        session_key: reader.text("session_key", ""),
+        subscriber_id: reader.text("subscriber_id", ""),
+        attribute_name: reader.attribute_name(),
+        req_attribute_name: reader.text("req_attribute_name", "Framed-IP-Address"),
+        allow_duplicates: reader.choice("allow_duplicates", false, &SWITCH, ""),
+        interim_interval: reader.choice("interim_interval", true, &[("auto", true), ("no", false)], ""),
+        session_timeout: reader.choice(
+            "session_timeout",
+            true,
+            &[("auto", true), ("no", false)],
+            "`yes` is not available in this version",
+        ),
+        on_exhausted: reader.choice("on_exhausted", Refusal::Reject, &REFUSALS, ""),
+        on_unknown_pool: reader.choice("on_unknown_pool", Refusal::Reject, &REFUSALS, ""),
+        on_unavailable: reader.choice("on_unavailable", OnUnavailable::Fail, &UNAVAILABLE, ""),
+        messages: reader.messages(),
+        rules: Arc::new(reader.rules()),
+    };
+    reader.choice("mode", (), &[("managed", ())], "`observe` and `off` are not available in this version");
+    let mut places: Vec<_> = items.iter().map(|item| (item.name.clone(), item.place.clone())).collect();
+    if let Some(Item { value: Value::Section(inner), .. }) = reader.find("messages") {
+        places.extend(inner.iter().map(|item| (format!("messages.{}", item.name), item.place.clone())));
+    }
+    Draft { settings, mistakes: reader.mistakes, places, section: section.clone() }
+}
+
+const SWITCH: [(&str, bool); 4] = [("yes", true), ("no", false), ("on", true), ("off", false)];
+const REFUSALS: [(&str, Refusal); 3] =
+    [("reject", Refusal::Reject), ("notfound", Refusal::NotFound), ("fail", Refusal::Fail)];
+const UNAVAILABLE: [(&str, OnUnavailable); 4] = [
+    ("fail", OnUnavailable::Fail),
+    ("drop", OnUnavailable::Drop),
+    ("noop", OnUnavailable::Noop),
+    ("last_known", OnUnavailable::LastKnown),
+];
+
+impl<'a> Reader<'a> {
+    fn mistake(&mut self, place: &Place, text: String) {
+        self.mistakes.push(Mistake { place: place.clone(), text });
+    }
+
+    fn refuse_unknown(&mut self, known: &[&'static str], inside: &str) {
+        for (index, item) in self.items.iter().enumerate() {
+            let name = item.name.as_str();
+            let text = if let Some((_, instead)) = OTHERS.iter().find(|(other, _)| *other == name) {
+                format!("{inside}{name}: an item of rlm_sqlippool that ippool_rs does not have: {instead}")
+            } else if known.contains(&name) {
+                if !self.items[..index].iter().any(|earlier| earlier.name == name) {
+                    continue;
+                }
+                format!("{inside}{name} is set twice; one of the two would be ignored")
+            } else if LATER.contains(&name) {
+                format!("{inside}{name} is not available in this version of ippool_rs")
+            } else {
+                let meant = nearest(name, known.iter().copied());
+                let hint = meant.map(|name| format!(", did you mean {name}?")).unwrap_or_default();
+                format!("{inside}{name}: there is no such item{hint}")
+            };
+            self.mistake(&item.place, text);
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<&'a Item> {
+        self.items.iter().find(|item| item.name == name)
+    }
+
+    /// The value's text, its place; `None` if it is not set or is no text (which is a mistake).
+    fn value(&mut self, name: &str) -> Option<(&'a str, &'a Place)> {
+        let item = self.find(name)?;
+        match &item.value {
+            Value::Text(text) => Some((text, &item.place)),
+            Value::Missing => {
+                self.mistake(&item.place, format!("{name}: has no value"));
+                None
+            }
+            Value::Section(_) => {
+                self.mistake(&item.place, format!("{name}: write `{name} = …`, this is no section"));
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, name: &str, default: &str) -> String {
+        self.value(name).map_or(default, |(text, _)| text).to_owned()
+    }
+
+    fn not_empty(&mut self, name: &str, default: &str) -> String {
+        match self.value(name) {
+            Some(("", place)) => {
+                self.mistake(place, format!("{name} must not be empty (default: \"{default}\")"));
+                default.to_owned()
+            }
+            Some((text, _)) => text.to_owned(),
+            None => default.to_owned(),
+        }
+    }
+
+    fn choice<T: Copy>(&mut self, name: &str, default: T, choices: &[(&str, T)], besides: &str) -> T {
+        let Some((text, place)) = self.value(name) else { return default };
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+            return *value;
+        }
+        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        let hint = nearest(text, words.iter().copied())
+            .map(|word| format!(", did you mean {word}?"))
+            .unwrap_or_default();
+        let besides = if besides.is_empty() { String::new() } else { format!("; {besides}") };
+        self.mistake(place, format!("{name} = {text}: must be one of {}{besides}{hint}", words.join(", ")));
+        default
+    }
+
+    /// A whole number within limits, and whether it was set.
+    fn number(&mut self, name: &str, default: i64, lowest: i64, highest: i64) -> (i64, bool) {
+        let Some((text, place)) = self.value(name) else { return (default, false) };
+        match text.parse::<i64>() {
+            Ok(number) if (lowest..=highest).contains(&number) => (number, true),
+            Ok(_) => {
+                self.mistake(place, format!("{name} = {text}: must be from {lowest} to {highest}"));
+                (default, false)
+            }
+            Err(_) => {
+                self.mistake(place, format!("{name} = {text}: not a whole number, like {default}"));
+                (default, false)
+            }
+        }
+    }
+
+    fn timeout(&mut self) -> Duration {
+        let Some((text, place)) = self.value("timeout") else { return Duration::from_millis(200) };
+        match text.parse::<f64>() {
+            Ok(seconds) if (0.01..=10.0).contains(&seconds) => Duration::from_secs_f64(seconds),
+            _ => {
+                self.mistake(place, format!("timeout = {text}: must be seconds from 0.01 to 10, like 0.2"));
+                Duration::from_millis(200)
+            }
+        }
+    }
+
+    fn database(&mut self) -> DatabaseUrl {
+        if self.find("database").is_none() {
+            let place = self.section.clone();
+            self.mistake(
+                &place,
+                "database is not set. Add a line like database = \"sqlite:///var/lib/ippool-rs/ippool.db\""
+                    .into(),
+            );
+        }
+        let Some((text, place)) = self.value("database") else { return DatabaseUrl::new("") };
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+        let built = match scheme {
+            Some("sqlite") => cfg!(feature = "sqlite"),
+            Some("postgresql" | "postgres") => cfg!(feature = "postgres"),
+            _ => false,
+        };
+        match scheme {
+            _ if built => {}
+            Some(scheme @ ("sqlite" | "postgresql" | "postgres" | "mysql")) => {
+                self.mistake(
+                    place,
+                    format!("database: {scheme} is not available in this build of ippool_rs"),
+                );
+            }
+            // The text is not repeated: it may hold a password.
+            _ => self.mistake(place, "database: must begin with sqlite:// or postgresql://".into()),
+        }
+        DatabaseUrl::new(text)
+    }
+
+    fn attribute_name(&mut self) -> String {
+        let name = self.not_empty("attribute_name", "Framed-IP-Address");
+        if name != "Framed-IP-Address"
+            && let Some(item) = self.find("attribute_name")
+        {
+            self.mistake(
+                &item.place,
+                format!("attribute_name = {name}: this version of ippool_rs has Framed-IP-Address only"),
+            );
+        }
+        name
+    }
+
+    fn messages(&mut self) -> Messages {
+        let Some(item) = self.find("messages") else { return Messages::default() };
+        let Value::Section(items) = &item.value else {
+            self.mistake(&item.place, "messages: write `messages { … }`".into());
+            return Messages::default();
+        };
+        let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
+        inner.refuse_unknown(&MESSAGES, "messages: ");
+        let messages = Messages {
+            exists: inner.text("exists", ""),
+            success: inner.text("success", ""),
+            clear: inner.text("clear", ""),
+            failed: inner.text("failed", ""),
+            nopool: inner.text("nopool", ""),
+        };
+        self.mistakes.append(&mut inner.mistakes);
+        messages
+    }
+
+    /// Lengths that contradict each other are mistakes if both were written; a default gives way.
+    fn rules(&mut self) -> Rules {
+        let rules = Rules::default();
+        let (lease, _) = self.number("lease_duration", rules.lease, 1, YEAR);
+        let (offer, offer_set) = self.number("offer_duration", rules.offer, 1, YEAR);
+        let (silent, silent_set) = self.number("lease_duration_silent", rules.silent, 1, YEAR);
+        if offer_set && offer > lease {
+            self.contradiction("offer_duration", format!("{offer} is longer than lease_duration ({lease})"));
+        }
+        if silent_set && silent < lease {
+            self.contradiction(
+                "lease_duration_silent",
+                format!("{silent} is shorter than lease_duration ({lease})"),
+            );
+        }
+        Rules {
+            lease,
+            offer: offer.min(lease),
+            silent: silent.max(lease),
+            grace: self.number("grace", rules.grace, 0, 86_400).0,
+            cooldown: self.number("cooldown", rules.cooldown, 0, 86_400).0,
+            sessions_per_owner: u32::try_from(self.number("sessions_per_owner", 0, 0, 1_000_000).0)
+                .unwrap_or(0),
+            static_wins: self.choice("static_wins", rules.static_wins, &SWITCH, ""),
+        }
+    }
+
+    fn contradiction(&mut self, name: &str, text: String) {
+        let place = self.find(name).map_or(self.section, |item| &item.place).clone();
+        self.mistake(&place, format!("{name} = {text}"));
+    }
+}

@@ -1,0 +1,244 @@
+//! What the administrator set, checked. How it is read from the items stands in [`super::read`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::lease::Rules;
+
+use super::read::{self, Draft};
+use super::{Item, Place};
+
+/// The database's URL. Shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// Takes the URL as written; whether it is one is checked by [`read`].
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
+    /// The URL with its password, for [`crate::engine::Engine::open`] alone.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The URL as it may be shown: without password, and without what a query string may hold.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
+        let rest = rest.split_once('?').map_or(rest.to_owned(), |(path, _)| format!("{path}?…"));
+        let rest = match rest.rsplit_once('@') {
+            Some((user, host)) => {
+                let name = user.split_once(':').map_or(user, |(name, _)| name);
+                format!("{name}:…@{host}")
+            }
+            None => rest,
+        };
+        if scheme.is_empty() { rest } else { format!("{scheme}://{rest}") }
+    }
+
+    /// `text` with the URL and its password taken out: the client libraries like to repeat what they were given.
+    #[must_use]
+    pub fn scrub(&self, text: &str) -> String {
+        let text = text.replace(&self.0, &self.shown());
+        let authority = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let password =
+            authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, word)| word);
+        let query =
+            authority.split_once("password=").map(|(_, rest)| rest.split('&').next().unwrap_or_default());
+        [password, query]
+            .into_iter()
+            .flatten()
+            .flat_map(|word| [word.to_owned(), percent_decoded(word)])
+            .filter(|word| word.len() > 2)
+            .fold(text, |text, word| text.replace(&word, "…"))
+    }
+}
+
+/// `%40` as `@`: the client libraries speak of the password as the server gets it.
+fn percent_decoded(word: &str) -> String {
+    let mut parts = word.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl core::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+/// What radiusd is told where no address can be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// `fail`: Access-Reject, and a `redundant` block tries its next module.
+    Fail,
+    /// `notfound`: the user is let in without an address, unless the site's policy says otherwise.
+    NotFound,
+    /// `reject`: Access-Reject.
+    Reject,
+}
+
+/// What post-auth does when the database does not answer within the budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnavailable {
+    /// No answer goes out: the NAS asks its next server.
+    Drop,
+    /// Access-Reject.
+    Fail,
+    /// The address that the engine still knows of; else as `fail`.
+    LastKnown,
+    /// The user is let in without an address of ours.
+    Noop,
+}
+
+impl OnUnavailable {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Fail => "fail",
+            Self::LastKnown => "last_known",
+            Self::Noop => "noop",
+        }
+    }
+}
+
+/// `messages { }`: expansions for Module-Success-Message, as rlm_sqlippool has them. Empty: none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// The reply had the attribute already.
+    pub exists: String,
+    /// An address was granted.
+    pub success: String,
+    /// Accounting released it.
+    pub clear: String,
+    /// None could be granted.
+    pub failed: String,
+    /// No pool was asked for.
+    pub nopool: String,
+}
+
+/// An instance's settings, each within its limits.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the leases are.
+    pub database: DatabaseUrl,
+    /// Control attribute that names the pool.
+    pub pool_name: String,
+    /// Pool where control names none; empty: none.
+    pub default_pool: String,
+    /// Budget of one hook.
+    pub timeout: Duration,
+    /// Expansion: whom the address sticks to.
+    pub owner: String,
+    /// Expansion: the NAS; empty: the packet's source, narrowed.
+    pub nas: String,
+    /// Expansion: what tells sessions apart; empty: NAS, Acct-Session-Id and owner.
+    pub session_key: String,
+    /// Expansion: the site's own number of the subscriber; empty: none.
+    pub subscriber_id: String,
+    /// Reply attribute that carries the address.
+    pub attribute_name: String,
+    /// Request attribute that asks for a certain address; empty: none.
+    pub req_attribute_name: String,
+    /// Allocate although the reply has the attribute.
+    pub allow_duplicates: bool,
+    /// Ask the NAS for Interims where the reply does not.
+    pub interim_interval: bool,
+    /// Send Session-Timeout to a NAS that sends no accounting.
+    pub session_timeout: bool,
+    /// The pool has no address left.
+    pub on_exhausted: Refusal,
+    /// There is no such pool.
+    pub on_unknown_pool: Refusal,
+    /// The database does not answer.
+    pub on_unavailable: OnUnavailable,
+    /// For Module-Success-Message.
+    pub messages: Messages,
+    /// The lengths of leases.
+    pub rules: Arc<Rules>,
+}
+
+impl Settings {
+    /// Reads a section that stands at `section`. All mistakes are found, not only the first.
+    #[must_use]
+    pub fn read(section: &Place, items: &[Item]) -> Draft {
+        read::settings(section, items)
+    }
+
+    /// The settings as `radiusd -X` shows those of other modules; the password is left out.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let quoted = |text: &str| format!("\"{text}\"");
+        let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        let auto = |yes: bool| if yes { "auto" } else { "no" }.to_owned();
+        [
+            ("database", quoted(&self.database.shown())),
+            ("pool_name", quoted(&self.pool_name)),
+            ("default_pool", quoted(&self.default_pool)),
+            ("lease_duration", self.rules.lease.to_string()),
+            ("timeout", self.timeout.as_secs_f64().to_string()),
+            ("owner", quoted(&self.owner)),
+            ("nas", quoted(&self.nas)),
+            ("session_key", quoted(&self.session_key)),
+            ("sessions_per_owner", self.rules.sessions_per_owner.to_string()),
+            ("attribute_name", quoted(&self.attribute_name)),
+            ("req_attribute_name", quoted(&self.req_attribute_name)),
+            ("allow_duplicates", yes_no(self.allow_duplicates)),
+            ("static_wins", yes_no(self.rules.static_wins)),
+            ("offer_duration", self.rules.offer.to_string()),
+            ("lease_duration_silent", self.rules.silent.to_string()),
+            ("grace", self.rules.grace.to_string()),
+            ("cooldown", self.rules.cooldown.to_string()),
+            ("interim_interval", auto(self.interim_interval)),
+            ("session_timeout", auto(self.session_timeout)),
+            ("on_exhausted", format!("{:?}", self.on_exhausted).to_lowercase()),
+            ("on_unknown_pool", format!("{:?}", self.on_unknown_pool).to_lowercase()),
+            ("on_unavailable", self.on_unavailable.as_str().to_owned()),
+            ("subscriber_id", quoted(&self.subscriber_id)),
+        ]
+        .into_iter()
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_not_shown() {
+        for (url, shown) in [
+            ("postgresql://ippool:s3cr@t@db/radius", "postgresql://ippool:…@db/radius"),
+            ("postgresql://ippool:s3cr%40t@db/radius", "postgresql://ippool:…@db/radius"),
+            ("postgresql://db/radius?user=x&password=s3cr@t", "postgresql://db/radius?…"),
+        ] {
+            let url = DatabaseUrl::new(url);
+            assert_eq!(url.shown(), shown);
+            assert_eq!(format!("{url:?}"), shown);
+            let scrubbed =
+                url.scrub(&format!("cannot connect to {}: s3cr@t, s3cr%40t refused", url.expose()));
+            assert!(!scrubbed.contains("s3cr@t"), "{scrubbed}");
+        }
+        let sqlite = DatabaseUrl::new("sqlite:///var/lib/ippool-rs/ippool.db");
+        assert_eq!(sqlite.shown(), sqlite.expose());
+    }
+}

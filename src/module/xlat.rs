@@ -1,0 +1,159 @@
+//! `%{ippool_rs:…}`: what may be asked, and the answers as text.
+
+use crate::engine::LeaseOf;
+use crate::lease::{Ask, Lease, Row, Status, Time, Want};
+
+use super::post_auth::hint;
+use super::{Facts, Instance, identity};
+
+/// What `%{ippool_rs:lease <item>}` knows.
+pub const LEASE_ITEMS: [&str; 16] = [
+    "ip_address",
+    "pool_name",
+    "status",
+    "username",
+    "owner",
+    "subscriber_id",
+    "nas_id",
+    "session_id",
+    "session_key",
+    "calling_station_id",
+    "assigned_at",
+    "started_at",
+    "expires_at",
+    "free_at",
+    "epoch",
+    "class",
+];
+
+/// A question of `%{ippool_rs:…}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// `lease <item>`: of the lease that this request's session holds.
+    Lease(&'static str),
+    /// `peek <pool>`: the address that this request would be granted.
+    Peek(String),
+    /// `stats`: all counters; `stats <counter>`: one.
+    Stats(Option<String>),
+}
+
+impl Query {
+    /// Reads what stands behind `ippool_rs:`. The error says what may stand there.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut words = text.split_whitespace();
+        let query = match (words.next(), words.next()) {
+            (Some("stats"), counter) => Self::Stats(counter.map(str::to_owned)),
+            (Some("peek"), Some(pool)) => Self::Peek(pool.to_owned()),
+            (Some("lease"), Some(item)) => match LEASE_ITEMS.iter().find(|known| **known == item) {
+                Some(item) => Self::Lease(item),
+                None => {
+                    return Err(format!(
+                        "lease {item}: there is no such item; there are {}",
+                        LEASE_ITEMS.join(", ")
+                    ));
+                }
+            },
+            _ => return Err("write `stats`, `stats <counter>`, `peek <pool>` or `lease <item>`".into()),
+        };
+        match words.next() {
+            Some(word) => Err(format!("{word}: one word too many")),
+            None => Ok(query),
+        }
+    }
+}
+
+impl Instance {
+    /// The answer. Empty: there is none (no such lease, nothing free). An error could not be answered.
+    pub fn expand(&self, query: &Query, facts: &Facts) -> Result<String, String> {
+        match query {
+            Query::Stats(counter) => self.stats(counter.as_deref()),
+            Query::Peek(pool) => self.peek(pool, facts),
+            Query::Lease(item) => {
+                let found = self.lease(facts)?;
+                Ok(found.map(|(row, pool)| lease_item(item, &row, &pool)).unwrap_or_default())
+            }
+        }
+    }
+
+    fn stats(&self, counter: Option<&str>) -> Result<String, String> {
+        let mut counters = self.engine().stats().counters;
+        counters.push(("panics", self.panics()));
+        match counter {
+            None => Ok(counters
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" ")),
+            Some(name) => counters
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.to_string())
+                .ok_or_else(|| format!("stats {name}: there is no such counter")),
+        }
+    }
+
+    fn peek(&self, pool: &str, facts: &Facts) -> Result<String, String> {
+        let settings = &self.settings;
+        let ask = Ask {
+            session: identity::session(facts),
+            wants: vec![Want {
+                attribute: settings.attribute_name.clone(),
+                pool: pool.to_owned(),
+                hint: hint(facts),
+                stated: None,
+            }],
+            lease_seconds: settings.rules.lease,
+            rules: settings.rules.clone(),
+        };
+        let peeked = self
+            .engine()
+            .peek(&ask, settings.timeout)
+            .map_err(|why| settings.database.scrub(&why.to_string()))?;
+        Ok(peeked.map(|peeked| peeked.address.addr().to_string()).unwrap_or_default())
+    }
+
+    /// The lease of the request's session; in accounting, where the session's key may be another than at the grant, that on
+    /// its Framed-IP-Address.
+    fn lease(&self, facts: &Facts) -> Result<Option<(Row, String)>, String> {
+        let settings = &self.settings;
+        let session = identity::session(facts);
+        let nas = session.nas.clone();
+        let look = |of: LeaseOf| {
+            self.engine()
+                .lease(&of, settings.timeout)
+                .map_err(|why| settings.database.scrub(&why.to_string()))
+        };
+        let found = look(LeaseOf::Session(Box::new(session)))?;
+        match facts.addresses.first() {
+            Some(&address) if found.is_none() && facts.status_type.is_some() => {
+                look(LeaseOf::Address { nas, address: address.into() })
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+fn lease_item(item: &str, row: &Row, pool: &str) -> String {
+    let lease = row.lease.as_ref().filter(|_| row.status == Status::InUse);
+    let of = |read: fn(&Lease) -> Option<String>| lease.and_then(read).unwrap_or_default();
+    let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
+    match item {
+        "ip_address" => row.address.addr().to_string(),
+        "pool_name" => pool.to_owned(),
+        "status" => row.status.as_str().to_owned(),
+        "epoch" => row.epoch.to_string(),
+        "class" => row.class().to_string(),
+        "free_at" => row.free_at.to_string(),
+        "expires_at" => time(row.expires_at),
+        "username" => of(|lease| Some(lease.username.clone())),
+        "owner" => of(|lease| Some(lease.owner.clone())),
+        "subscriber_id" => of(|lease| lease.subscriber_id.clone()),
+        "nas_id" => of(|lease| Some(lease.nas.to_string())),
+        "session_id" => of(|lease| lease.session_id.clone()),
+        "session_key" => of(|lease| Some(lease.key.clone())),
+        "calling_station_id" => of(|lease| lease.calling_station_id.clone()),
+        "assigned_at" => of(|lease| Some(lease.assigned_at.to_string())),
+        "started_at" => of(|lease| lease.started_at.map(|time| time.to_string())),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,142 @@
+//! What people do to pools and leases: the verbs of the companion, for either database.
+//!
+//! Each verb is one transaction (or says that it is several), conditional on what was shown to the one who decided;
+//! nothing here asks, prints, or knows a command line. Every change of pools and ranges raises the catalogue, so that
+//! radiusd knows it within 5 s.
+
+mod counts;
+mod find;
+mod pool_add;
+
+mod ranges;
+
+mod words;
+
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::link::Link;
+use super::{DatabaseUrl, StoreError, migrate};
+
+pub use counts::{PoolSummary, RangeSummary};
+pub use find::{Filter, HistoryEvent, LeaseRow, Show, State};
+pub use pool_add::{Added, NewRanges};
+
+/// How long one statement may take, milliseconds.
+const STATEMENT: u32 = 60_000;
+
+/// The database, open for people.
+pub struct Admin {
+    link: Link,
+}
+
+/// Why a verb was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdminError {
+    /// What was asked for cannot be, and nothing was changed; the sentence says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The database did not do it.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// A pool: its name, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// `ip_pool_pools.id`.
+    pub id: i64,
+    /// Its name, as stored.
+    pub name: String,
+    /// The NAS whose pool it is; none: shared.
+    pub nas: Option<String>,
+    /// In which its addresses are unique.
+    pub address_space: String,
+}
+
+/// `gold`, or `gold of 192.0.2.1`.
+impl core::fmt::Display for Pool {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match &self.nas {
+            Some(nas) => write!(f, "{} of {nas}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct PoolRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    nas: Option<String>,
+    #[diesel(sql_type = Text)]
+    address_space: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Id {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+impl Admin {
+    /// Opens the database and checks its schema.
+    ///
+    /// # Errors
+    ///
+    /// Not reachable, or not a database that this version can serve; the sentence says what to do.
+    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let mut link = Link::open(url, false, STATEMENT)?;
+        migrate::check(&mut link, url)?;
+        Ok(Self { link })
+    }
+
+    /// All pools by name, or those of this name, of this NAS (`Some("")`: shared ones).
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn pools(&mut self, name: Option<&str>, nas: Option<&str>) -> Result<Vec<Pool>, StoreError> {
+        pools(&mut self.link, name, nas)
+    }
+}
+
+fn pools(link: &mut Link, name: Option<&str>, nas: Option<&str>) -> Result<Vec<Pool>, StoreError> {
+    let mut sql = String::from(
+        "SELECT p.id, p.name, n.nas_key AS nas, p.address_space FROM ip_pool_pools p \
+         LEFT JOIN ip_pool_nas n ON n.id = p.nas_id WHERE 1 = 1",
+    );
+    let mut values = Vec::new();
+    if let Some(name) = name {
+        sql.push_str(" AND p.name = ?");
+        values.push(name.into());
+    }
+    match nas {
+        Some("") => sql.push_str(" AND p.nas_id IS NULL"),
+        Some(nas) => {
+            sql.push_str(" AND n.nas_key = ?");
+            values.push(nas.into());
+        }
+        None => {}
+    }
+    // Shared ones first: databases disagree on where NULL belongs.
+    sql.push_str(" ORDER BY p.name, COALESCE(n.nas_key, '')");
+    let rows: Vec<PoolRow> = link.rows(&sql, values)?;
+    let pool =
+        |row: PoolRow| Pool { id: row.id, name: row.name, nas: row.nas, address_space: row.address_space };
+    Ok(rows.into_iter().map(pool).collect())
+}
+
+/// Tells radiusd that pools, ranges or NASes have changed. In the transaction of the change.
+fn raise_catalogue(link: &mut Link) -> Result<(), StoreError> {
+    let changed = link.execute(
+        "UPDATE ip_pool_meta SET value = CAST(CAST(value AS BIGINT) + 1 AS TEXT) WHERE name = 'catalogue'",
+        vec![],
+    )?;
+    if changed == 0 {
+        link.execute("INSERT INTO ip_pool_meta (name, value) VALUES ('catalogue', '2')", vec![])?;
+    }
+    Ok(())
+}

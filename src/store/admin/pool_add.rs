@@ -1,0 +1,138 @@
+//! `pool add`: a pool, its NAS, and ranges that overlap nothing.
+
+use diesel::sql_types::{BigInt, Text};
+
+use super::ranges::{self, Of, StoredRange};
+use super::words::Words;
+use super::{Admin, AdminError, Id, Pool, pools, raise_catalogue};
+use crate::lease::AddressRange;
+use crate::store::StoreError;
+use crate::store::link::{Link, Value};
+
+/// What is to be added.
+#[derive(Clone, Debug)]
+pub struct NewRanges {
+    /// The pool's name, as stored.
+    pub pool: String,
+    /// The NAS whose pool it is, as stored; none: shared.
+    pub nas: Option<String>,
+    /// The pieces, exclusions cut out.
+    pub pieces: Vec<AddressRange>,
+}
+
+/// What was added.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// The pool.
+    pub pool: Pool,
+    /// It did not exist before.
+    pub new_pool: bool,
+    /// Its NAS was not known before.
+    pub new_nas: bool,
+}
+
+#[derive(diesel::QueryableByName)]
+struct NasRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    address_space: String,
+}
+
+impl Admin {
+    /// Adds ranges to a pool, which is made if it is new, as its NAS is. One transaction, whatever the size: the rows of
+    /// the addresses are made by radiusd as they are needed. `keep` = no: everything is tried, and undone.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminError::Refused`] if a piece overlaps a range of the same address space.
+    pub fn add_ranges(&mut self, new: &NewRanges, keep: bool) -> Result<Added, AdminError> {
+        self.link.transaction(keep, |link| {
+            ranges::lock(link)?;
+            let (nas, new_nas) = match &new.nas {
+                Some(key) => {
+                    let (nas, made) = nas(link, key)?;
+                    (Some(nas), made)
+                }
+                None => (None, false),
+            };
+            let space = nas.as_ref().map_or("default", |nas| nas.address_space.as_str());
+            let known = pools(link, Some(&new.pool), Some(new.nas.as_deref().unwrap_or_default()))?.pop();
+            let new_pool = known.is_none();
+            let pool = match known {
+                Some(pool) => pool,
+                None => make_pool(link, new, nas.as_ref().map(|nas| nas.id), space)?,
+            };
+            refuse_overlaps(link, &pool, &new.pieces)?;
+            for piece in &new.pieces {
+                ranges::insert(link, pool.id, &pool.address_space, piece, Some(piece.first()))?;
+            }
+            raise_catalogue(link)?;
+            Ok(Added { pool, new_pool, new_nas })
+        })
+    }
+}
+
+/// The NAS of this key, made if need be; and whether it was.
+fn nas(link: &mut Link, key: &str) -> Result<(NasRow, bool), StoreError> {
+    let now = Words::of(link).now;
+    // radiusd may meet the NAS for the first time at this very moment.
+    let made = link.execute(
+        &format!(
+            "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, created_at, updated_at) \
+             VALUES (?, {now}, {now}, {now}, {now}, {now}) ON CONFLICT (nas_key) DO NOTHING"
+        ),
+        vec![key.into()],
+    )?;
+    let rows: Vec<NasRow> =
+        link.rows("SELECT id, address_space FROM ip_pool_nas WHERE nas_key = ?", vec![key.into()])?;
+    let row = rows.into_iter().next();
+    row.map(|row| (row, made > 0))
+        .ok_or_else(|| StoreError::Failed(format!("the NAS {key} was removed at this moment: try again")))
+}
+
+fn make_pool(link: &mut Link, new: &NewRanges, nas: Option<i64>, space: &str) -> Result<Pool, StoreError> {
+    let now = Words::of(link).now;
+    let values: Vec<Value> = vec![new.pool.as_str().into(), nas.into(), space.into()];
+    let rows: Vec<Id> = link.rows(
+        &format!(
+            "INSERT INTO ip_pool_pools (name, nas_id, address_space, created_at, updated_at) \
+             VALUES (?, ?, ?, {now}, {now}) RETURNING id"
+        ),
+        values,
+    )?;
+    let id = rows.first().map_or(0, |row| row.id);
+    Ok(Pool { id, name: new.pool.clone(), nas: new.nas.clone(), address_space: space.to_owned() })
+}
+
+fn refuse_overlaps(link: &mut Link, pool: &Pool, pieces: &[AddressRange]) -> Result<(), AdminError> {
+    let stored = ranges::read(link, Of::Space(&pool.address_space))?;
+    for piece in pieces {
+        // Stored ranges are in order and do not overlap, so the first that ends behind our start decides.
+        let at = stored.partition_point(|other| other.range.last() < piece.first());
+        let Some(other) = stored.get(at).filter(|other| other.range.overlaps(piece)) else { continue };
+        return Err(AdminError::Refused(overlap(link, pool, piece, other)?));
+    }
+    Ok(())
+}
+
+fn overlap(
+    link: &mut Link,
+    pool: &Pool,
+    piece: &AddressRange,
+    other: &StoredRange,
+) -> Result<String, StoreError> {
+    if other.pool == pool.id {
+        return Ok(format!(
+            "{piece} overlaps {}, which the pool {pool} has already: give only what is missing, or --exclude that range",
+            other.range
+        ));
+    }
+    let owner = pools(link, None, None)?.into_iter().find(|known| known.id == other.pool);
+    let owner = owner.map_or_else(|| "another pool".to_owned(), |owner| format!("the pool {owner}"));
+    Ok(format!(
+        "{piece} overlaps {}, which belongs to {owner}: one address cannot be in two pools of the address space \"{}\"; \
+         --exclude that range, or take it from there first (pool remove)",
+        other.range, pool.address_space
+    ))
+}

@@ -1,0 +1,61 @@
+//! Where the two databases say the same thing differently.
+
+use crate::store::link::Link;
+
+/// Pieces of SQL for one kind of database.
+pub(super) struct Words {
+    /// The database's clock, when the statement began.
+    pub now: &'static str,
+    /// A value that is the text of an address.
+    pub address_value: &'static str,
+    /// The column of `ip_pool_assignments` by which addresses sort.
+    pub address_order: &'static str,
+    /// The column of `ip_pool_ranges` by which ranges sort.
+    pub range_order: &'static str,
+    /// `next_address` or `next_key`.
+    pub next_column: &'static str,
+    /// What `next_column` is as text: an address, or the hexadecimal digits of a key.
+    pub next_text: &'static str,
+    /// Whether text reaches us through a function: PostgreSQL's own types of address and time.
+    typed: bool,
+}
+
+static SQLITE: Words = Words {
+    now: "strftime('%Y-%m-%d %H:%M:%f','now')||'000'",
+    address_value: "?",
+    address_order: "ip_key",
+    range_order: "first_key",
+    next_column: "next_key",
+    next_text: "CASE WHEN next_key IS NULL THEN NULL ELSE hex(next_key) END",
+    typed: false,
+};
+
+static POSTGRES: Words = Words {
+    now: "statement_timestamp()",
+    address_value: "CAST(? AS inet)",
+    address_order: "ip_address",
+    range_order: "first_address",
+    next_column: "next_address",
+    next_text: "host(next_address)",
+    typed: true,
+};
+
+impl Words {
+    pub(super) const fn of(link: &Link) -> &'static Self {
+        if link.is_postgres() { &POSTGRES } else { &SQLITE }
+    }
+
+    /// A column of a time as `YYYY-MM-DD HH:MM:SS.ffffff`, UTC.
+    pub(super) fn time(&self, column: &str) -> String {
+        if self.typed {
+            format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')")
+        } else {
+            column.to_owned()
+        }
+    }
+
+    /// A column of an address as its text, without a mask.
+    pub(super) fn address(&self, column: &str) -> String {
+        if self.typed { format!("host({column})") } else { column.to_owned() }
+    }
+}

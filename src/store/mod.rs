@@ -1,0 +1,159 @@
+//! The memory: the only room that knows Diesel and SQL.
+//!
+//! [`Store`] is what the engine needs of a database, verbs over slices; one file a backend, each with the SQL that is best
+//! there. Nothing of Diesel is in its signatures. Not here: what to write ([`crate::choose`], [`crate::lease::life`]).
+
+#[cfg(feature = "companion")]
+pub mod admin;
+mod catalogue;
+#[cfg(feature = "sqlite")]
+mod clock;
+pub mod connect;
+mod error;
+#[cfg_attr(not(feature = "companion"), allow(dead_code))]
+pub mod link;
+pub mod migrate;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod rows;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod statement;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
+pub use connect::DatabaseUrl;
+pub use error::{Retry, StoreError};
+pub use rows::{address_key, address_text, key_address, parse_address};
+
+use crate::lease::{Change, Hold, Row, Time};
+
+/// Which rows one piece of work needs to see. A row that several of these find comes once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lookup {
+    /// Held under this session key.
+    pub key: Option<String>,
+    /// Last used by this owner, from this station or from none that is known.
+    pub owner: Option<(String, Option<String>)>,
+    /// Held by this owner, whatever the station: at most so many.
+    pub held_by: Option<(String, u32)>,
+    /// Bound to, or left by, this (NAS, Acct-Session-Id), or replaced there by a take-over.
+    pub session: Option<(i64, String)>,
+    /// These rows.
+    pub ids: Vec<i64>,
+    /// The rows of these addresses.
+    pub addresses: Vec<(String, IpNet)>,
+}
+
+/// What a read saw.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The database's clock.
+    pub now: Time,
+    /// For each lookup, in order, its rows.
+    pub rows: Vec<Vec<Row>>,
+}
+
+/// A NAS that was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// `nas_key`.
+    pub nas: String,
+    /// It sent accounting.
+    pub accounting: bool,
+    /// How long a silence is a break in hearing it, seconds.
+    pub gap: i64,
+}
+
+/// The servers of a database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Servers {
+    /// When any was last seen, before the heartbeat that tells this.
+    pub last_seen: Option<Time>,
+    /// Those seen in the last half minute, the one that asks among them, in the order of their names.
+    pub alive: Vec<String>,
+}
+
+/// What the engine needs of a database. One connection, used by one thread; an error of the class
+/// [`Retry::NewConnection`] means that it is of no use any more.
+pub trait Store: Send {
+    /// The rows that `lookups` name, and the database's time. One round trip where that can be.
+    fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError>;
+
+    /// Writes `sets` with their events, in one durable commit. A set is written whole, and only if each of its rows still
+    /// is as it was read and nobody has it locked; else not at all. Tells which were.
+    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError>;
+
+    /// The oldest `limit` rows of the pool that are available and whose turn has come.
+    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// Rows of the pool that are in use, though their turn in the queue has come: at most `limit`, oldest first.
+    fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// Rows of the pool that are in use, and whose lease ended before `ended`: at most `limit`, longest ended first. Reads
+    /// the whole pool.
+    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// Rows of leases of the NAS granted before `ended`, that are still marked as in use: at most `limit`.
+    fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// Makes the next rows of the pool's ranges, at most `limit`, and tells how many.
+    fn make_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<usize, StoreError>;
+
+    /// Makes the row of one address of the pool's ranges, if it is not there.
+    fn make_row(&mut self, pool: &PoolRow, address: IpAddr, now: Time) -> Result<(), StoreError>;
+
+    /// All pools, ranges and NASes, and the hold.
+    fn catalogue(&mut self) -> Result<Catalogue, StoreError>;
+
+    /// The catalogue's version and the database's time: the cheapest question there is.
+    fn pulse(&mut self) -> Result<(i64, Time), StoreError>;
+
+    /// NASes were heard: makes their rows, and keeps since when each has been heard without a break. Returns their rows.
+    fn hear(&mut self, heard: &[Heard], now: Time) -> Result<Vec<NasRow>, StoreError>;
+
+    /// Accounting-On/Off of a NAS that happened at `at`. False: told already, less than a minute ago.
+    fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError>;
+
+    /// Sets the hold, if it is longer than the one that is there.
+    fn hold(&mut self, hold: Hold) -> Result<(), StoreError>;
+
+    /// This server lives; its counters. Servers not seen for a day are forgotten.
+    fn heartbeat(&mut self, server: &str, counters: &str, now: Time) -> Result<Servers, StoreError>;
+}
+
+/// Opens the database for the engine, if its schema is one that this build serves. A SQLite file that does not exist is
+/// made, schema and all.
+pub fn open(url: &DatabaseUrl) -> Result<Box<dyn Store>, StoreError> {
+    if let DatabaseUrl::Sqlite(path) = url
+        && !path.exists()
+    {
+        migrate::up(url)?;
+    }
+    migrate::verdict(migrate::found_at(url)?, url)?;
+    match url {
+        #[cfg(feature = "sqlite")]
+        DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::open(path)?)),
+        #[cfg(feature = "postgres")]
+        DatabaseUrl::Postgres(_) => Ok(Box::new(postgres::Postgres::open(url)?)),
+        #[allow(unreachable_patterns, reason = "a build may leave a backend out")]
+        other => Err(StoreError::Wrong(format!("this build does not serve {other}"))),
+    }
+}
+
+/// What the rows of `ip_pool_servers` say, as `asking` beats.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn servers_of(known: Vec<(String, Time)>, asking: &str, now: Time) -> Servers {
+    let last_seen = known.iter().map(|(_, seen)| *seen).max();
+    let mut alive: Vec<String> = known
+        .into_iter()
+        .filter(|(name, seen)| *seen + 30 > now && name != asking)
+        .map(|(name, _)| name)
+        .collect();
+    alive.push(asking.to_owned());
+    alive.sort();
+    Servers { last_seen, alive }
+}

@@ -1,0 +1,566 @@
+//! PostgreSQL: for a fleet of radiusd. A batch is two statements: one that reads all that it needs, one that writes it,
+//! which is its own transaction and so one durable commit.
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::pg::Pg as Backend;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Inet, Integer, Nullable, Text, Timestamptz};
+use diesel::{PgConnection, QueryResult, RunQueryDsl};
+
+use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
+use super::error::classify_postgres;
+use super::rows::{At, COLUMNS, Loaded, Net, Record, Records, RowSql, row_of};
+use super::statement::statements;
+use super::{DatabaseUrl, Heard, Lookup, Snapshot, Store, StoreError, connect};
+use crate::lease::{Change, Event, Hold, NasFacts, Row, Time};
+
+/// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
+const STATEMENT: u32 = 2_000;
+
+type RowsSql = RowSql<Timestamptz, Inet>;
+type MaybeRow = (Timestamptz, Nullable<Integer>, Nullable<RowsSql>);
+type Texts = Array<Text>;
+
+fn select(rest: &str) -> String {
+    format!("SELECT {COLUMNS} FROM ip_pool_assignments a {rest}")
+}
+
+/// All lookups of a batch at once. The time comes even if no row does.
+static READ: LazyLock<String> = LazyLock::new(|| {
+    let part = |from: &str, rest: &str| format!("SELECT u.ord, {COLUMNS} FROM {from} {rest}");
+    let plain = |arrays: &str, names: &str, on: &str| {
+        part(&format!("unnest({arrays}) u(ord, {names}) JOIN ip_pool_assignments a ON {on}"), "")
+    };
+    // At most so many rows of one owner or session: names that many share must not make a batch slow.
+    let some = |arrays: &str, names: &str, on: &str, rest: &str| {
+        part(
+            &format!(
+                "unnest({arrays}) u(ord, {names}) CROSS JOIN LATERAL (SELECT * FROM ip_pool_assignments a WHERE {on} {rest}) a"
+            ),
+            "",
+        )
+    };
+    let newest = "ORDER BY a.assigned_at DESC LIMIT 16";
+    let parts = [
+        plain("$::int4[], $::text[]", "k", "a.session_key = u.k AND a.status = 'in_use'"),
+        some("$::int4[], $::text[], $::text[]", "o, s", "a.owner = u.o AND a.station = u.s", newest),
+        some("$::int4[], $::text[]", "o", "a.owner = u.o AND a.station IS NULL", newest),
+        some("$::int4[], $::text[], $::int8[]", "o, n", "a.owner = u.o AND a.status = 'in_use'", "LIMIT u.n"),
+        some(
+            "$::int4[], $::int8[], $::text[]",
+            "n, i",
+            "a.lease_nas_id = u.n AND a.session_id = u.i",
+            "LIMIT 256",
+        ),
+        some(
+            "$::int4[], $::int8[], $::text[]",
+            "n, i",
+            "a.prev_nas_id = u.n AND a.prev_session_id = u.i AND a.prev_session_key IS NOT NULL",
+            "LIMIT 16",
+        ),
+        plain("$::int4[], $::int8[]", "i", "a.id = u.i"),
+        plain("$::int4[], $::text[], $::inet[]", "s, i", "a.address_space = u.s AND a.ip_address = u.i"),
+    ];
+    let columns = COLUMNS.replace("a.", "r.");
+    format!(
+        "SELECT t.now, r.ord, {columns} FROM (SELECT clock_timestamp() AS now) t LEFT JOIN ({}) r ON true",
+        parts.join(" UNION ALL ")
+    )
+});
+
+macro_rules! selects {
+    ($($name:ident = $rest:literal;)*) => { $(static $name: LazyLock<String> = LazyLock::new(|| select($rest));)* };
+}
+
+selects! {
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
+    LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
+}
+
+statements! { Backend, PgConnection;
+    /// All that a batch needs to see.
+    Read {
+        key_ord: &'a [i32] => Array<Integer>, key: &'a [&'a str] => Texts,
+        station_ord: &'a [i32] => Array<Integer>, station_owner: &'a [&'a str] => Texts, station: &'a [&'a str] => Texts,
+        owner_ord: &'a [i32] => Array<Integer>, owner: &'a [&'a str] => Texts,
+        held_ord: &'a [i32] => Array<Integer>, held: &'a [&'a str] => Texts, held_limit: &'a [i64] => Array<BigInt>,
+        session_ord: &'a [i32] => Array<Integer>, session_nas: &'a [i64] => Array<BigInt>, session: &'a [&'a str] => Texts,
+        prev_ord: &'a [i32] => Array<Integer>, prev_nas: &'a [i64] => Array<BigInt>, prev: &'a [&'a str] => Texts,
+        id_ord: &'a [i32] => Array<Integer>, id: &'a [i64] => Array<BigInt>,
+        address_ord: &'a [i32] => Array<Integer>, space: &'a [&'a str] => Texts, address: &'a [Net] => Array<Inet>,
+    } -> MaybeRow = READ;
+    /// Free rows of a pool.
+    FreeRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = FREE;
+    /// Rows in use whose turn has come.
+    DueRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = DUE;
+    /// Rows in use whose lease ended.
+    LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Rows of a NAS that ended.
+    EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
+    /// The next rows of a pool's ranges. Who moves the cursor makes the rows.
+    MakeRows { pool: i64 => BigInt, limit: i64 => BigInt, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
+        space: &'a str => Text, pool_id: i64 => BigInt } -> BigInt =
+        "WITH r AS (SELECT id, next_address AS first, last_address AS last FROM ip_pool_ranges \
+             WHERE pool_id = $ AND next_address IS NOT NULL ORDER BY first_address LIMIT 1 FOR UPDATE SKIP LOCKED), \
+         n AS (SELECT id, first, LEAST($, last - first + 1) AS n, last FROM r), \
+         c AS (UPDATE ip_pool_ranges SET next_address = CASE WHEN n.first + n.n > n.last THEN NULL ELSE n.first + n.n END \
+             FROM n WHERE ip_pool_ranges.id = n.id RETURNING n.first, n.n), \
+         i AS (INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) \
+             SELECT c.first + s, $, $, $, $ FROM c, generate_series(0, c.n - 1) s \
+             ON CONFLICT (address_space, ip_address) DO NOTHING) \
+         SELECT n FROM c";
+    /// The row of one address; it may be there.
+    MakeRow { address: Net => Inet, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text,
+        pool: i64 => BigInt } -> () =
+        "INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) VALUES ($, $, $, $, $) \
+         ON CONFLICT (address_space, ip_address) DO NOTHING";
+    /// The catalogue's version, and the time.
+    Pulse {} -> (Text, Timestamptz) = "SELECT value, clock_timestamp() FROM ip_pool_meta WHERE name = 'catalogue'";
+    /// One time of the database as a whole.
+    MetaTime { name: &'a str => Text } -> Timestamptz = "SELECT value::timestamptz FROM ip_pool_meta WHERE name = $";
+    /// Sets the hold, if it is longer than the one that is there.
+    SetHold { from: At => Timestamptz, until: At => Timestamptz } -> () =
+        "WITH h AS (SELECT $::timestamptz AS hold_from, $::timestamptz AS hold_until) \
+         INSERT INTO ip_pool_meta (name, value) \
+         SELECT v.name, v.value FROM h, LATERAL (VALUES ('hold_from', h.hold_from::text), ('hold_until', h.hold_until::text)) v(name, value) \
+         WHERE NOT EXISTS (SELECT 1 FROM ip_pool_meta m WHERE m.name = 'hold_until' AND m.value::timestamptz >= h.hold_until) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    /// All pools.
+    Pools {} -> (BigInt, Text, Nullable<BigInt>, Text) = "SELECT id, name, nas_id, address_space FROM ip_pool_pools";
+    /// All ranges.
+    Ranges {} -> (BigInt, Inet, Inet, Bool) = "SELECT pool_id, first_address, last_address, next_address IS NOT NULL FROM ip_pool_ranges";
+    /// All NASes.
+    Nases {} -> NasSql = "SELECT id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before FROM ip_pool_nas";
+    /// A NAS was heard.
+    Hear { key: &'a str => Text, accounting: Option<At> => Nullable<Timestamptz>, now: At => Timestamptz,
+        gap: f64 => diesel::sql_types::Double } -> NasSql =
+        "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
+         SELECT $, t, t, t, $ FROM (SELECT $::timestamptz AS t) x \
+         ON CONFLICT (nas_key) DO UPDATE SET \
+         heard_since = CASE WHEN ip_pool_nas.last_heard_at < excluded.last_heard_at - make_interval(secs => $) \
+             THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
+         last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
+         accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
+         RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
+    /// A NAS went up or down.
+    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = now() WHERE id = $ \
+         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// All servers.
+    Servers {} -> (Text, Timestamptz) = "SELECT name, seen_at FROM ip_pool_servers ORDER BY name";
+    /// Forgets servers that are gone.
+    Forget { before: At => Timestamptz } -> () = "DELETE FROM ip_pool_servers WHERE seen_at < $";
+    /// This server lives.
+    Beat { name: &'a str => Text, seen: At => Timestamptz, counters: &'a str => Text } -> () =
+        "INSERT INTO ip_pool_servers (name, seen_at, counters) VALUES ($, $, $) \
+         ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, counters = excluded.counters";
+}
+
+type NasSql =
+    (BigInt, Text, Text, Timestamptz, Timestamptz, Timestamptz, Nullable<Timestamptz>, Nullable<Timestamptz>);
+type NasCells = (i64, String, String, At, At, At, Option<At>, Option<At>);
+
+fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> NasRow {
+    let facts = NasFacts {
+        id,
+        first_heard_at: first.0,
+        heard_since: since.0,
+        last_heard_at: last.0,
+        accounting_at: accounting.map(|at| at.0),
+        ended_before: ended.map(|at| at.0),
+    };
+    NasRow { key, space, facts }
+}
+
+/// What a batch writes, one array a column.
+#[derive(Default)]
+struct Write<'a> {
+    ids: Vec<i64>,
+    sets: Vec<i32>,
+    sizes: Vec<i64>,
+    old_epoch: Vec<i64>,
+    old_status: Vec<&'static str>,
+    old_expires: Vec<Option<At>>,
+    old_free: Vec<At>,
+    old_updated: Vec<At>,
+    records: Records,
+    events: Events<'a>,
+}
+
+/// The history rows of a batch, one array a column.
+#[derive(Default)]
+struct Events<'a> {
+    ids: Vec<i64>,
+    at: Vec<At>,
+    kind: Vec<&'static str>,
+    username: Vec<&'a str>,
+    owner: Vec<&'a str>,
+    nas: Vec<Option<i64>>,
+    session: Vec<Option<&'a str>>,
+    station: Vec<Option<&'a str>>,
+    detail: Vec<&'a str>,
+    server: &'a str,
+}
+
+impl<'a> Write<'a> {
+    fn push(&mut self, set: i32, size: i64, change: &'a Change, now: Time) {
+        let before = &change.before;
+        self.ids.push(before.id);
+        self.sets.push(set);
+        self.sizes.push(size);
+        self.old_epoch.push(before.epoch);
+        self.old_status.push(before.status.as_str());
+        self.old_expires.push(before.expires_at.map(At));
+        self.old_free.push(At(before.free_at));
+        self.old_updated.push(At(before.updated_at));
+        self.records.push(Record::of(&change.after, now));
+        for event in &change.events {
+            self.events.push(before.id, event);
+        }
+    }
+}
+
+impl<'a> Events<'a> {
+    fn push(&mut self, id: i64, event: &'a Event) {
+        self.ids.push(id);
+        self.at.push(At(event.at));
+        self.kind.push(event.kind.as_str());
+        self.username.push(&event.username);
+        self.owner.push(&event.owner);
+        self.nas.push(event.nas);
+        self.session.push(event.session_id.as_deref());
+        self.station.push(event.calling_station_id.as_deref());
+        self.detail.push(&event.detail);
+    }
+}
+
+impl QueryId for Write<'_> {
+    type QueryId = Write<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Write<'_> {
+    type SqlType = Integer;
+}
+
+impl RunQueryDsl<PgConnection> for Write<'_> {}
+
+impl QueryFragment<Backend> for Write<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql("WITH n AS (SELECT * FROM unnest(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ids)?;
+        out.push_sql("::int8[], ");
+        out.push_bind_param::<Array<Integer>, _>(&self.sets)?;
+        out.push_sql("::int4[], ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.sizes)?;
+        out.push_sql("::int8[], ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.old_epoch)?;
+        out.push_sql("::int8[], ");
+        out.push_bind_param::<Array<Text>, _>(&self.old_status)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Nullable<Timestamptz>>, _>(&self.old_expires)?;
+        out.push_sql("::timestamptz[], ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.old_free)?;
+        out.push_sql("::timestamptz[], ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.old_updated)?;
+        out.push_sql("::timestamptz[]");
+        self.records.bind(&mut out)?;
+        out.push_sql(
+            ") n(id, set_no, set_size, old_epoch, old_status, old_expires_at, old_free_at, old_updated_at",
+        );
+        out.push_sql(Records::NAMES);
+        // A row that somebody has locked is left out, not waited for.
+        out.push_sql(
+            ")), l AS (SELECT a.id, n.set_no, n.set_size FROM n JOIN ip_pool_assignments a ON a.id = n.id \
+             WHERE a.epoch = n.old_epoch AND a.status = n.old_status AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at \
+             AND a.free_at = n.old_free_at AND a.updated_at = n.old_updated_at FOR UPDATE OF a SKIP LOCKED), \
+             s AS (SELECT set_no FROM l GROUP BY set_no, set_size HAVING count(*) = set_size), \
+             w AS (UPDATE ip_pool_assignments a SET ",
+        );
+        out.push_sql(Records::ASSIGN.trim_end_matches(", "));
+        out.push_sql(
+            " FROM n JOIN s ON s.set_no = n.set_no WHERE a.id = n.id \
+             RETURNING a.id, n.set_no, a.ip_address, a.address_space, a.pool_name, a.epoch), \
+             e AS (INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, detail, \
+             server, ip_address, address_space, pool_name, epoch) SELECT v.at, v.kind, v.username, v.owner, v.nas_id, \
+             v.session_id, v.calling_station_id, v.detail, ",
+        );
+        let events = &self.events;
+        out.push_bind_param::<Text, _>(&events.server)?;
+        out.push_sql("::text, w.ip_address, w.address_space, w.pool_name, w.epoch FROM unnest(");
+        out.push_bind_param::<Array<BigInt>, _>(&events.ids)?;
+        out.push_sql("::int8[], ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&events.at)?;
+        out.push_sql("::timestamptz[], ");
+        out.push_bind_param::<Array<Text>, _>(&events.kind)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Text>, _>(&events.username)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Text>, _>(&events.owner)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&events.nas)?;
+        out.push_sql("::int8[], ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&events.session)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&events.station)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Text>, _>(&events.detail)?;
+        out.push_sql(
+            "::text[]) v(id, at, kind, username, owner, nas_id, session_id, calling_station_id, detail) \
+             JOIN w ON w.id = v.id) SELECT set_no FROM w",
+        );
+        Ok(())
+    }
+}
+
+/// The lookups of a batch, one array a column.
+#[derive(Default)]
+struct Lookups<'a> {
+    key: (Vec<i32>, Vec<&'a str>),
+    station: (Vec<i32>, Vec<&'a str>, Vec<&'a str>),
+    owner: (Vec<i32>, Vec<&'a str>),
+    held: (Vec<i32>, Vec<&'a str>, Vec<i64>),
+    session: (Vec<i32>, Vec<i64>, Vec<&'a str>),
+    id: (Vec<i32>, Vec<i64>),
+    address: (Vec<i32>, Vec<&'a str>, Vec<Net>),
+}
+
+impl<'a> Lookups<'a> {
+    fn of(lookups: &'a [Lookup]) -> Self {
+        let mut all = Self::default();
+        for (ord, lookup) in (0..).zip(lookups) {
+            all.push(ord, lookup);
+        }
+        all
+    }
+
+    fn push(&mut self, ord: i32, lookup: &'a Lookup) {
+        if let Some(key) = &lookup.key {
+            self.key.0.push(ord);
+            self.key.1.push(key);
+        }
+        if let Some((owner, station)) = &lookup.owner {
+            self.owner.0.push(ord);
+            self.owner.1.push(owner);
+            if let Some(station) = station {
+                self.station.0.push(ord);
+                self.station.1.push(owner);
+                self.station.2.push(station);
+            }
+        }
+        if let Some((owner, limit)) = &lookup.held_by {
+            self.held.0.push(ord);
+            self.held.1.push(owner);
+            self.held.2.push(i64::from(*limit));
+        }
+        if let Some((nas, id)) = &lookup.session {
+            self.session.0.push(ord);
+            self.session.1.push(*nas);
+            self.session.2.push(id);
+        }
+        for &id in &lookup.ids {
+            self.id.0.push(ord);
+            self.id.1.push(id);
+        }
+        for (space, address) in &lookup.addresses {
+            self.address.0.push(ord);
+            self.address.1.push(space);
+            self.address.2.push(Net(*address));
+        }
+    }
+
+    fn statement(&'a self) -> Read<'a> {
+        let Self { key, station, owner, held, session, id, address } = self;
+        Read::new(
+            &key.0, &key.1, &station.0, &station.1, &station.2, &owner.0, &owner.1, &held.0, &held.1,
+            &held.2, &session.0, &session.1, &session.2, &session.0, &session.1, &session.2, &id.0, &id.1,
+            &address.0, &address.1, &address.2,
+        )
+    }
+}
+
+/// One connection to a PostgreSQL server that takes writes.
+pub struct Postgres {
+    connection: PgConnection,
+    url: DatabaseUrl,
+}
+
+impl Postgres {
+    /// Opens a connection.
+    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let mut connection = connect::postgres(url, STATEMENT)?;
+        // The statements are small and many: plans are made once, and always by index. What the planner guesses of arrays
+        // (ten elements) and of a table that was filled a moment ago is of no use to us.
+        connection
+            .batch_execute(
+                "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; \
+                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '100ms'",
+            )
+            .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
+        Ok(Self { connection, url: url.clone() })
+    }
+
+    fn failed(&self, error: &diesel::result::Error) -> StoreError {
+        match classify_postgres(error) {
+            StoreError::Away(text) => {
+                StoreError::Away(format!("PostgreSQL at {}: {}", self.url, self.url.scrub(&text)))
+            }
+            StoreError::Wrong(text) => {
+                StoreError::Wrong(format!("PostgreSQL at {}: {}", self.url, self.url.scrub(&text)))
+            }
+            other => other,
+        }
+    }
+
+    fn load<'q, Q, T>(&mut self, query: Q) -> Result<Vec<T>, StoreError>
+    where
+        Q: RunQueryDsl<PgConnection> + diesel::query_dsl::LoadQuery<'q, PgConnection, T>,
+    {
+        query.load::<T>(&mut self.connection).map_err(|error| self.failed(&error))
+    }
+
+    fn rows<'q, Q>(&mut self, query: Q) -> Result<Vec<Row>, StoreError>
+    where
+        Q: RunQueryDsl<PgConnection> + diesel::query_dsl::LoadQuery<'q, PgConnection, Loaded>,
+    {
+        Ok(self.load::<Q, Loaded>(query)?.into_iter().map(row_of).collect())
+    }
+
+    fn execute<Q>(&mut self, query: Q) -> Result<usize, StoreError>
+    where
+        Q: RunQueryDsl<PgConnection> + QueryFragment<Backend> + QueryId,
+    {
+        query.execute(&mut self.connection).map_err(|error| self.failed(&error))
+    }
+
+    fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
+        Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
+    }
+}
+
+impl Store for Postgres {
+    fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
+        let all = Lookups::of(lookups);
+        let loaded = self.load::<_, (At, Option<i32>, Option<Loaded>)>(all.statement())?;
+        let mut snapshot = Snapshot { now: Time::EPOCH, rows: vec![Vec::new(); lookups.len()] };
+        for (At(now), ord, row) in loaded {
+            snapshot.now = now;
+            let place =
+                ord.and_then(|ord| usize::try_from(ord).ok()).and_then(|ord| snapshot.rows.get_mut(ord));
+            if let Some((rows, row)) = place.zip(row) {
+                rows.push(row_of(row));
+            }
+        }
+        for rows in snapshot.rows.iter_mut().filter(|rows| rows.len() > 1) {
+            rows.sort_by_key(|row| row.id);
+            rows.dedup_by_key(|row| row.id);
+        }
+        Ok(snapshot)
+    }
+
+    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
+        let mut write = Write { events: Events { server, ..Events::default() }, ..Write::default() };
+        for (number, set) in (0..).zip(sets) {
+            for change in *set {
+                write.push(number, i64::try_from(set.len()).unwrap_or(i64::MAX), change, now);
+            }
+        }
+        let mut written = vec![false; sets.len()];
+        for number in self.load::<_, i32>(write)? {
+            if let Some(done) = usize::try_from(number).ok().and_then(|number| written.get_mut(number)) {
+                *done = true;
+            }
+        }
+        Ok(written)
+    }
+
+    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(FreeRows::new(pool, At(now), i64::from(limit)))
+    }
+
+    fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(DueRows::new(pool, At(now), i64::from(limit)))
+    }
+
+    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(LapsedRows::new(pool, At(ended), i64::from(limit)))
+    }
+
+    fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(EndedRows::new(nas, At(ended), i64::from(limit)))
+    }
+
+    fn make_rows(&mut self, pool: &PoolRow, _now: Time, limit: u32) -> Result<usize, StoreError> {
+        let made = self.load::<_, i64>(MakeRows::new(
+            pool.id,
+            i64::from(limit),
+            &pool.name,
+            pool.nas,
+            &pool.space,
+            pool.id,
+        ))?;
+        Ok(made.first().and_then(|&made| usize::try_from(made).ok()).unwrap_or_default())
+    }
+
+    fn make_row(&mut self, pool: &PoolRow, address: IpAddr, _now: Time) -> Result<(), StoreError> {
+        self.execute(MakeRow::new(Net(address.into()), &pool.name, pool.nas, &pool.space, pool.id)).map(drop)
+    }
+
+    fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
+        let (version, _) = self.pulse()?;
+        let pools = self.load::<_, (i64, String, Option<i64>, String)>(Pools::new())?;
+        let ranges = self.load::<_, (i64, Net, Net, bool)>(Ranges::new())?;
+        let nases = self.load::<_, NasCells>(Nases::new())?;
+        let hold = Hold { from: self.meta_time("hold_from")?, until: self.meta_time("hold_until")? };
+        Ok(Catalogue {
+            version,
+            pools: pools.into_iter().map(|(id, name, nas, space)| PoolRow { id, name, nas, space }).collect(),
+            ranges: ranges
+                .into_iter()
+                .map(|(pool, first, last, unmade)| RangeRow {
+                    pool,
+                    first: first.0.addr(),
+                    last: last.0.addr(),
+                    unmade,
+                })
+                .collect(),
+            nases: nases.into_iter().map(nas_of).collect(),
+            hold,
+        })
+    }
+
+    fn pulse(&mut self) -> Result<(i64, Time), StoreError> {
+        let pulse = self.load::<_, (String, At)>(Pulse::new())?;
+        let (version, At(now)) = pulse.into_iter().next().unwrap_or_else(|| (String::new(), At(Time::EPOCH)));
+        Ok((version.parse().unwrap_or_default(), now))
+    }
+
+    fn hear(&mut self, heard: &[Heard], now: Time) -> Result<Vec<NasRow>, StoreError> {
+        let mut rows = Vec::with_capacity(heard.len());
+        for Heard { nas, accounting, gap } in heard {
+            let hear = Hear::new(nas, accounting.then_some(At(now)), At(now), *gap as f64);
+            rows.extend(self.load::<_, NasCells>(hear)?.into_iter().map(nas_of));
+        }
+        Ok(rows)
+    }
+
+    fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
+        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(now - 60)))? == 1)
+    }
+
+    fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {
+        self.execute(SetHold::new(At(hold.from), At(hold.until))).map(drop)
+    }
+
+    fn heartbeat(&mut self, server: &str, counters: &str, now: Time) -> Result<super::Servers, StoreError> {
+        let known = self.load::<_, (String, At)>(Servers::new())?;
+        self.execute(Beat::new(server, At(now), counters))?;
+        self.execute(Forget::new(At(now - 86_400)))?;
+        Ok(super::servers_of(known.into_iter().map(|(name, At(seen))| (name, seen)).collect(), server, now))
+    }
+}

@@ -1,0 +1,492 @@
+//! SQLite: the embedded default. One writer; everybody's statements are short, nobody holds the write lock for long.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sqlite::Sqlite as Backend;
+use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
+
+use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
+use super::error::classify_sqlite;
+use super::rows::{At, COLUMNS, Loaded, Net, Record, RowSql, address_key, key_address, row_of};
+use super::statement::statements;
+use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
+use crate::lease::{Change, Event, Hold, NasFacts, Row, Time};
+
+/// The busy handler's patience, milliseconds: others hold the write lock for at most 20.
+const BUSY: u32 = 150;
+
+type RowsSql = RowSql<Text, Text>;
+
+/// `SELECT` of [`COLUMNS`], completed by the rest of the statement.
+fn select(rest: &str) -> String {
+    format!("SELECT {COLUMNS} FROM ip_pool_assignments a {rest}")
+}
+
+macro_rules! selects {
+    ($($name:ident = $rest:literal;)*) => { $(static $name: LazyLock<String> = LazyLock::new(|| select($rest));)* };
+}
+
+selects! {
+    BY_KEY = "WHERE a.session_key = $ AND a.status = 'in_use'";
+    BY_STATION = "WHERE a.owner = $ AND a.station = $ ORDER BY a.assigned_at DESC LIMIT 16";
+    BY_OWNER = "WHERE a.owner = $ AND a.station IS NULL ORDER BY a.assigned_at DESC LIMIT 16";
+    HELD_BY = "WHERE a.owner = $ AND a.status = 'in_use' LIMIT $";
+    BY_SESSION = "WHERE a.lease_nas_id = $ AND a.session_id = $ LIMIT 256";
+    BY_PREV = "WHERE a.prev_nas_id = $ AND a.prev_session_id = $ AND a.prev_session_key IS NOT NULL LIMIT 16";
+    BY_ID = "WHERE a.id = $";
+    BY_ADDRESS = "WHERE a.address_space = $ AND a.ip_address = $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
+    LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
+}
+
+statements! { Backend, SqliteConnection;
+    /// Held under a session key.
+    ByKey { key: &'a str => Text } -> RowsSql = BY_KEY;
+    /// Last used by an owner from a station.
+    ByStation { owner: &'a str => Text, station: &'a str => Text } -> RowsSql = BY_STATION;
+    /// Last used by an owner from no station that is known.
+    ByOwner { owner: &'a str => Text } -> RowsSql = BY_OWNER;
+    /// Held by an owner.
+    HeldBy { owner: &'a str => Text, limit: i64 => BigInt } -> RowsSql = HELD_BY;
+    /// Bound to a session.
+    BySession { nas: i64 => BigInt, id: &'a str => Text } -> RowsSql = BY_SESSION;
+    /// Taken over from a session.
+    ByPrev { nas: i64 => BigInt, id: &'a str => Text } -> RowsSql = BY_PREV;
+    /// One row.
+    ById { id: i64 => BigInt } -> RowsSql = BY_ID;
+    /// The row of an address.
+    ByAddress { space: &'a str => Text, address: Net => Text } -> RowsSql = BY_ADDRESS;
+    /// Free rows of a pool.
+    FreeRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = FREE;
+    /// Rows in use whose turn has come.
+    DueRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = DUE;
+    /// Rows in use whose lease ended.
+    LapsedRows { pool: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Rows of a NAS that ended.
+    EndedRows { nas: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = ENDED;
+    /// A row of a range; it may be there.
+    MakeRow { address: Net => Text, key: &'a [u8] => Binary, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
+        space: &'a str => Text, pool: i64 => BigInt, created: At => Text, updated: At => Text } -> () =
+        "INSERT INTO ip_pool_assignments (ip_address, ip_key, pool_name, nas_id, address_space, pool_id, created_at, updated_at) \
+         VALUES ($, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
+    /// A row of the history.
+    Insert { at: At => Text, kind: &'a str => Text, username: &'a str => Text, owner: &'a str => Text,
+        nas: Option<i64> => Nullable<BigInt>, session: Option<&'a str> => Nullable<Text>,
+        station: Option<&'a str> => Nullable<Text>, server: &'a str => Text, detail: &'a str => Text, id: i64 => BigInt } -> () =
+        "INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, server, detail, \
+         ip_address, address_space, pool_name, epoch) \
+         SELECT $, $, $, $, $, $, $, $, $, ip_address, address_space, pool_name, epoch FROM ip_pool_assignments WHERE id = $";
+    /// The catalogue's version.
+    Version {} -> Text = "SELECT value FROM ip_pool_meta WHERE name = 'catalogue'";
+    /// One value of the database as a whole.
+    Meta { name: &'a str => Text } -> Text = "SELECT value FROM ip_pool_meta WHERE name = $";
+    /// Sets one.
+    SetMeta { name: &'a str => Text, value: &'a str => Text } -> () =
+        "INSERT INTO ip_pool_meta (name, value) VALUES ($, $) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    /// All pools.
+    Pools {} -> (BigInt, Text, Nullable<BigInt>, Text) = "SELECT id, name, nas_id, address_space FROM ip_pool_pools";
+    /// All ranges.
+    Ranges {} -> (BigInt, Binary, Binary, Nullable<Binary>) = "SELECT pool_id, first_key, last_key, next_key FROM ip_pool_ranges";
+    /// The pool's ranges that are not made whole.
+    Unmade { pool: i64 => BigInt } -> (BigInt, Binary, Binary) =
+        "SELECT id, next_key, last_key FROM ip_pool_ranges WHERE pool_id = $ AND next_key IS NOT NULL ORDER BY first_key LIMIT 1";
+    /// Moves a range's cursor.
+    MoveCursor { next: Option<&'a [u8]> => Nullable<Binary>, id: i64 => BigInt } -> () =
+        "UPDATE ip_pool_ranges SET next_key = $ WHERE id = $";
+    /// All NASes.
+    Nases {} -> NasSql = "SELECT id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before FROM ip_pool_nas";
+    /// A NAS was heard.
+    Hear { key: &'a str => Text, n1: At => Text, n2: At => Text, n3: At => Text, accounting: Option<At> => Nullable<Text>,
+        n5: At => Text, n6: At => Text, broken: At => Text } -> NasSql =
+        "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at, created_at, updated_at) \
+         VALUES ($, $, $, $, $, $, $) ON CONFLICT (nas_key) DO UPDATE SET \
+         heard_since = CASE WHEN ip_pool_nas.last_heard_at < $ THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
+         last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
+         accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \
+         RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
+    /// A NAS went up or down.
+    NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, recent: At => Text } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = $ WHERE id = $ \
+         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// All servers.
+    Servers {} -> (Text, Text) = "SELECT name, seen_at FROM ip_pool_servers ORDER BY name";
+    /// Forgets servers that are gone.
+    Forget { before: At => Text } -> () = "DELETE FROM ip_pool_servers WHERE seen_at < $";
+    /// This server lives.
+    Beat { name: &'a str => Text, started: At => Text, seen: At => Text, counters: &'a str => Text } -> () =
+        "INSERT INTO ip_pool_servers (name, started_at, seen_at, counters) VALUES ($, $, $, $) \
+         ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, counters = excluded.counters";
+}
+
+type NasSql = (BigInt, Text, Text, Text, Text, Text, Nullable<Text>, Nullable<Text>);
+type NasCells = (i64, String, String, At, At, At, Option<At>, Option<At>);
+
+fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> NasRow {
+    let facts = NasFacts {
+        id,
+        first_heard_at: first.0,
+        heard_since: since.0,
+        last_heard_at: last.0,
+        accounting_at: accounting.map(|at| at.0),
+        ended_before: ended.map(|at| at.0),
+    };
+    NasRow { key, space, facts }
+}
+
+/// The conditional write of one row: as it was read, by everything that anybody may have changed since.
+struct Update {
+    record: Record,
+    before: (i64, i64, &'static str, Option<At>, At, At),
+}
+
+impl QueryId for Update {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for Update {
+    type SqlType = ();
+}
+
+impl RunQueryDsl<SqliteConnection> for Update {}
+
+impl QueryFragment<Backend> for Update {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        let (id, epoch, status, expires_at, free_at, updated_at) = &self.before;
+        out.push_sql("UPDATE ip_pool_assignments SET ");
+        self.record.bind_sqlite(&mut out)?;
+        out.push_sql(" WHERE id = ");
+        out.push_bind_param::<BigInt, _>(id)?;
+        out.push_sql(" AND epoch = ");
+        out.push_bind_param::<BigInt, _>(epoch)?;
+        out.push_sql(" AND status = ");
+        out.push_bind_param::<Text, _>(status)?;
+        out.push_sql(" AND expires_at IS ");
+        out.push_bind_param::<Nullable<Text>, _>(expires_at)?;
+        out.push_sql(" AND free_at = ");
+        out.push_bind_param::<Text, _>(free_at)?;
+        out.push_sql(" AND updated_at = ");
+        out.push_bind_param::<Text, _>(updated_at)?;
+        Ok(())
+    }
+}
+
+/// One connection to a SQLite file.
+pub struct Sqlite {
+    connection: SqliteConnection,
+    path: PathBuf,
+}
+
+impl Sqlite {
+    /// Opens the file.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { connection: connect::sqlite(path, false, BUSY)?, path: path.to_owned() })
+    }
+
+    /// The system's clock is SQLite's.
+    fn now() -> Time {
+        super::clock::now()
+    }
+
+    fn load<'q, Q>(&mut self, query: Q) -> Result<Vec<Row>, StoreError>
+    where
+        Q: RunQueryDsl<SqliteConnection> + diesel::query_dsl::LoadQuery<'q, SqliteConnection, Loaded>,
+    {
+        let loaded = query.load::<Loaded>(&mut self.connection).map_err(|error| self.failed(&error))?;
+        Ok(loaded.into_iter().map(row_of).collect())
+    }
+
+    fn failed(&self, error: &diesel::result::Error) -> StoreError {
+        match classify_sqlite(error) {
+            StoreError::Away(text) => {
+                StoreError::Away(format!("SQLite file {}: {text}", self.path.display()))
+            }
+            StoreError::Wrong(text) => {
+                StoreError::Wrong(format!("SQLite file {}: {text}", self.path.display()))
+            }
+            other => other,
+        }
+    }
+
+    fn execute<Q>(&mut self, query: Q) -> Result<usize, StoreError>
+    where
+        Q: RunQueryDsl<SqliteConnection> + QueryFragment<Backend> + QueryId,
+    {
+        query.execute(&mut self.connection).map_err(|error| self.failed(&error))
+    }
+
+    /// Runs `work` in a transaction that takes the write lock at once.
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.batch("BEGIN IMMEDIATE")?;
+        let result = work(self).and_then(|value| self.batch("COMMIT").map(|()| value));
+        if result.is_err() {
+            // The first error counts; a transaction that SQLite has undone by itself needs no ROLLBACK.
+            let _ = self.batch("ROLLBACK");
+        }
+        result
+    }
+
+    fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.connection.batch_execute(sql).map_err(|error| self.failed(&error))
+    }
+
+    fn look_up(&mut self, lookup: &Lookup) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        if let Some(key) = &lookup.key {
+            rows.extend(self.load(ByKey::new(key))?);
+        }
+        if let Some((owner, station)) = &lookup.owner {
+            if let Some(station) = station {
+                rows.extend(self.load(ByStation::new(owner, station))?);
+            }
+            rows.extend(self.load(ByOwner::new(owner))?);
+        }
+        if let Some((owner, limit)) = &lookup.held_by {
+            rows.extend(self.load(HeldBy::new(owner, i64::from(*limit)))?);
+        }
+        if let Some((nas, id)) = &lookup.session {
+            rows.extend(self.load(BySession::new(*nas, id))?);
+            rows.extend(self.load(ByPrev::new(*nas, id))?);
+        }
+        for &id in &lookup.ids {
+            rows.extend(self.load(ById::new(id))?);
+        }
+        for (space, address) in &lookup.addresses {
+            rows.extend(self.load(ByAddress::new(space, Net(*address)))?);
+        }
+        if rows.len() > 1 {
+            rows.sort_by_key(|row| row.id);
+            rows.dedup_by_key(|row| row.id);
+        }
+        Ok(rows)
+    }
+
+    fn update(&mut self, change: &Change, now: Time) -> Result<bool, StoreError> {
+        let before = &change.before;
+        let update = Update {
+            record: Record::of(&change.after, now),
+            before: (
+                before.id,
+                before.epoch,
+                before.status.as_str(),
+                before.expires_at.map(At),
+                At(before.free_at),
+                At(before.updated_at),
+            ),
+        };
+        Ok(self.execute(update)? == 1)
+    }
+
+    fn insert(&mut self, id: i64, event: &Event, server: &str) -> Result<(), StoreError> {
+        let (session, station) = (event.session_id.as_deref(), event.calling_station_id.as_deref());
+        let kind = event.kind.as_str();
+        self.execute(Insert::new(
+            At(event.at),
+            kind,
+            &event.username,
+            &event.owner,
+            event.nas,
+            session,
+            station,
+            server,
+            &event.detail,
+            id,
+        ))
+        .map(drop)
+    }
+
+    /// Writes a set whole; a row that is no longer as it was read undoes what was written of it.
+    fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
+        let several = set.len() > 1;
+        if several {
+            self.batch("SAVEPOINT one_set")?;
+        }
+        for change in set {
+            if !self.update(change, now)? {
+                if several {
+                    self.batch("ROLLBACK TO one_set; RELEASE one_set")?;
+                }
+                return Ok(false);
+            }
+        }
+        if several {
+            self.batch("RELEASE one_set")?;
+        }
+        for change in set {
+            for event in &change.events {
+                self.insert(change.after.id, event, server)?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Store for Sqlite {
+    fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
+        let rows = lookups.iter().map(|lookup| self.look_up(lookup)).collect::<Result<_, _>>()?;
+        Ok(Snapshot { now: Self::now(), rows })
+    }
+
+    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
+        self.transaction(|this| sets.iter().map(|set| this.write_set(set, now, server)).collect())
+    }
+
+    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.load(FreeRows::new(pool, At(now), i64::from(limit)))
+    }
+
+    fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.load(DueRows::new(pool, At(now), i64::from(limit)))
+    }
+
+    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.load(LapsedRows::new(pool, At(ended), i64::from(limit)))
+    }
+
+    fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.load(EndedRows::new(nas, At(ended), i64::from(limit)))
+    }
+
+    fn make_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<usize, StoreError> {
+        self.transaction(|this| {
+            let unmade = Unmade::new(pool.id)
+                .load::<(i64, Vec<u8>, Vec<u8>)>(&mut this.connection)
+                .map_err(|error| this.failed(&error))?;
+            let Some((range, next, last)) = unmade.into_iter().next() else { return Ok(0) };
+            let mut cursor = key_number(&next);
+            let end = key_number(&last);
+            let mut made = 0;
+            while cursor <= end && made < limit as usize {
+                let key = cursor.to_be_bytes();
+                let address = key_address(&key)
+                    .ok_or_else(|| StoreError::Failed("a range key is not 16 bytes".into()))?;
+                this.execute(MakeRow::new(
+                    Net(address.into()),
+                    &key,
+                    &pool.name,
+                    pool.nas,
+                    &pool.space,
+                    pool.id,
+                    At(now),
+                    At(now),
+                ))?;
+                cursor += 1;
+                made += 1;
+            }
+            let next = (cursor <= end).then(|| cursor.to_be_bytes());
+            this.execute(MoveCursor::new(next.as_ref().map(<[u8; 16]>::as_slice), range))?;
+            Ok(made)
+        })
+    }
+
+    fn make_row(&mut self, pool: &PoolRow, address: IpAddr, now: Time) -> Result<(), StoreError> {
+        let key = address_key(address);
+        let net = Net(address.into());
+        self.execute(MakeRow::new(net, &key, &pool.name, pool.nas, &pool.space, pool.id, At(now), At(now)))
+            .map(drop)
+    }
+
+    fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
+        let (version, _) = self.pulse()?;
+        let connection = &mut self.connection;
+        let read = |connection: &mut SqliteConnection| -> QueryResult<Catalogue> {
+            let pools = Pools::new().load::<(i64, String, Option<i64>, String)>(connection)?;
+            let ranges = Ranges::new().load::<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)>(connection)?;
+            let nases = Nases::new().load::<NasCells>(connection)?;
+            let mut meta = |name: &str| -> QueryResult<Option<Time>> {
+                let value = Meta::new(name).load::<String>(connection)?.into_iter().next();
+                Ok(value.and_then(|text| Time::from_text(&text)))
+            };
+            let hold = Hold {
+                from: meta("hold_from")?.unwrap_or_default(),
+                until: meta("hold_until")?.unwrap_or_default(),
+            };
+            let range = |(pool, first, last, next): (i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)| {
+                Some(RangeRow {
+                    pool,
+                    first: key_address(&first)?,
+                    last: key_address(&last)?,
+                    unmade: next.is_some(),
+                })
+            };
+            Ok(Catalogue {
+                version,
+                pools: pools
+                    .into_iter()
+                    .map(|(id, name, nas, space)| PoolRow { id, name, nas, space })
+                    .collect(),
+                ranges: ranges.into_iter().filter_map(range).collect(),
+                nases: nases.into_iter().map(nas_of).collect(),
+                hold,
+            })
+        };
+        read(connection).map_err(|error| self.failed(&error))
+    }
+
+    fn pulse(&mut self) -> Result<(i64, Time), StoreError> {
+        let version =
+            Version::new().load::<String>(&mut self.connection).map_err(|error| self.failed(&error))?;
+        Ok((version.first().and_then(|text| text.parse().ok()).unwrap_or_default(), Self::now()))
+    }
+
+    fn hear(&mut self, heard: &[Heard], now: Time) -> Result<Vec<NasRow>, StoreError> {
+        self.transaction(|this| {
+            let mut rows = Vec::with_capacity(heard.len());
+            for Heard { nas, accounting, gap } in heard {
+                let (at, broken) = (At(now), At(now - *gap));
+                let hear = Hear::new(nas, at, at, at, accounting.then_some(at), at, at, broken);
+                let loaded =
+                    hear.load::<NasCells>(&mut this.connection).map_err(|error| this.failed(&error))?;
+                rows.extend(loaded.into_iter().map(nas_of));
+            }
+            Ok(rows)
+        })
+    }
+
+    fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
+        Ok(self.execute(NasEnded::new(At(at), At(now), At(now), nas, At(now - 60)))? == 1)
+    }
+
+    fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {
+        self.transaction(|this| {
+            let known = Meta::new("hold_until")
+                .load::<String>(&mut this.connection)
+                .map_err(|error| this.failed(&error))?;
+            if known.first().is_some_and(|text| *text >= hold.until.to_text()) {
+                return Ok(());
+            }
+            this.execute(SetMeta::new("hold_from", &hold.from.to_text()))?;
+            this.execute(SetMeta::new("hold_until", &hold.until.to_text())).map(drop)
+        })
+    }
+
+    fn heartbeat(&mut self, server: &str, counters: &str, now: Time) -> Result<super::Servers, StoreError> {
+        self.transaction(|this| {
+            let known = Servers::new()
+                .load::<(String, At)>(&mut this.connection)
+                .map_err(|error| this.failed(&error))?;
+            this.execute(Beat::new(server, At(now), At(now), counters))?;
+            this.execute(Forget::new(At(now - 86_400)))?;
+            Ok(super::servers_of(
+                known.into_iter().map(|(name, At(seen))| (name, seen)).collect(),
+                server,
+                now,
+            ))
+        })
+    }
+}
+
+/// An address key as a number.
+fn key_number(key: &[u8]) -> u128 {
+    key.iter().fold(0, |number, &byte| number << 8 | u128::from(byte))
+}

@@ -1,0 +1,49 @@
+//! Raw SQL that Diesel prepares once a connection.
+//!
+//! `diesel::sql_query` is prepared anew each time it runs. A type with a static query id is prepared once and then found in
+//! the connection's cache; its SQL text must therefore be the same for every value of the type.
+
+/// Declares statements: a name, the binds (field: Rust type => SQL type), the SQL types of the rows, and the text, in which
+/// `$` stands for the next bind.
+macro_rules! statements {
+    ($backend:ty, $connection:ty; $(
+        $(#[$meta:meta])*
+        $name:ident { $($field:ident: $rust:ty => $sql:ty),* $(,)? } -> $row:ty = $text:expr;
+    )*) => { $(
+        $(#[$meta])*
+        struct $name<'a> { $($field: $rust,)* lifetime: core::marker::PhantomData<&'a ()> }
+
+        impl<'a> $name<'a> {
+            fn new($($field: $rust),*) -> Self {
+                Self { $($field,)* lifetime: core::marker::PhantomData }
+            }
+        }
+
+        impl diesel::query_builder::QueryId for $name<'_> {
+            type QueryId = $name<'static>;
+            const HAS_STATIC_QUERY_ID: bool = true;
+        }
+
+        impl diesel::query_builder::Query for $name<'_> {
+            type SqlType = $row;
+        }
+
+        impl diesel::RunQueryDsl<$connection> for $name<'_> {}
+
+        impl diesel::query_builder::QueryFragment<$backend> for $name<'_> {
+            fn walk_ast<'b>(&'b self, mut out: diesel::query_builder::AstPass<'_, 'b, $backend>) -> diesel::QueryResult<()> {
+                let text: &str = &$text;
+                let mut pieces = text.split('$');
+                out.push_sql(pieces.next().unwrap_or_default());
+                $(
+                    out.push_bind_param::<$sql, _>(&self.$field)?;
+                    out.push_sql(pieces.next().unwrap_or_default());
+                )*
+                debug_assert!(pieces.next().is_none(), "a bind is missing in {}", stringify!($name));
+                Ok(())
+            }
+        }
+    )* };
+}
+
+pub(super) use statements;

@@ -1,0 +1,5 @@
+//! The module in a real radiusd.
+
+mod common;
+#[path = "module/mod.rs"]
+mod module;
