@@ -29,16 +29,18 @@ if [ -n "$missing" ]; then
 	fi
 	# No service may start by being installed: the benchmark runs its own.
 	policy=/usr/sbin/policy-rc.d
+	made=
 	if [ ! -e "$policy" ]; then
+		made=$policy
+		trap 'rm -f "$made"' EXIT
 		printf '#!/bin/sh\nexit 101\n' >"$policy"
 		chmod +x "$policy"
-		trap 'rm -f "$policy"' EXIT
 	fi
 	apt-get update -q >&2
 	# shellcheck disable=SC2086 # a list of words
 	DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >&2
-	if [ "$(head -n 2 "$policy" | tail -n 1)" = "exit 101" ]; then
-		rm -f "$policy"
+	if [ -n "$made" ]; then
+		rm -f "$made"
 		trap - EXIT
 	fi
 fi
