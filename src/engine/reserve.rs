@@ -62,7 +62,7 @@ impl Reserve for Filling<'_> {
                     return Some((row, how));
                 }
             }
-            if !filled && let Err(error) = self.fill(pool) {
+            if !filled && let Err(error) = self.fill(pool, taken) {
                 self.error.get_or_insert(error);
                 return None;
             }
@@ -72,17 +72,17 @@ impl Reserve for Filling<'_> {
 }
 
 impl Filling<'_> {
-    fn fill(&mut self, pool: i64) -> Result<(), StoreError> {
-        let mut rows = self.store.free_rows(pool, self.now, READ)?;
+    fn fill(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<(), StoreError> {
+        let mut rows = self.read(pool, taken)?;
         // Addresses never used come first: they are the longest free.
         if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) && self.make(pool)? {
-            rows = self.store.free_rows(pool, self.now, READ)?;
+            rows = self.read(pool, taken)?;
         }
         for _ in 0..4 {
             if !rows.is_empty() || !self.take_in(pool)? {
                 break;
             }
-            rows = self.store.free_rows(pool, self.now, READ)?;
+            rows = self.read(pool, taken)?;
         }
         let (mine, count) = self.stripe;
         if count > 1 {
@@ -99,6 +99,13 @@ impl Filling<'_> {
         shelf.rows = found;
         shelf.read_at = Some(self.here);
         Ok(())
+    }
+
+    /// The oldest free rows. Those that this batch has given away already still look free to the store.
+    fn read(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.store.free_rows(pool, self.now, READ)?;
+        rows.retain(|row| !taken(row.id));
+        Ok(rows)
     }
 
     /// Makes the next rows of the pool's ranges, if there are any to be made.
