@@ -29,7 +29,7 @@ fn main() {
     let n: u64 = a[3].parse().unwrap();
     let rules = Arc::new(Rules::default());
     let next = Arc::new(AtomicU64::new(0));
-    let base = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 100_000_000 * 1000;
+    let base = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 100_000_000 * 1_000_000;
     let t = Instant::now();
     let hs: Vec<_> = (0..threads)
         .map(|_| {
