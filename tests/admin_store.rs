@@ -197,3 +197,23 @@ fn what_accounting_on_has_ended_is_not_held() {
         assert_eq!(admin(db).summaries(None, None).unwrap()[0].in_use, 1);
     });
 }
+
+#[test]
+fn nothing_is_free_by_expiry_while_a_hold_lasts() {
+    on_both(|db| {
+        add(db, "gold", &["10.0.0.0/24"]);
+        for (address, expired) in [("10.0.0.7", "{-100}"), ("10.0.0.8", "{-3000}")] {
+            let values = format!("'in_use', 'k{address}', {expired}, {expired}");
+            db.row(address, "gold", "status, session_key, expires_at, free_at", &values);
+        }
+        let states = || {
+            let rows = admin(db).leases(&Filter { show: Show::All, ..Filter::default() }).unwrap();
+            rows.iter().map(|row| row.state()).collect::<Vec<_>>()
+        };
+        assert_eq!(states(), [State::Free, State::Free]);
+        let mut store = store::open(&DatabaseUrl::parse(&db.url()).unwrap()).unwrap();
+        let now = store.pulse().unwrap().1;
+        store.hold(rlm_ippool_rs::lease::Hold { from: now - 600, until: now + 600 }).unwrap();
+        assert_eq!(states(), [State::Lapsed, State::Free]);
+    });
+}

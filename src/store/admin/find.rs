@@ -86,6 +86,10 @@ pub(super) fn state(words: &Words) -> String {
     // What Accounting-On or -Off has ended is cleaned by radiusd in slices; it has ended all the same. A row that an
     // administrator's SQL set to in_use has no session and never gets a Start. An offer that nobody took up gives way to
     // the session that it replaced.
+    // While a hold lasts, nothing that ran out after it began becomes free by expiry.
+    let meta = |name: &str| format!("(SELECT {} FROM ip_pool_meta WHERE name = '{name}')", words.meta_time);
+    let held_back =
+        format!("COALESCE({} > {now} AND a.expires_at > {}, FALSE)", meta("hold_until"), meta("hold_from"));
     let prev = "a.status = 'in_use' AND a.started_at IS NULL AND a.prev_session_key IS NOT NULL";
     format!(
         "CASE WHEN a.status = 'in_use' AND COALESCE(a.assigned_at < n.ended_before, FALSE) THEN 'free' \
@@ -93,7 +97,7 @@ pub(super) fn state(words: &Words) -> String {
          THEN 'offered' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} THEN 'online' \
          WHEN {prev} AND a.prev_expires_at > {now} THEN 'online' \
-         WHEN a.status = 'in_use' AND a.free_at > {now} OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
+         WHEN a.status = 'in_use' AND (a.free_at > {now} OR {held_back}) OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
          WHEN a.status = 'reserved' OR a.reserved_for IS NOT NULL THEN 'reserved' \
          WHEN a.free_at > {now} THEN 'cooling' ELSE 'free' END"
     )
