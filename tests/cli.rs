@@ -56,6 +56,17 @@ fn the_schema_comes_up_once_and_says_so() {
 }
 
 #[test]
+fn two_who_bring_the_schema_up_at_once_do_not_meet() {
+    for db in [Db::sqlite(), Db::postgres()] {
+        let start = || db.command(&["schema", "up"]).spawn().expect("it runs");
+        let all = [start(), start(), start()].map(|child| ran(&child.wait_with_output().expect("it ends")));
+        assert!(all.iter().all(|ran| ran.code == 0), "{all:?}");
+        assert_eq!(all.iter().filter(|ran| ran.err.contains("applied 0001_leases")).count(), 1, "{all:?}");
+        db.run(&["pool", "add", "gold", "10.0.0.0/24"]).expect(0, &[]);
+    }
+}
+
+#[test]
 fn pools_are_added_listed_and_shown() {
     on_both(|db| {
         db.run(&["pool", "list"]).expect(0, &["there is no such pool"]);
@@ -292,6 +303,16 @@ fn names_that_are_not_plain_are_found_as_typed() {
         );
         assert_eq!(db.run(&["lease", "list", "--user", "x=y", "-o", "json"]).json().len(), 1);
         assert_eq!(db.run(&["lease", "list", "--user", "x' OR '1'='1", "-o", "json"]).json().len(), 0);
+        // Names are bytes: this one is not UTF-8.
+        db.row(
+            "10.0.0.8",
+            "a=3Db",
+            "status, username, expires_at, free_at",
+            "'in_use', 'z=FF', {+60}, {+60}",
+        );
+        let mut command = db.command(&["lease", "list", "-o", "json", "--user"]);
+        command.arg(std::os::unix::ffi::OsStrExt::from_bytes(b"z\xff") as &std::ffi::OsStr);
+        assert_eq!(ran(&command.output().unwrap()).json()[0]["ip_address"], "10.0.0.8");
     });
 }
 
