@@ -1,7 +1,9 @@
 //! The verbs for people below the command line, on both databases: what a race or an interruption leaves behind, and that
 //! radiusd's side of the store goes on with it.
 
-#[allow(dead_code)]
+// Helpers of tests are no tests to clippy.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 #[allow(dead_code)]
 #[path = "cli/db.rs"]
