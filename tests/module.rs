@@ -1,5 +1,20 @@
-//! The module in a real radiusd.
+//! The module in a real radiusd, from the packet to the answer.
+
+#![cfg(all(feature = "module", feature = "sqlite"))]
 
 mod common;
-#[path = "module/mod.rs"]
-mod module;
+#[path = "module/world.rs"]
+mod world;
+
+#[path = "module/config.rs"]
+mod config;
+#[path = "module/grants.rs"]
+mod grants;
+#[path = "module/header.rs"]
+mod header;
+#[path = "module/hostile.rs"]
+mod hostile;
+#[path = "module/life.rs"]
+mod life;
+#[path = "module/shipped.rs"]
+mod shipped;

@@ -43,6 +43,8 @@ pub struct Filling<'a> {
     /// This server's number among how many: each begins with rows of its own.
     pub stripe: (usize, usize),
     pub token: i64,
+    /// The engine's clock.
+    pub here: Instant,
     /// The first error of the store; the shelf then looks empty.
     pub error: Option<StoreError>,
 }
@@ -50,7 +52,7 @@ pub struct Filling<'a> {
 impl Reserve for Filling<'_> {
     fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
         let shelf = self.shelves.entry(pool).or_default();
-        if shelf.read_at.is_some_and(|at| at.elapsed() > FRESH) {
+        if shelf.read_at.is_some_and(|at| self.here.duration_since(at) > FRESH) {
             shelf.rows.clear();
         }
         for filled in [false, true] {
@@ -88,14 +90,14 @@ impl Filling<'_> {
         }
         let mut found: VecDeque<_> = rows.into_iter().map(|row| (row, How::Free)).collect();
         let shelf = self.shelves.entry(pool).or_default();
-        let search = shelf.searched_at.is_none_or(|at| at.elapsed() > SEARCH);
+        let search = shelf.searched_at.is_none_or(|at| self.here.duration_since(at) > SEARCH);
         if found.is_empty() && search {
-            shelf.searched_at = Some(Instant::now());
+            shelf.searched_at = Some(self.here);
             found = self.doubtful(pool)?;
         }
         let shelf = self.shelves.entry(pool).or_default();
         shelf.rows = found;
-        shelf.read_at = Some(Instant::now());
+        shelf.read_at = Some(self.here);
         Ok(())
     }
 

@@ -1,42 +1,78 @@
-//! Loading, answering, ending.
+//! Loading, several instances, HUP, panics, the end.
 
-use crate::common::radius::{Packet, attr, code};
-use crate::common::radiusd::{Config, Radiusd};
+use std::time::Duration;
+
+use crate::common::radius::{Packet, attr, code, status};
+use crate::world::{MAIN, TINY, World, address_in, dial, event, instance};
 
 #[test]
-fn smoke() {
-    let modules = "ippool_rs {\n database = \"sqlite:///nonexistent/x.db\"\n default_pool = \"main\"\n messages { success = \"got %{reply:Framed-IP-Address}\"\n nopool=\"x\" } }\nippool_rs two { database = \"sqlite:///nonexistent/x.db\"\n on_unavailable = drop\n }\n";
-    let post_auth = r#"
-    if (&User-Name == "class") { update reply { &Class += "their own" } }
-    if (&User-Name == "full") { update control { &Pool-Name := "full" } }
-    if (&User-Name == "away") { update control { &Pool-Name := "away" }
-      two
+fn it_loads_grants_acknowledges_and_ends_in_order() {
+    let mut world = World::new("", |_, _| {});
+    let answer = world.access(&dial("alice"));
+    assert_eq!(answer.code, code::ACCESS_ACCEPT, "{}", world.server.tail(30));
+    assert!(address_in(&answer, MAIN).is_some(), "{answer:?}");
+    for kind in [status::START, status::INTERIM, status::STOP] {
+        assert!(world.account(&event(kind, "alice", &answer)), "{kind}\n{}", world.server.tail(30));
     }
-    ippool_rs
-    update reply { &Reply-Message := "%{control:Module-Success-Message} %{ippool_rs:stats} %{ippool_rs:lease ip_address}" }
-    if (&User-Name == "late") {
-      reject
+    for kind in [status::ON, status::OFF] {
+        assert!(world.account(&Packet::accounting(kind)), "{kind}\n{}", world.server.tail(30));
     }
-    "#;
-    let mut config = Config {
-        modules: modules.into(),
-        post_auth: post_auth.into(),
-        accounting: "ippool_rs\n".into(),
-        post_auth_reject: "ippool_rs\n".into(),
-        ..Config::default()
-    };
-    config.debug = true;
-    let mut server = Radiusd::start(config).unwrap();
-    let client = server.client([127, 0, 0, 1]).with_timeout(std::time::Duration::from_millis(500));
-    for user in ["alice", "class", "full", "away", "late", "silent", "bob"] {
-        let answer = client.send(server.auth(), &Packet::access(user.as_bytes()));
-        println!("{user}: {answer:?}");
+    let ended = world.server.stop();
+    assert!(ended.is_some_and(|status| status.success()), "{ended:?}\n{}", world.server.tail(30));
+}
+
+#[test]
+fn instances_stand_beside_each_other() {
+    let world = World::new("", |config, folder| {
+        config.modules += &instance(folder, "second", "\tdefault_pool = \"tiny\"");
+        config.post_auth =
+            "\t\tif (&User-Name == \"bob\") {\n\t\t\tsecond\n\t\t}\n\t\telse {\n\t\t\tippool_rs\n\t\t}\n"
+                .into();
+    });
+    let (alice, bob) = (world.access(&dial("alice")), world.access(&dial("bob")));
+    assert!(address_in(&alice, MAIN).is_some() && address_in(&bob, TINY).is_some(), "{alice:?} {bob:?}");
+}
+
+#[test]
+fn hup_leaves_it_alone() {
+    let mut world = World::new("", |_, _| {});
+    let before = world.access(&dial("alice"));
+    let threads = world.server.thread_count();
+    // radiusd looks for changed files only.
+    let conf = world.server.folder().join("radiusd.conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    std::fs::write(&conf, text.replace("default_pool = \"main\"", "default_pool = \"tiny\"")).unwrap();
+    world.server.hup();
+    assert!(world.server.wait_for_log("Received HUP", Duration::from_secs(5)), "{}", world.server.tail(30));
+    std::thread::sleep(Duration::from_millis(500));
+    let after = world.access(&dial("alice"));
+    assert_eq!(before.get(attr::FRAMED_IP_ADDRESS), after.get(attr::FRAMED_IP_ADDRESS));
+    assert!(world.server.thread_count() <= threads + 1);
+    world.server.alive().unwrap();
+}
+
+/// The fault points exist only in builds with debug assertions.
+#[test]
+fn a_panic_refuses_one_request_and_radiusd_lives() {
+    if !cfg!(debug_assertions) {
+        return;
     }
-    let acct = client.send(
-        server.acct(),
-        &Packet::accounting(1).with(attr::USER_NAME, "alice").with(attr::ACCT_SESSION_ID, "1"),
-    );
-    println!("{acct:?}");
-    println!("{:?}", server.stop());
-    println!("{}", server.log());
+    for (fault, granted, acknowledged) in
+        [("post_auth", false, true), ("accounting", true, false), ("xlat", true, true)]
+    {
+        let mut world = World::new("", |config, _| {
+            config.environment.push(("IPPOOL_RS_FAULT".into(), fault.into()));
+            config.post_auth +=
+                "\t\tupdate reply {\n\t\t\t&Reply-Message := \"%{ippool_rs:stats panics}\"\n\t\t}\n";
+        });
+        for _ in 0..3 {
+            let answer = world.access(&dial("alice"));
+            assert_eq!(answer.code == code::ACCESS_ACCEPT, granted, "{fault}: {}", world.server.tail(30));
+            let nas = world.nas().with_timeout(Duration::from_millis(500));
+            let event = event(status::START, "alice", &answer);
+            assert_eq!(nas.send(world.server.acct(), &event).is_some(), acknowledged, "{fault}");
+        }
+        assert!(world.server.log().contains(&format!("a test wanted a panic in {fault}")));
+        world.server.alive().unwrap();
+    }
 }

@@ -1,3 +1,0 @@
-//! One file a topic.
-
-pub mod life;
