@@ -1,5 +1,6 @@
-//! The command line: nouns, verbs, options, and the help that goes with them.
+//! The command line: nouns, verbs, options, and the help that goes with them. Names are bytes, so they are no `String`.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -91,18 +92,18 @@ in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, 
     List {
         /// Only pools of this name
         #[arg(long, value_name = "POOL")]
-        pool: Option<String>,
+        pool: Option<OsString>,
         /// Only pools of this NAS
         #[arg(long, value_name = "NAS")]
-        nas: Option<String>,
+        nas: Option<OsString>,
     },
     /// One pool: its ranges, and how full it is
     Show {
         /// The pool's name
-        name: String,
+        name: OsString,
         /// Its NAS, if it is not a shared pool
         #[arg(long, value_name = "NAS")]
-        nas: Option<String>,
+        nas: Option<OsString>,
     },
     /// Create a pool, or add ranges to it
     Add(PoolAdd),
@@ -121,7 +122,7 @@ Examples:
   ippool-rs pool add cgnat 100.64.0.0/10 --nas 192.0.2.1")]
 pub(super) struct PoolAdd {
     /// The pool's name; what control:Pool-Name says
-    pub name: String,
+    pub name: OsString,
     /// Addresses: a, a-b, or a/len
     #[arg(required = true, value_name = "RANGE")]
     pub ranges: Vec<String>,
@@ -130,7 +131,7 @@ pub(super) struct PoolAdd {
     pub exclude: Vec<String>,
     /// The pool is only for this NAS, as it is heard: its address, or NAS-Identifier
     #[arg(long, value_name = "NAS")]
-    pub nas: Option<String>,
+    pub nas: Option<OsString>,
     /// Check everything, change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -149,13 +150,13 @@ Examples:
   ippool-rs pool remove gold 198.51.100.0/24")]
 pub(super) struct PoolRemove {
     /// The pool's name
-    pub name: String,
+    pub name: OsString,
     /// Only these addresses: a, a-b, or a/len (the whole block)
     #[arg(value_name = "RANGE")]
     pub ranges: Vec<String>,
     /// Its NAS, if it is not a shared pool
     #[arg(long, value_name = "NAS")]
-    pub nas: Option<String>,
+    pub nas: Option<OsString>,
     /// Say what would be removed, change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -189,13 +190,13 @@ Examples:
 pub(super) struct LeaseList {
     /// Only of this pool
     #[arg(long, value_name = "POOL")]
-    pub pool: Option<String>,
+    pub pool: Option<OsString>,
     /// Only of this username
     #[arg(long, value_name = "USER")]
-    pub user: Option<String>,
+    pub user: Option<OsString>,
     /// Only with the session on this NAS
     #[arg(long, value_name = "NAS")]
-    pub nas: Option<String>,
+    pub nas: Option<OsString>,
     /// Only with this status in the table
     #[arg(long, value_enum)]
     pub status: Option<StatusArg>,
@@ -228,10 +229,10 @@ pub(super) struct LeaseRelease {
     pub addresses: Vec<IpAddr>,
     /// All that this user holds
     #[arg(long, value_name = "USER", conflicts_with = "addresses")]
-    pub user: Option<String>,
+    pub user: Option<OsString>,
     /// Only in pools of this name (the same address may be in several address spaces)
     #[arg(long, value_name = "POOL")]
-    pub pool: Option<String>,
+    pub pool: Option<OsString>,
     /// Do not ask
     #[arg(long)]
     pub yes: bool,

@@ -102,8 +102,9 @@ impl Records {
                 }
             }));
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
+        for (place, column) in table.column_iter_mut().enumerate() {
+            // Nothing behind the last one, or a line as wide as the terminal would break.
+            column.set_padding((0, if place + 1 < kept.len() { 2 } else { 0 }));
         }
         if colour {
             table.enforce_styling();
@@ -168,7 +169,8 @@ impl Records {
 fn distance(now: Time, time: Time) -> String {
     let seconds = time.seconds_since(now);
     let span = match seconds.unsigned_abs() {
-        s @ 0..=119 => format!("{s}s"),
+        0..=1 => return "now".to_owned(),
+        s @ 2..=119 => format!("{s}s"),
         s @ 120..=7_199 => format!("{}m", s / 60),
         s @ 7_200..=172_799 => format!("{}h", s / 3600),
         s => format!("{}d", s / 86_400),

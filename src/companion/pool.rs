@@ -1,5 +1,8 @@
 //! `pool list`, `pool show`, and what all verbs of pools share.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -32,7 +35,7 @@ const COUNTS: [Field; 11] = [
     shown("usage", 1),
 ];
 
-fn list(desk: &Desk, pool: Option<&str>, nas: Option<&str>) -> Result<Exit, Failure> {
+fn list(desk: &Desk, pool: Option<&OsStr>, nas: Option<&OsStr>) -> Result<Exit, Failure> {
     let (pool, nas) = (pool.map(stored), nas.map(stored));
     let summaries = desk.open()?.summaries(pool.as_deref(), nas.as_deref())?;
     let mut records = Records::new([COUNTS.as_slice(), &[hidden("address_space")]].concat());
@@ -64,7 +67,7 @@ fn counts(summary: &PoolSummary) -> Vec<Value> {
     ]
 }
 
-fn show(desk: &Desk, name: &str, nas: Option<&str>) -> Result<Exit, Failure> {
+fn show(desk: &Desk, name: &OsStr, nas: Option<&OsStr>) -> Result<Exit, Failure> {
     let mut admin = desk.open()?;
     let pools = admin.pools(Some(&stored(name)), None)?;
     let pool = find_one(pools, name, nas)?;
@@ -106,7 +109,7 @@ fn show(desk: &Desk, name: &str, nas: Option<&str>) -> Result<Exit, Failure> {
 }
 
 /// The pool that a name and `--nas` mean: without `--nas` the shared one, or the only one of this name.
-pub(super) fn find_one(mut pools: Vec<Pool>, name: &str, nas: Option<&str>) -> Result<Pool, Failure> {
+pub(super) fn find_one(mut pools: Vec<Pool>, name: &OsStr, nas: Option<&OsStr>) -> Result<Pool, Failure> {
     let name = stored(name);
     let all = pools.len();
     let nas = nas.map(stored);
@@ -130,7 +133,7 @@ fn failed(sentence: String) -> Failure {
 }
 
 /// A name as the tables have it.
-pub(super) fn stored(name: &str) -> String {
+pub(super) fn stored(name: &OsStr) -> String {
     escape(name.as_bytes())
 }
 

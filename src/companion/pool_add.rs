@@ -1,5 +1,7 @@
 //! `pool add`: reads what was typed, cuts out the exclusions, adds.
 
+use std::ffi::OsStr;
+
 use serde_json::json;
 
 use super::Desk;
@@ -88,8 +90,10 @@ fn pieces(add: &PoolAdd) -> Result<Vec<AddressRange>, Failure> {
     Ok(pieces)
 }
 
-fn pool_name(name: &str) -> Result<String, Failure> {
-    if AddressRange::parse_exclusion(name).is_ok() {
+fn pool_name(name: &OsStr) -> Result<String, Failure> {
+    if let Some(name) = name.to_str()
+        && AddressRange::parse_exclusion(name).is_ok()
+    {
         return Err(usage(format!(
             "{name} stands where the pool's name belongs: ippool-rs pool add NAME {name}"
         )));
@@ -97,12 +101,12 @@ fn pool_name(name: &str) -> Result<String, Failure> {
     bounded(name, "the pool's name")
 }
 
-fn nas_key(nas: &str) -> Result<String, Failure> {
+fn nas_key(nas: &OsStr) -> Result<String, Failure> {
     bounded(nas, "the NAS")
 }
 
 /// A name as stored; RADIUS carries 1 to 253 bytes.
-fn bounded(name: &str, what: &str) -> Result<String, Failure> {
+fn bounded(name: &OsStr, what: &str) -> Result<String, Failure> {
     if name.is_empty() || name.len() > 253 {
         return Err(usage(format!("{what} must have 1 to 253 bytes; this has {}", name.len())));
     }

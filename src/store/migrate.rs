@@ -105,10 +105,16 @@ pub fn found(link: &mut Link) -> Result<Option<Version>, StoreError> {
 ///
 /// As [`Link::open`] and [`found`].
 pub fn found_at(url: &DatabaseUrl) -> Result<Option<Version>, StoreError> {
-    if let DatabaseUrl::Sqlite(path) = url
-        && !path.exists()
-    {
-        return Ok(None);
+    if let DatabaseUrl::Sqlite(path) = url {
+        let there = path.try_exists().map_err(|error| {
+            StoreError::Wrong(format!(
+                "the SQLite file {} is out of reach for this user: {error}",
+                path.display()
+            ))
+        })?;
+        if !there {
+            return Ok(None);
+        }
     }
     found(&mut Link::open(url, false, 10_000)?)
 }

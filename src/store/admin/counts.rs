@@ -2,10 +2,10 @@
 
 use diesel::sql_types::{BigInt, Text};
 
-use super::find::{self, State};
+use super::find;
 use super::ranges::{self, Of};
 use super::words::Words;
-use super::{Admin, Pool, pools};
+use super::{Admin, Pool, State, pools};
 use crate::lease::AddressRange;
 use crate::store::StoreError;
 use crate::store::link::Link;

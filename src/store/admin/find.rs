@@ -2,31 +2,13 @@
 
 use std::net::IpAddr;
 
-use diesel::sql_types::{BigInt, Nullable, Text};
-
+use super::lease_row::{HistoryEvent, LeaseRow};
 use super::ranges::{self, Of};
 use super::words::Words;
 use super::{Admin, Pool, pools};
-use crate::lease::{Claim, Status, Time};
+use crate::lease::Status;
 use crate::store::StoreError;
 use crate::store::link::{Link, Value};
-
-/// How a row stands now, by the database's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    /// Granted, and its Accounting-Start has not come yet.
-    Offered,
-    /// Held by a session.
-    Online,
-    /// Its lease has run out, and nothing has proven that the session ended.
-    Lapsed,
-    /// Kept for somebody, and not held.
-    Reserved,
-    /// Ended a moment ago; nobody else gets it for a little while.
-    Cooling,
-    /// Free beyond doubt.
-    Free,
-}
 
 /// Which rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,204 +37,6 @@ pub struct Filter {
     pub show: Show,
     /// At most so many.
     pub limit: Option<u32>,
-}
-
-/// A row of `ip_pool_assignments`, without its token.
-#[derive(Clone, Debug, diesel::QueryableByName)]
-#[allow(missing_docs)] // the columns of the table
-pub struct LeaseRow {
-    #[diesel(sql_type = BigInt)]
-    pub id: i64,
-    #[diesel(sql_type = BigInt)]
-    pub epoch: i64,
-    #[diesel(sql_type = Text)]
-    pub ip_address: String,
-    #[diesel(sql_type = Text)]
-    pub address_space: String,
-    #[diesel(sql_type = Text)]
-    pub pool_name: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub pool_nas: Option<String>,
-    #[diesel(sql_type = Text)]
-    pub attribute: String,
-    #[diesel(sql_type = Text)]
-    pub status: String,
-    #[diesel(sql_type = Text)]
-    state_text: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub reserved_for: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub username: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub owner: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub subscriber_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub calling_station_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub station: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub nas: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub session_id: Option<String>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    pub lease_seconds: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub source: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub released_by: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    claimant: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub prev_session_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub prev_calling_station_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub prev_nas: Option<String>,
-    #[diesel(sql_type = Text)]
-    now: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    assigned_at: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    started_at: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    expires_at: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    free_at: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    released_at: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    updated_at: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    claimant_seen_at: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    prev_expires_at: Option<String>,
-}
-
-/// A row of `ip_pool_events`.
-#[derive(Clone, Debug, diesel::QueryableByName)]
-#[allow(missing_docs)] // the columns of the table
-pub struct HistoryEvent {
-    #[diesel(sql_type = Text)]
-    at: String,
-    #[diesel(sql_type = Text)]
-    pub kind: String,
-    #[diesel(sql_type = Text)]
-    pub address_space: String,
-    #[diesel(sql_type = Text)]
-    pub pool_name: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub username: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub nas: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub session_id: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub calling_station_id: Option<String>,
-    #[diesel(sql_type = BigInt)]
-    pub epoch: i64,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub server: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub detail: Option<String>,
-}
-
-impl State {
-    const ALL: [Self; 6] =
-        [Self::Offered, Self::Online, Self::Lapsed, Self::Reserved, Self::Cooling, Self::Free];
-
-    /// The word that people and scripts read.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Offered => "offered",
-            Self::Online => "online",
-            Self::Lapsed => "lapsed",
-            Self::Reserved => "reserved",
-            Self::Cooling => "cooling",
-            Self::Free => "free",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Self {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).unwrap_or(Self::Free)
-    }
-
-    /// A session has it, or may have it.
-    #[must_use]
-    pub const fn is_held(self) -> bool {
-        matches!(self, Self::Offered | Self::Online | Self::Lapsed)
-    }
-}
-
-impl LeaseRow {
-    /// How it stood when it was read.
-    #[must_use]
-    pub fn state(&self) -> State {
-        State::parse(&self.state_text)
-    }
-
-    /// The database's clock when it was read.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        time(Some(&self.now)).unwrap_or_default()
-    }
-
-    /// When it was granted.
-    #[must_use]
-    pub fn assigned_at(&self) -> Option<Time> {
-        time(self.assigned_at.as_deref())
-    }
-
-    /// When its session began.
-    #[must_use]
-    pub fn started_at(&self) -> Option<Time> {
-        time(self.started_at.as_deref())
-    }
-
-    /// When the lease ends.
-    #[must_use]
-    pub fn expires_at(&self) -> Option<Time> {
-        time(self.expires_at.as_deref())
-    }
-
-    /// Since when it is, or will be, free beyond doubt.
-    #[must_use]
-    pub fn free_at(&self) -> Option<Time> {
-        time(self.free_at.as_deref())
-    }
-
-    /// When it was last released.
-    #[must_use]
-    pub fn released_at(&self) -> Option<Time> {
-        time(self.released_at.as_deref())
-    }
-
-    /// When the row last changed.
-    #[must_use]
-    pub fn updated_at(&self) -> Option<Time> {
-        time(self.updated_at.as_deref())
-    }
-
-    /// Until when a take-over's predecessor counts; none: there is none.
-    #[must_use]
-    pub fn prev_expires_at(&self) -> Option<Time> {
-        time(self.prev_expires_at.as_deref())
-    }
-
-    /// Who else was heard using it.
-    #[must_use]
-    pub fn claim(&self) -> Option<Claim> {
-        Claim::parse(self.claimant.as_deref()?, time(self.claimant_seen_at.as_deref())?)
-    }
-}
-
-impl HistoryEvent {
-    /// When it happened.
-    #[must_use]
-    pub fn at(&self) -> Time {
-        time(Some(&self.at)).unwrap_or_default()
-    }
 }
 
 impl Admin {
@@ -302,6 +86,10 @@ pub(super) fn state(words: &Words) -> String {
     // What Accounting-On or -Off has ended is cleaned by radiusd in slices; it has ended all the same. A row that an
     // administrator's SQL set to in_use has no session and never gets a Start. An offer that nobody took up gives way to
     // the session that it replaced.
+    // While a hold lasts, nothing that ran out after it began becomes free by expiry.
+    let meta = |name: &str| format!("(SELECT {} FROM ip_pool_meta WHERE name = '{name}')", words.meta_time);
+    let held_back =
+        format!("COALESCE({} > {now} AND a.expires_at > {}, FALSE)", meta("hold_until"), meta("hold_from"));
     let prev = "a.status = 'in_use' AND a.started_at IS NULL AND a.prev_session_key IS NOT NULL";
     format!(
         "CASE WHEN a.status = 'in_use' AND COALESCE(a.assigned_at < n.ended_before, FALSE) THEN 'free' \
@@ -309,7 +97,7 @@ pub(super) fn state(words: &Words) -> String {
          THEN 'offered' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} THEN 'online' \
          WHEN {prev} AND a.prev_expires_at > {now} THEN 'online' \
-         WHEN a.status = 'in_use' AND a.free_at > {now} OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
+         WHEN a.status = 'in_use' AND (a.free_at > {now} OR {held_back}) OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
          WHEN a.status = 'reserved' OR a.reserved_for IS NOT NULL THEN 'reserved' \
          WHEN a.free_at > {now} THEN 'cooling' ELSE 'free' END"
     )
@@ -391,8 +179,4 @@ fn select(words: &Words) -> String {
          LEFT JOIN ip_pool_nas o ON o.id = a.nas_id LEFT JOIN ip_pool_nas p ON p.id = a.prev_nas_id WHERE 1 = 1",
     );
     sql
-}
-
-fn time(text: Option<&str>) -> Option<Time> {
-    Time::from_text(text?)
 }

@@ -6,6 +6,7 @@
 
 mod counts;
 mod find;
+mod lease_row;
 mod pool_add;
 mod pool_remove;
 
@@ -20,7 +21,8 @@ use super::link::Link;
 use super::{DatabaseUrl, StoreError, migrate};
 
 pub use counts::{PoolSummary, RangeSummary};
-pub use find::{Filter, HistoryEvent, LeaseRow, Show, State};
+pub use find::{Filter, Show};
+pub use lease_row::{HistoryEvent, LeaseRow, State};
 pub use pool_add::{Added, NewRanges};
 pub use pool_remove::{Endangered, Removed};
 

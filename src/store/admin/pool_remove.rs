@@ -17,8 +17,8 @@ use crate::store::StoreError;
 use crate::store::link::{Link, Value};
 
 /// Rows in one slice. SQLite's one write lock is held for a few milliseconds each time.
-const SLICE_SQLITE: usize = 200;
-const SLICE_POSTGRES: usize = 2_000;
+const SLICE_SQLITE: usize = 100;
+const SLICE_POSTGRES: usize = 500;
 
 /// What a removal would take away.
 #[derive(Clone, Debug)]
@@ -277,7 +277,8 @@ fn in_pool(link: &Link, pool: &Pool, cuts: &[AddressRange]) -> (String, Vec<Valu
 /// The rows of a slice, by the index of the addresses: SQLite has none over the keys.
 fn in_slice(link: &Link, pool: &Pool, slice: &AddressRange) -> (String, Vec<Value>) {
     let mut values: Vec<Value> = vec![pool.id.into(), pool.address_space.as_str().into()];
-    let own = "a.pool_id = ? AND a.address_space = ?";
+    // The plus keeps SQLite from the index of the pool, by which it would read the whole pool.
+    let own = "+a.pool_id = ? AND a.address_space = ?";
     if link.is_postgres() {
         values.extend([slice.first().to_string().into(), slice.last().to_string().into()]);
         return (format!("{own} AND a.ip_address BETWEEN CAST(? AS inet) AND CAST(? AS inet)"), values);

@@ -14,6 +14,8 @@ pub(super) struct Words {
     pub range_order: &'static str,
     /// `next_address`, or the hexadecimal digits of `next_key`, as text.
     pub next_text: &'static str,
+    /// `ip_pool_meta.value` that is a time.
+    pub meta_time: &'static str,
     /// Whether text reaches us through a function: PostgreSQL's own types of address and time.
     typed: bool,
 }
@@ -24,6 +26,7 @@ static SQLITE: Words = Words {
     address_order: "ip_key",
     range_order: "first_key",
     next_text: "CASE WHEN next_key IS NULL THEN NULL ELSE hex(next_key) END",
+    meta_time: "value",
     typed: false,
 };
 
@@ -33,6 +36,7 @@ static POSTGRES: Words = Words {
     address_order: "ip_address",
     range_order: "first_address",
     next_text: "host(next_address)",
+    meta_time: "CAST(value AS timestamptz)",
     typed: true,
 };
 
