@@ -4,14 +4,17 @@
 # Needs valgrind, freeradius (or radiusd), radclient, sqlite3. Ends with 0 if valgrind found no error and no block definitely lost in our code.
 set -eu
 
-module=${1:-${CARGO_TARGET_DIR:-target}/debug/librlm_ippool_rs.so}
+# Cargo leaves it in either place, depending on the command.
+built=${CARGO_TARGET_DIR:-target}/debug
+module=${1:-$(ls -t "$built"/librlm_ippool_rs.so "$built"/deps/librlm_ippool_rs.so 2>/dev/null | head -n 1)}
 server=$(command -v freeradius || command -v radiusd || echo /usr/sbin/freeradius)
 libdir=${RADIUSD_LIBDIR:-$(dirname "$(find /usr/lib /usr/lib64 /usr/local/lib -name rlm_always.so 2>/dev/null | head -n 1)")}
 auth=${AUTH_PORT:-21812}
 acct=${ACCT_PORT:-21813}
 folder=$(mktemp -d)
 pid=
-trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || :; rm -rf "$folder"' EXIT INT TERM
+trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null || :; [ -n "${KEEP:-}" ] || rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM
 
 cp "$module" "$folder/rlm_ippool_rs.so"
 # The server's own leak: client_list_init() keeps 1152 bytes for ever.
@@ -47,6 +50,9 @@ client loopback {
 	secret = testing123
 }
 modules {
+	always reject {
+		rcode = reject
+	}
 	ippool_rs {
 		database = "sqlite://$folder/leases.db"
 		default_pool = main
@@ -83,9 +89,7 @@ server default {
 		}
 		if (&NAS-Port == 9) {
 			second
-			update control {
-				&Response-Packet-Type := Access-Reject
-			}
+			reject
 		}
 		Post-Auth-Type REJECT {
 			ippool_rs
@@ -125,11 +129,12 @@ for _ in $(seq 1 120); do
 	sleep 0.5
 done
 for number in $(seq 1 20); do
+	kill -0 "$pid" || break
 	echo "User-Name = user$number, NAS-Identifier = n, Acct-Session-Id = s$number, NAS-Port = $((number % 10)), Calling-Station-Id = AA:BB:CC:DD:EE:$((number + 10))" |
-		radclient -t 10 -r 1 "127.0.0.1:$auth" auth testing123 >>"$folder/answers" 2>&1 || :
+		radclient -t 5 -r 1 "127.0.0.1:$auth" auth testing123 >>"$folder/answers" 2>&1 || :
 	for status in Start Interim-Update Stop; do
 		echo "User-Name = user$number, NAS-Identifier = n, Acct-Session-Id = s$number, Acct-Status-Type = $status, Framed-IP-Address = 198.51.100.$((number + 7))" |
-			radclient -t 10 -r 1 "127.0.0.1:$acct" acct testing123 >>"$folder/answers" 2>&1 || :
+			radclient -t 5 -r 1 "127.0.0.1:$acct" acct testing123 >>"$folder/answers" 2>&1 || :
 	done
 done
 grep -c "Received" "$folder/answers" || :
