@@ -14,8 +14,7 @@ Start here:
   ippool-rs pool add gold 203.0.113.0/24
   ippool-rs lease list --user alice
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 differences found, 4 partly done, 69 database unavailable,
-75 try again, 78 bad configuration.")]
+Exit codes: 0 done, 1 failed, 2 usage, 3 differences found, 4 partly done, 69 database unavailable, 75 try again, 78 bad configuration.")]
 pub(super) struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -26,14 +25,14 @@ pub(super) struct Cli {
 /// Options of every command.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Global {
-    /// The database: sqlite:///path, or postgresql://user@host/database (not with a password: others see the command line)
+    /// sqlite:///path, or postgresql://user@host/database (no password here: everybody sees it)
     #[arg(long, global = true, value_name = "URL", env = "IPPOOL_RS_DATABASE", hide_env_values = true)]
     #[arg(help_heading = "Options of every command")]
     pub database: Option<String>,
     /// Configuration file [default: /etc/ippool-rs/ippool-rs.toml]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Options of every command")]
     pub config: Option<PathBuf>,
-    /// How to print: for people, or for scripts (json: one array of objects)
+    /// How to print the data (json: one array of objects; csv: with a header)
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     #[arg(help_heading = "Options of every command")]
     pub output: Format,
@@ -42,11 +41,8 @@ pub(super) struct Global {
 /// `-o`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people
     Table,
-    /// One array of objects
     Json,
-    /// RFC 4180, with a header
     Csv,
 }
 
@@ -91,8 +87,7 @@ Examples:
 pub(super) enum PoolVerb {
     /// All pools, and how full they are
     #[command(after_help = "\
-in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, offers among them; lapsed ones have
-run out without proof that their session ended, and are granted only when nothing else is left.")]
+in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, offers among them; lapsed ones have run out without proof that their session ended, and are granted only when nothing else is left.")]
     List {
         /// Only pools of this name
         #[arg(long, value_name = "POOL")]
@@ -118,8 +113,7 @@ run out without proof that their session ended, and are granted only when nothin
 /// `pool add`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A block (a/len) gives its hosts: the network and the broadcast address are left out, except of /31 and /32. A pool of a
-million addresses is added at once. radiusd knows the change within 5 seconds.
+A block (a/len) gives its hosts: the network and the broadcast address are left out, except of /31 and /32. A pool of a million addresses is added at once. radiusd knows the change within 5 seconds.
 
 Examples:
   ippool-rs pool add gold 203.0.113.0/24
@@ -148,8 +142,7 @@ pub(super) struct PoolAdd {
 /// `pool remove`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Asks if somebody holds an address of it, or one is reserved. Large pools go in slices, from the highest address down:
-whatever stops it, what is left is a whole pool, and the same command goes on.
+Asks if somebody holds an address of it, or one is reserved. Large pools go in slices, from the highest address down: whatever stops it, what is left is a whole pool, and the same command goes on.
 
 Examples:
   ippool-rs pool remove gold
@@ -187,8 +180,7 @@ pub(super) enum LeaseVerb {
 /// `lease list`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-status is what the table says; state is how it stands: offered (granted, session not begun), online, lapsed (run out,
-end not proven), cooling (ended a moment ago), reserved, free. Addresses that nobody ever had may not have a row yet.
+status is what the table says; state is how it stands: offered (granted, session not begun), online, lapsed (run out, end not proven), cooling (ended a moment ago), reserved, free. Addresses that nobody ever had may not have a row yet.
 
 Examples:
   ippool-rs lease list --user alice
@@ -225,8 +217,7 @@ pub(super) enum StatusArg {
 /// `lease release`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The session, if it still runs, is not cut off by this: it goes on using the address. Asks, unless --yes is given. All
-addresses are released, or none.
+The session, if it still runs, is not cut off by this: it goes on using the address. Asks, unless --yes is given. All addresses are released, or none.
 
 Examples:
   ippool-rs lease release 203.0.113.7

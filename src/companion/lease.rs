@@ -13,8 +13,8 @@ use crate::store::admin::{Filter, Show};
 pub(super) fn run(desk: &Desk, verb: LeaseVerb) -> Result<Exit, Failure> {
     match verb {
         LeaseVerb::List(list) => leases(desk, &list),
-        LeaseVerb::Show { .. } => Err(super::pool::usage("not built yet".to_owned())),
-        LeaseVerb::Release(_) => Err(super::pool::usage("not built yet".to_owned())),
+        LeaseVerb::Show { address } => super::lease_show::run(desk, address),
+        LeaseVerb::Release(release) => super::lease_release::run(desk, &release),
     }
 }
 

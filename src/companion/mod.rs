@@ -7,8 +7,12 @@ mod args;
 mod config;
 mod exit;
 mod lease;
+mod lease_release;
+mod lease_show;
 mod output;
 mod pool;
+mod pool_add;
+mod pool_remove;
 mod schema;
 mod screen;
 

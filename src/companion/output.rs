@@ -83,6 +83,9 @@ impl Records {
         width: Option<u16>,
         colour: bool,
     ) -> io::Result<Vec<&'static str>> {
+        if self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
         let cells: Vec<Vec<String>> =
             self.rows.iter().map(|row| row.iter().map(|value| self.cell(value)).collect()).collect();
         let (kept, left_out) = self.fit(&cells, width);
@@ -111,6 +114,24 @@ impl Records {
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(left_out)
+    }
+
+    /// One line for each value that there is; times with their distance behind them.
+    pub(super) fn blocks(&self, out: &mut impl Write, colour: bool) -> io::Result<()> {
+        let (bold, plain_again) = if colour { ("\u{1b}[1m", "\u{1b}[0m") } else { ("", "") };
+        for row in &self.rows {
+            for (field, value) in self.fields.iter().zip(row) {
+                if value.is_null() || field.rank.is_none() {
+                    continue;
+                }
+                let text = plain(value);
+                let cell = self.cell(value);
+                let away = if cell == text { String::new() } else { format!("  ({cell})") };
+                writeln!(out, "{bold}{:<32}{plain_again}{text}{away}", field.name.replace('_', " "))?;
+            }
+            writeln!(out)?;
+        }
+        Ok(())
     }
 
     /// The fields that fit into the width, in order, and the names of those that do not.

@@ -52,6 +52,14 @@ impl Screen {
         Ok(())
     }
 
+    /// Prints data with one line for each value, for people; an empty line behind each record.
+    pub(super) fn blocks(&self, records: &Records) -> Result<(), Failure> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        records.blocks(&mut out, self.colour)?;
+        out.flush()?;
+        Ok(())
+    }
+
     /// Prints text that is the data (SQL).
     pub(super) fn text(text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();

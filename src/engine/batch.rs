@@ -285,6 +285,7 @@ impl Worker {
                 server: &self.shared.server,
                 stripe: self.stripe,
                 token: super::random(),
+                here: self.shared.clock.now(),
                 error: None,
             };
             let ours =

@@ -20,6 +20,11 @@ impl Slot {
         self.ready.notify_one();
     }
 
+    /// The answer, if it is there.
+    pub fn take(&self) -> Option<Answer> {
+        lock(&self.answer).take()
+    }
+
     /// Waits for the answer until `deadline`.
     pub fn wait(&self, deadline: Instant) -> Option<Answer> {
         let mut answer = lock(&self.answer);

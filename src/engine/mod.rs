@@ -5,6 +5,8 @@
 
 mod answer;
 mod batch;
+mod clock;
+mod crank;
 mod inbox;
 mod look;
 mod reserve;
@@ -17,6 +19,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use answer::{Accounted, Answer, Grant, How, Ignored, LeaseOf, Peeked, Undo, Work};
+pub use clock::Clock;
+pub use crank::Crank;
 use inbox::{Inbox, Job, Slot, lock};
 use stats::Counters;
 use worker::Worker;
@@ -51,6 +55,7 @@ impl Stats {
 struct Shared {
     url: DatabaseUrl,
     server: String,
+    clock: Clock,
     inbox: Inbox,
     counters: Counters,
     catalogue: Mutex<Arc<Catalogue>>,
@@ -65,9 +70,29 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(url: DatabaseUrl, server: String, clock: Clock, down: bool) -> Self {
+        Self {
+            started: clock.now(),
+            url,
+            server,
+            clock,
+            inbox: Inbox::default(),
+            counters: Counters::default(),
+            catalogue: Mutex::default(),
+            generation: AtomicU64::new(1),
+            down: AtomicBool::new(down),
+            stop: AtomicBool::new(false),
+            busy_since: AtomicU64::new(0),
+        }
+    }
+
+    fn since_start(&self) -> Duration {
+        self.clock.now().saturating_duration_since(self.started)
+    }
+
     /// A statement begins.
     fn busy(&self) {
-        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(self.since_start().as_micros()).unwrap_or(u64::MAX);
         self.busy_since.store(micros.max(1), Ordering::Release);
     }
 
@@ -80,7 +105,7 @@ impl Shared {
     fn busy_for(&self) -> Duration {
         match self.busy_since.load(Ordering::Acquire) {
             0 => Duration::ZERO,
-            since => self.started.elapsed().saturating_sub(Duration::from_micros(since)),
+            since => self.since_start().saturating_sub(Duration::from_micros(since)),
         }
     }
 }
@@ -120,18 +145,8 @@ impl Engine {
     }
 
     fn start(url: DatabaseUrl, store: Option<Box<dyn Store>>) -> Result<Self, StoreError> {
-        let shared = Arc::new(Shared {
-            server: format!("{}:{}", hostname(), std::process::id()),
-            inbox: Inbox::default(),
-            counters: Counters::default(),
-            catalogue: Mutex::default(),
-            generation: AtomicU64::new(1),
-            down: AtomicBool::new(store.is_none()),
-            stop: AtomicBool::new(false),
-            started: Instant::now(),
-            busy_since: AtomicU64::new(0),
-            url,
-        });
+        let server = format!("{}:{}", hostname(), std::process::id());
+        let shared = Arc::new(Shared::new(url, server, Clock::System, store.is_none()));
         let guarded = Arc::clone(&shared);
         let warden = std::thread::Builder::new()
             .name("ippool-warden".into())

@@ -43,6 +43,8 @@ pub struct Filling<'a> {
     /// This server's number among how many: each begins with rows of its own.
     pub stripe: (usize, usize),
     pub token: i64,
+    /// The engine's clock.
+    pub here: Instant,
     /// The first error of the store; the shelf then looks empty.
     pub error: Option<StoreError>,
 }
@@ -50,7 +52,7 @@ pub struct Filling<'a> {
 impl Reserve for Filling<'_> {
     fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
         let shelf = self.shelves.entry(pool).or_default();
-        if shelf.read_at.is_some_and(|at| at.elapsed() > FRESH) {
+        if shelf.read_at.is_some_and(|at| self.here.duration_since(at) > FRESH) {
             shelf.rows.clear();
         }
         for filled in [false, true] {
@@ -60,7 +62,7 @@ impl Reserve for Filling<'_> {
                     return Some((row, how));
                 }
             }
-            if !filled && let Err(error) = self.fill(pool) {
+            if !filled && let Err(error) = self.fill(pool, taken) {
                 self.error.get_or_insert(error);
                 return None;
             }
@@ -70,17 +72,17 @@ impl Reserve for Filling<'_> {
 }
 
 impl Filling<'_> {
-    fn fill(&mut self, pool: i64) -> Result<(), StoreError> {
-        let mut rows = self.store.free_rows(pool, self.now, READ)?;
+    fn fill(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<(), StoreError> {
+        let mut rows = self.read(pool, taken)?;
         // Addresses never used come first: they are the longest free.
         if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) && self.make(pool)? {
-            rows = self.store.free_rows(pool, self.now, READ)?;
+            rows = self.read(pool, taken)?;
         }
         for _ in 0..4 {
             if !rows.is_empty() || !self.take_in(pool)? {
                 break;
             }
-            rows = self.store.free_rows(pool, self.now, READ)?;
+            rows = self.read(pool, taken)?;
         }
         let (mine, count) = self.stripe;
         if count > 1 {
@@ -88,15 +90,22 @@ impl Filling<'_> {
         }
         let mut found: VecDeque<_> = rows.into_iter().map(|row| (row, How::Free)).collect();
         let shelf = self.shelves.entry(pool).or_default();
-        let search = shelf.searched_at.is_none_or(|at| at.elapsed() > SEARCH);
+        let search = shelf.searched_at.is_none_or(|at| self.here.duration_since(at) > SEARCH);
         if found.is_empty() && search {
-            shelf.searched_at = Some(Instant::now());
+            shelf.searched_at = Some(self.here);
             found = self.doubtful(pool)?;
         }
         let shelf = self.shelves.entry(pool).or_default();
         shelf.rows = found;
-        shelf.read_at = Some(Instant::now());
+        shelf.read_at = Some(self.here);
         Ok(())
+    }
+
+    /// The oldest free rows. Those that this batch has given away already still look free to the store.
+    fn read(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.store.free_rows(pool, self.now, READ)?;
+        rows.retain(|row| !taken(row.id));
+        Ok(rows)
     }
 
     /// Makes the next rows of the pool's ranges, if there are any to be made.

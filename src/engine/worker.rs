@@ -22,6 +22,8 @@ const ROUND: Duration = Duration::from_secs(5);
 const SLICE: u32 = 200;
 /// The longest pause between two attempts to connect.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the same trouble is told.
+const COMPLAINT: Duration = Duration::from_secs(10);
 /// The database's clock and ours may drift by this before it counts as a step, microseconds.
 const STEP: i64 = 5_000_000;
 
@@ -73,7 +75,7 @@ pub struct Worker {
 impl Worker {
     /// A worker, with the connection that was opened already, if there is one.
     pub fn new(shared: Arc<Shared>, generation: u64, store: Option<Box<dyn Store>>) -> Self {
-        let now = Instant::now();
+        let now = shared.clock.now();
         let mut worker = Self {
             shared,
             generation,
@@ -103,15 +105,19 @@ impl Worker {
     pub fn run(mut self) {
         while self.is_current() {
             if self.store.is_none() && !self.connect() {
-                self.refuse_all();
                 continue;
             }
-            let outcome = self.step();
-            self.shared.idle();
-            if let Err(error) = outcome {
-                self.not_written();
-                self.complain(&error);
-            }
+            self.turn(Duration::from_millis(100));
+        }
+    }
+
+    /// One turn: what is due by the clock, then one batch of what comes within `patience`.
+    pub(super) fn turn(&mut self, patience: Duration) {
+        let outcome = self.step(patience);
+        self.shared.idle();
+        if let Err(error) = outcome {
+            self.not_written();
+            self.complain(&error);
         }
     }
 
@@ -120,18 +126,15 @@ impl Worker {
         !stopping && self.shared.generation.load(Ordering::Acquire) == self.generation
     }
 
-    /// One turn: what is due by the clock, then one batch.
-    fn step(&mut self) -> Result<(), StoreError> {
+    fn step(&mut self, patience: Duration) -> Result<(), StoreError> {
         self.keep_house()?;
-        let patience = match (self.deferred.is_empty(), self.ended.is_empty()) {
-            (true, true) => Duration::from_millis(100),
-            _ => Duration::ZERO,
-        };
+        let at_once = !self.deferred.is_empty() || !self.ended.is_empty();
+        let patience = if at_once { Duration::ZERO } else { patience };
         self.shared.idle();
         let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
         jobs.extend(self.shared.inbox.take(BATCH.saturating_sub(jobs.len()), patience));
         // Nobody waits for these any more.
-        let now = Instant::now();
+        let now = self.shared.clock.now();
         jobs.retain(|job| job.deadline > now);
         if jobs.is_empty() { Ok(()) } else { self.serve(jobs) }
     }
@@ -149,29 +152,29 @@ impl Worker {
             Err(error) => {
                 self.shared.down.store(true, Ordering::Release);
                 self.complain(&error);
-                let until = Instant::now() + self.pause;
+                let until = self.shared.clock.now() + self.pause;
                 self.pause = (self.pause * 2).min(PATIENCE);
-                while Instant::now() < until && self.is_current() {
-                    self.refuse_all();
+                while self.shared.clock.now() < until && self.is_current() {
+                    self.refuse(Duration::from_millis(20));
                 }
                 false
             }
         }
     }
 
-    fn attach(&mut self, store: Box<dyn Store>) {
+    pub(super) fn attach(&mut self, store: Box<dyn Store>) {
         Counters::add(&self.shared.counters.connections);
         self.store = Some(store);
         self.shelves.clear();
         self.pause = Duration::from_millis(50);
-        let now = Instant::now();
+        let now = self.shared.clock.now();
         self.timetable = Timetable { pulse: now, round: now, due: now };
     }
 
     /// While there is no connection: everybody gets an answer at once.
-    fn refuse_all(&mut self) {
+    pub(super) fn refuse(&mut self, patience: Duration) {
         let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
-        jobs.extend(self.shared.inbox.take(BATCH, Duration::from_millis(20)));
+        jobs.extend(self.shared.inbox.take(BATCH, patience));
         for job in jobs {
             self.answer(
                 &job,
@@ -186,8 +189,8 @@ impl Worker {
         if error.retry() == Retry::NewConnection {
             self.store = None;
         }
-        if self.last_complaint.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
-            self.last_complaint = Some(Instant::now());
+        if self.last_complaint.is_none_or(|at| self.shared.clock.now().duration_since(at) > COMPLAINT) {
+            self.last_complaint = Some(self.shared.clock.now());
             log::error!(
                 "database {}: {error}; requests are answered as on_unavailable says until it is back",
                 self.shared.url
@@ -213,7 +216,7 @@ impl Worker {
 
     /// The database answered: its time is `now`. A gap or a step since it last did may have hidden what kept leases alive.
     pub(super) fn tick(&mut self, now: Time) -> Result<(), StoreError> {
-        let here = Instant::now();
+        let here = self.shared.clock.now();
         let Some((then, before)) = self.clock.replace((here, now)) else { return Ok(()) };
         let Some(rules) = self.rules.clone() else { return Ok(()) };
         let passed = i64::try_from((here - then).as_micros()).unwrap_or(i64::MAX);
@@ -242,7 +245,7 @@ impl Worker {
     pub(super) fn not_written(&mut self) {
         self.failing = true;
         let (Some((at, before)), Some(rules)) = (self.written, self.rules.as_ref()) else { return };
-        let passed = at.elapsed();
+        let passed = self.shared.clock.now().duration_since(at);
         if i64::try_from(passed.as_secs()).unwrap_or(i64::MAX) < outage(rules) {
             return;
         }
@@ -254,7 +257,7 @@ impl Worker {
 
     /// A write succeeded. The hold of an outage that has ended begins.
     pub(super) fn has_written(&mut self, now: Time) -> Result<(), StoreError> {
-        let here = Instant::now();
+        let here = self.shared.clock.now();
         let before = self.written.replace((here, now));
         if !std::mem::take(&mut self.failing) {
             return Ok(());
@@ -313,7 +316,7 @@ impl Worker {
     }
 
     fn keep_house(&mut self) -> Result<(), StoreError> {
-        let here = Instant::now();
+        let here = self.shared.clock.now();
         if here >= self.timetable.round {
             self.timetable.round = here + ROUND;
             self.timetable.pulse = here + PULSE;
@@ -417,6 +420,7 @@ impl Worker {
 
     /// One slice of each pool's rows that are marked as in use, and whose turn in the queue has come.
     fn take_in(&mut self) -> Result<(), StoreError> {
+        let here = self.shared.clock.now();
         self.shared.busy();
         let (Some(store), Some((_, now)), Some(rules)) =
             (self.store.as_mut(), self.clock, self.rules.as_ref())
@@ -430,7 +434,7 @@ impl Worker {
             write_each(store.as_mut(), &changes, now, &self.shared.server)?;
             if rows.len() == SLICE as usize {
                 // More of them: the next slice after the next batch.
-                self.timetable.due = Instant::now();
+                self.timetable.due = here;
             }
         }
         Ok(())

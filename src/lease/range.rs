@@ -155,7 +155,7 @@ impl AddressRange {
         let mut from = Some(self.first);
         for cut in cuts {
             let Some(first) = from else { break };
-            if let Some(last) = previous(cut.first).filter(|&last| cut.first > first && last >= first) {
+            if let Some(last) = back(cut.first, 1).filter(|&last| cut.first > first && last >= first) {
                 pieces.push(Self { first, last });
             }
             from = next(cut.last).filter(|&next| next <= self.last).map(|next| next.max(first));
@@ -192,10 +192,18 @@ pub fn next(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-fn previous(address: IpAddr) -> Option<IpAddr> {
+/// The address `count` before this one, if the family has one.
+#[must_use]
+pub fn back(address: IpAddr, count: usize) -> Option<IpAddr> {
     match address {
-        IpAddr::V4(v4) => v4.to_bits().checked_sub(1).map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits))),
-        IpAddr::V6(v6) => v6.to_bits().checked_sub(1).map(|bits| IpAddr::V6(Ipv6Addr::from_bits(bits))),
+        IpAddr::V4(v4) => {
+            let bits = v4.to_bits().checked_sub(u32::try_from(count).ok()?)?;
+            Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
+        }
+        IpAddr::V6(v6) => {
+            let bits = v6.to_bits().checked_sub(u128::try_from(count).ok()?)?;
+            Some(IpAddr::V6(Ipv6Addr::from_bits(bits)))
+        }
     }
 }
 

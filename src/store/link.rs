@@ -95,6 +95,7 @@ impl Link {
     /// # Errors
     ///
     /// Not reachable, or reachable and not usable; never with a password in the text.
+    #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(unused_variables))]
     pub fn open(url: &DatabaseUrl, create: bool, statement: u32) -> Result<Self, StoreError> {
         match url {
             #[cfg(feature = "sqlite")]

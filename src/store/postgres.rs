@@ -177,9 +177,11 @@ fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> 
     NasRow { key, space, facts }
 }
 
-/// What a batch writes, one array a column.
+/// What a batch writes, one array a column. Joins of arrays with arrays are not in it: the planner would loop.
+///
+/// `WHOLE`: some sets have several rows, and are written whole or not at all.
 #[derive(Default)]
-struct Write<'a> {
+struct Write<'a, const WHOLE: bool> {
     ids: Vec<i64>,
     sets: Vec<i32>,
     sizes: Vec<i64>,
@@ -198,6 +200,9 @@ struct Events<'a> {
     ids: Vec<i64>,
     at: Vec<At>,
     kind: Vec<&'static str>,
+    address: Vec<Net>,
+    pool: Vec<i64>,
+    epoch: Vec<i64>,
     username: Vec<&'a str>,
     owner: Vec<&'a str>,
     nas: Vec<Option<i64>>,
@@ -207,7 +212,17 @@ struct Events<'a> {
     server: &'a str,
 }
 
-impl<'a> Write<'a> {
+impl<'a, const WHOLE: bool> Write<'a, WHOLE> {
+    fn of(sets: &[&'a [Change]], now: Time, server: &'a str) -> Self {
+        let mut write = Self { events: Events { server, ..Events::default() }, ..Self::default() };
+        for (number, set) in (0..).zip(sets) {
+            for change in *set {
+                write.push(number, i64::try_from(set.len()).unwrap_or(i64::MAX), change, now);
+            }
+        }
+        write
+    }
+
     fn push(&mut self, set: i32, size: i64, change: &'a Change, now: Time) {
         let before = &change.before;
         self.ids.push(before.id);
@@ -220,16 +235,19 @@ impl<'a> Write<'a> {
         self.old_updated.push(At(before.updated_at));
         self.records.push(Record::of(&change.after, now));
         for event in &change.events {
-            self.events.push(before.id, event);
+            self.events.push(&change.after, event);
         }
     }
 }
 
 impl<'a> Events<'a> {
-    fn push(&mut self, id: i64, event: &'a Event) {
-        self.ids.push(id);
+    fn push(&mut self, row: &Row, event: &'a Event) {
+        self.ids.push(row.id);
         self.at.push(At(event.at));
         self.kind.push(event.kind.as_str());
+        self.address.push(Net(row.address));
+        self.pool.push(row.pool);
+        self.epoch.push(row.epoch);
         self.username.push(&event.username);
         self.owner.push(&event.owner);
         self.nas.push(event.nas);
@@ -237,83 +255,99 @@ impl<'a> Events<'a> {
         self.station.push(event.calling_station_id.as_deref());
         self.detail.push(&event.detail);
     }
+
+    /// Those of the rows that `w` has written.
+    fn insert<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql(
+            "e AS (INSERT INTO ip_pool_events (at, kind, ip_address, address_space, pool_name, epoch, username, owner, \
+             nas_id, session_id, calling_station_id, detail, server) SELECT v.at, v.kind, v.address, p.address_space, \
+             p.name, v.epoch, v.username, v.owner, v.nas, v.session, v.station, v.detail, ",
+        );
+        out.push_bind_param::<Text, _>(&self.server)?;
+        out.push_sql("::text FROM unnest(");
+        array::<BigInt, _>(out, &self.ids, "int8", ", ")?;
+        array::<Timestamptz, _>(out, &self.at, "timestamptz", ", ")?;
+        array::<Text, _>(out, &self.kind, "text", ", ")?;
+        array::<Inet, _>(out, &self.address, "inet", ", ")?;
+        array::<BigInt, _>(out, &self.pool, "int8", ", ")?;
+        array::<BigInt, _>(out, &self.epoch, "int8", ", ")?;
+        array::<Text, _>(out, &self.username, "text", ", ")?;
+        array::<Text, _>(out, &self.owner, "text", ", ")?;
+        array::<Nullable<BigInt>, _>(out, &self.nas, "int8", ", ")?;
+        array::<Nullable<Text>, _>(out, &self.session, "text", ", ")?;
+        array::<Nullable<Text>, _>(out, &self.station, "text", ", ")?;
+        array::<Text, _>(out, &self.detail, "text", ") ")?;
+        out.push_sql(
+            "v(id, at, kind, address, pool, epoch, username, owner, nas, session, station, detail) \
+             JOIN ip_pool_pools p ON p.id = v.pool WHERE v.id = ANY (ARRAY(SELECT id FROM w)))",
+        );
+        Ok(())
+    }
 }
 
-impl QueryId for Write<'_> {
-    type QueryId = Write<'static>;
+/// One array as a bind, with its cast, and what follows.
+fn array<'b, T, V>(
+    out: &mut AstPass<'_, 'b, Backend>,
+    values: &'b V,
+    cast: &str,
+    rest: &str,
+) -> QueryResult<()>
+where
+    T: 'static,
+    Backend: diesel::sql_types::HasSqlType<Array<T>>,
+    V: diesel::serialize::ToSql<Array<T>, Backend>,
+{
+    out.push_bind_param::<Array<T>, V>(values)?;
+    out.push_sql("::");
+    out.push_sql(cast);
+    out.push_sql("[]");
+    out.push_sql(rest);
+    Ok(())
+}
+
+impl<const WHOLE: bool> QueryId for Write<'_, WHOLE> {
+    type QueryId = Write<'static, WHOLE>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl Query for Write<'_> {
+impl<const WHOLE: bool> Query for Write<'_, WHOLE> {
     type SqlType = Integer;
 }
 
-impl RunQueryDsl<PgConnection> for Write<'_> {}
+impl<const WHOLE: bool> RunQueryDsl<PgConnection> for Write<'_, WHOLE> {}
 
-impl QueryFragment<Backend> for Write<'_> {
+impl<const WHOLE: bool> QueryFragment<Backend> for Write<'_, WHOLE> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        out.push_sql("WITH n AS (SELECT * FROM unnest(");
-        out.push_bind_param::<Array<BigInt>, _>(&self.ids)?;
-        out.push_sql("::int8[], ");
-        out.push_bind_param::<Array<Integer>, _>(&self.sets)?;
-        out.push_sql("::int4[], ");
-        out.push_bind_param::<Array<BigInt>, _>(&self.sizes)?;
-        out.push_sql("::int8[], ");
-        out.push_bind_param::<Array<BigInt>, _>(&self.old_epoch)?;
-        out.push_sql("::int8[], ");
-        out.push_bind_param::<Array<Text>, _>(&self.old_status)?;
-        out.push_sql("::text[], ");
-        out.push_bind_param::<Array<Nullable<Timestamptz>>, _>(&self.old_expires)?;
-        out.push_sql("::timestamptz[], ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.old_free)?;
-        out.push_sql("::timestamptz[], ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&self.old_updated)?;
-        out.push_sql("::timestamptz[]");
-        self.records.bind(&mut out)?;
+        let out = &mut out;
+        // A row that somebody has locked is left out, not waited for.
+        out.push_sql("WITH l AS MATERIALIZED (SELECT n.* FROM unnest(");
+        array::<BigInt, _>(out, &self.ids, "int8", ", ")?;
+        array::<Integer, _>(out, &self.sets, "int4", ", ")?;
+        array::<BigInt, _>(out, &self.sizes, "int8", ", ")?;
+        array::<BigInt, _>(out, &self.old_epoch, "int8", ", ")?;
+        array::<Text, _>(out, &self.old_status, "text", ", ")?;
+        array::<Nullable<Timestamptz>, _>(out, &self.old_expires, "timestamptz", ", ")?;
+        array::<Timestamptz, _>(out, &self.old_free, "timestamptz", ", ")?;
+        array::<Timestamptz, _>(out, &self.old_updated, "timestamptz", "")?;
+        self.records.bind(out)?;
         out.push_sql(
             ") n(id, set_no, set_size, old_epoch, old_status, old_expires_at, old_free_at, old_updated_at",
         );
         out.push_sql(Records::NAMES);
-        // A row that somebody has locked is left out, not waited for.
         out.push_sql(
-            ")), l AS (SELECT a.id, n.set_no, n.set_size FROM n JOIN ip_pool_assignments a ON a.id = n.id \
-             WHERE a.epoch = n.old_epoch AND a.status = n.old_status AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at \
-             AND a.free_at = n.old_free_at AND a.updated_at = n.old_updated_at FOR UPDATE OF a SKIP LOCKED), \
-             s AS (SELECT set_no FROM l GROUP BY set_no, set_size HAVING count(*) = set_size), \
-             w AS (UPDATE ip_pool_assignments a SET ",
+            ") JOIN ip_pool_assignments a ON a.id = n.id WHERE a.epoch = n.old_epoch AND a.status = n.old_status \
+             AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at AND a.free_at = n.old_free_at \
+             AND a.updated_at = n.old_updated_at FOR UPDATE OF a SKIP LOCKED), ",
         );
+        if WHOLE {
+            out.push_sql("s AS (SELECT *, count(*) OVER (PARTITION BY set_no) AS found FROM l), ");
+        }
+        out.push_sql("w AS (UPDATE ip_pool_assignments a SET ");
         out.push_sql(Records::ASSIGN.trim_end_matches(", "));
-        out.push_sql(
-            " FROM n JOIN s ON s.set_no = n.set_no WHERE a.id = n.id \
-             RETURNING a.id, n.set_no, a.ip_address, a.address_space, a.pool_name, a.epoch), \
-             e AS (INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, detail, \
-             server, ip_address, address_space, pool_name, epoch) SELECT v.at, v.kind, v.username, v.owner, v.nas_id, \
-             v.session_id, v.calling_station_id, v.detail, ",
-        );
-        let events = &self.events;
-        out.push_bind_param::<Text, _>(&events.server)?;
-        out.push_sql("::text, w.ip_address, w.address_space, w.pool_name, w.epoch FROM unnest(");
-        out.push_bind_param::<Array<BigInt>, _>(&events.ids)?;
-        out.push_sql("::int8[], ");
-        out.push_bind_param::<Array<Timestamptz>, _>(&events.at)?;
-        out.push_sql("::timestamptz[], ");
-        out.push_bind_param::<Array<Text>, _>(&events.kind)?;
-        out.push_sql("::text[], ");
-        out.push_bind_param::<Array<Text>, _>(&events.username)?;
-        out.push_sql("::text[], ");
-        out.push_bind_param::<Array<Text>, _>(&events.owner)?;
-        out.push_sql("::text[], ");
-        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&events.nas)?;
-        out.push_sql("::int8[], ");
-        out.push_bind_param::<Array<Nullable<Text>>, _>(&events.session)?;
-        out.push_sql("::text[], ");
-        out.push_bind_param::<Array<Nullable<Text>>, _>(&events.station)?;
-        out.push_sql("::text[], ");
-        out.push_bind_param::<Array<Text>, _>(&events.detail)?;
-        out.push_sql(
-            "::text[]) v(id, at, kind, username, owner, nas_id, session_id, calling_station_id, detail) \
-             JOIN w ON w.id = v.id) SELECT set_no FROM w",
-        );
+        out.push_sql(if WHOLE { " FROM s n WHERE n.found = n.set_size AND " } else { " FROM l n WHERE " });
+        out.push_sql("a.id = n.id RETURNING a.id, n.set_no), ");
+        self.events.insert(out)?;
+        out.push_sql(" SELECT set_no FROM w");
         Ok(())
     }
 }
@@ -464,14 +498,13 @@ impl Store for Postgres {
     }
 
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        let mut write = Write { events: Events { server, ..Events::default() }, ..Write::default() };
-        for (number, set) in (0..).zip(sets) {
-            for change in *set {
-                write.push(number, i64::try_from(set.len()).unwrap_or(i64::MAX), change, now);
-            }
-        }
+        let numbers = if sets.iter().any(|set| set.len() > 1) {
+            self.load::<_, i32>(Write::<true>::of(sets, now, server))?
+        } else {
+            self.load::<_, i32>(Write::<false>::of(sets, now, server))?
+        };
         let mut written = vec![false; sets.len()];
-        for number in self.load::<_, i32>(write)? {
+        for number in numbers {
             if let Some(done) = usize::try_from(number).ok().and_then(|number| written.get_mut(number)) {
                 *done = true;
             }

@@ -300,13 +300,16 @@ impl Admin {
 pub(super) fn state(words: &Words) -> String {
     let now = words.now;
     // What Accounting-On or -Off has ended is cleaned by radiusd in slices; it has ended all the same. A row that an
-    // administrator's SQL set to in_use has no session and never gets a Start.
+    // administrator's SQL set to in_use has no session and never gets a Start. An offer that nobody took up gives way to
+    // the session that it replaced.
+    let prev = "a.status = 'in_use' AND a.started_at IS NULL AND a.prev_session_key IS NOT NULL";
     format!(
         "CASE WHEN a.status = 'in_use' AND COALESCE(a.assigned_at < n.ended_before, FALSE) THEN 'free' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} AND a.started_at IS NULL AND a.session_key IS NOT NULL \
          THEN 'offered' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} THEN 'online' \
-         WHEN a.status = 'in_use' AND a.free_at > {now} THEN 'lapsed' \
+         WHEN {prev} AND a.prev_expires_at > {now} THEN 'online' \
+         WHEN a.status = 'in_use' AND a.free_at > {now} OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
          WHEN a.status = 'reserved' OR a.reserved_for IS NOT NULL THEN 'reserved' \
          WHEN a.free_at > {now} THEN 'cooling' ELSE 'free' END"
     )
@@ -339,11 +342,24 @@ fn leases(link: &mut Link, filter: &Filter) -> Result<Vec<LeaseRow>, StoreError>
             "1 = 1"
         }
     };
-    let mut sql = format!("SELECT * FROM ({inner}) r WHERE {kept} ORDER BY sort, address_space");
-    if let Some(limit) = filter.limit {
-        sql.push_str(&format!(" LIMIT {limit}"));
-    }
-    link.rows(&sql, values)
+    link.rows(&finish(&inner, kept, filter.limit), values)
+}
+
+/// Rows `a` that meet a condition and are held or reserved, by address.
+pub(super) fn endangered(
+    link: &mut Link,
+    condition: &str,
+    values: Vec<Value>,
+    limit: Option<u32>,
+) -> Result<Vec<LeaseRow>, StoreError> {
+    let inner = format!("{} AND {condition}", select(Words::of(link)));
+    let kept = "state_text IN ('offered', 'online', 'lapsed', 'reserved')";
+    link.rows(&finish(&inner, kept, limit), values)
+}
+
+fn finish(inner: &str, kept: &str, limit: Option<u32>) -> String {
+    let limit = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
+    format!("SELECT * FROM ({inner}) r WHERE {kept} ORDER BY sort, address_space{limit}")
 }
 
 fn select(words: &Words) -> String {

@@ -7,8 +7,10 @@
 mod counts;
 mod find;
 mod pool_add;
+mod pool_remove;
 
 mod ranges;
+mod release;
 
 mod words;
 
@@ -20,6 +22,7 @@ use super::{DatabaseUrl, StoreError, migrate};
 pub use counts::{PoolSummary, RangeSummary};
 pub use find::{Filter, HistoryEvent, LeaseRow, Show, State};
 pub use pool_add::{Added, NewRanges};
+pub use pool_remove::{Endangered, Removed};
 
 /// How long one statement may take, milliseconds.
 const STATEMENT: u32 = 60_000;

@@ -106,6 +106,11 @@ fn make_pool(link: &mut Link, new: &NewRanges, nas: Option<i64>, space: &str) ->
 }
 
 fn refuse_overlaps(link: &mut Link, pool: &Pool, pieces: &[AddressRange]) -> Result<(), AdminError> {
+    let mut own = pieces.to_vec();
+    own.sort_unstable();
+    if let Some([one, other]) = own.windows(2).find(|pair| pair[0].overlaps(&pair[1])) {
+        return Err(AdminError::Refused(format!("{one} and {other} overlap: give each address once")));
+    }
     let stored = ranges::read(link, Of::Space(&pool.address_space))?;
     for piece in pieces {
         // Stored ranges are in order and do not overlap, so the first that ends behind our start decides.

@@ -12,9 +12,7 @@ pub(super) struct Words {
     pub address_order: &'static str,
     /// The column of `ip_pool_ranges` by which ranges sort.
     pub range_order: &'static str,
-    /// `next_address` or `next_key`.
-    pub next_column: &'static str,
-    /// What `next_column` is as text: an address, or the hexadecimal digits of a key.
+    /// `next_address`, or the hexadecimal digits of `next_key`, as text.
     pub next_text: &'static str,
     /// Whether text reaches us through a function: PostgreSQL's own types of address and time.
     typed: bool,
@@ -25,7 +23,6 @@ static SQLITE: Words = Words {
     address_value: "?",
     address_order: "ip_key",
     range_order: "first_key",
-    next_column: "next_key",
     next_text: "CASE WHEN next_key IS NULL THEN NULL ELSE hex(next_key) END",
     typed: false,
 };
@@ -35,7 +32,6 @@ static POSTGRES: Words = Words {
     address_value: "CAST(? AS inet)",
     address_order: "ip_address",
     range_order: "first_address",
-    next_column: "next_address",
     next_text: "host(next_address)",
     typed: true,
 };

@@ -1,0 +1,227 @@
+//! Whom the benchmark compares, and how each one's database is made. Starting and ending servers is `servers`.
+
+use super::servers::{Account, Postgres};
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// What keeps the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: a fixed address.
+    None,
+    /// rlm_sqlippool, the shipped queries.
+    Queries,
+    /// rlm_sqlippool, the shipped stored procedure.
+    Procedure,
+    /// rlm_ippool.
+    Gdbm,
+    /// ippool_rs on SQLite.
+    OursSqlite,
+    /// ippool_rs on PostgreSQL.
+    OursPostgres,
+}
+
+/// One competitor.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its name in tables and on the command line.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// radiusd's worker threads: the number at which this peer is fastest.
+    pub threads: usize,
+    /// Its file in `tests/bench`.
+    pub config: &'static str,
+}
+
+/// All competitors, in the order of the tables.
+pub const ALL: [Peer; 6] = [
+    Peer { name: "none", kind: Kind::None, threads: 32, config: "none.conf" },
+    Peer { name: "sqlippool-pg", kind: Kind::Queries, threads: 8, config: "sqlippool-pg.conf" },
+    Peer { name: "sqlippool-pg-proc", kind: Kind::Procedure, threads: 8, config: "sqlippool-pg.conf" },
+    Peer { name: "ippool-gdbm", kind: Kind::Gdbm, threads: 4, config: "ippool-gdbm.conf" },
+    Peer { name: "ours-sqlite", kind: Kind::OursSqlite, threads: 32, config: "ours.conf" },
+    Peer { name: "ours-pg", kind: Kind::OursPostgres, threads: 32, config: "ours.conf" },
+];
+
+impl Peer {
+    /// The peer of this name.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let all = ALL.map(|p| p.name).join(", ");
+        ALL.into_iter().find(|p| p.name == name).ok_or_else(|| format!("no peer {name:?}; there are: {all}"))
+    }
+
+    /// Whether it is one that ours must beat.
+    pub fn is_sqlippool(&self) -> bool {
+        matches!(self.kind, Kind::Queries | Kind::Procedure)
+    }
+
+    /// Whether it is this project.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.kind, Kind::OursSqlite | Kind::OursPostgres)
+    }
+
+    /// Whether it needs a PostgreSQL.
+    pub fn needs_postgres(&self) -> bool {
+        self.is_sqlippool() || self.kind == Kind::OursPostgres
+    }
+}
+
+/// The pool under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Addresses.
+    pub size: u32,
+    /// Per cent of them that are held by others all the time.
+    pub occupancy: u32,
+}
+
+impl Pool {
+    /// The first address of each pool.
+    pub const FIRST: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
+
+    /// Address n of the pool, from 0.
+    pub fn address(n: u32) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(Self::FIRST) + n)
+    }
+
+    /// The last address.
+    pub fn last(&self) -> Ipv4Addr {
+        Self::address(self.size - 1)
+    }
+
+    /// How many are held by others.
+    pub fn held(&self) -> u32 {
+        (u64::from(self.size) * u64::from(self.occupancy) / 100) as u32
+    }
+}
+
+/// Where FreeRADIUS' packages put the queries of rlm_sqlippool.
+const SHIPPED: &str = "mods-config/sql/ippool/postgresql";
+
+fn shipped(name: &str) -> Result<String, String> {
+    let roots = ["/etc/freeradius/3.0", "/etc/raddb", "/etc/freeradius"];
+    let found = roots.iter().map(|root| Path::new(root).join(SHIPPED).join(name)).find(|p| p.exists());
+    let path = found.ok_or_else(|| format!("{SHIPPED}/{name} is not below any of {}", roots.join(", ")))?;
+    fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Makes the database of a sqlippool peer: schema, rows with a former user each, statistics, and writes the edited
+/// queries.conf into `dir`.
+pub fn prepare_sqlippool(peer: &Peer, pool: Pool, postgres: &Postgres, dir: &Path) -> Result<(), String> {
+    let queries = shipped("queries.conf")?;
+    let (queries, procedure) = match peer.kind {
+        Kind::Procedure => (with_procedure(&queries)?, sticky_procedure(&shipped("procedure.sql")?)?),
+        _ => (with_skip_locked(&queries)?, String::new()),
+    };
+    fs::write(dir.join("queries.conf"), queries).map_err(|e| format!("queries.conf: {e}"))?;
+    postgres.sql(&shipped("schema.sql")?)?;
+    postgres.sql(&procedure)?;
+    // An empty user name in all rows would mislead the planner; a pool in use has former users.
+    postgres.sql(&format!(
+        "INSERT INTO radippool (pool_name, framedipaddress, nasipaddress, pool_key, callingstationid, username, \
+         expiry_time) SELECT 'bench', '{first}'::inet + n, '127.0.0.' || 1 + n % 16, mac, mac, 'former-' || n, \
+         CASE WHEN n < {held} THEN now() + interval '1 day' \
+         ELSE now() - interval '1 day' + n / 100 * interval '1 second' END \
+         FROM (SELECT n, '06:' || upper(lpad(to_hex(n), 10, '0')) AS mac FROM generate_series(0, {last}) n) rows; \
+         ",
+        first = Pool::FIRST,
+        held = pool.held(),
+        last = pool.size - 1,
+    ))?;
+    postgres.settle()
+}
+
+/// SKIP LOCKED is off as shipped, "switch it on where your PostgreSQL has it".
+fn with_skip_locked(queries: &str) -> Result<String, String> {
+    replaced(queries, "\nskip_locked = \"\"", "\nskip_locked = \"SKIP LOCKED\"", "queries.conf")
+}
+
+/// The stored procedure instead of allocate_existing and allocate_find, as the comment in queries.conf says.
+fn with_procedure(queries: &str) -> Result<String, String> {
+    let mut text = without_item(queries, "allocate_existing")?;
+    text = without_item(&text, "allocate_find")?;
+    text.push_str(
+        "\nallocate_existing = \"\"\nallocate_find = \"\\\n\
+         \tSELECT fr_allocate_previous_or_new_framedipaddress( \\\n\
+         \t\t'%{control:${pool_name}}', '%{SQL-User-Name}', '%{Calling-Station-Id}', \\\n\
+         \t\t'%{NAS-IP-Address}', '${pool_key}', '${lease_duration}')\"\nallocate_update = \"\"\n",
+    );
+    Ok(text)
+}
+
+/// The procedure's commented SELECT, which gives a subscriber his former address, instead of its first one.
+fn sticky_procedure(text: &str) -> Result<String, String> {
+    let wrong = || "procedure.sql is not the one that the benchmark can edit".to_owned();
+    let begin = text.find("\tSELECT framedipaddress INTO r_address").ok_or_else(wrong)?;
+    let end = begin + text[begin..].find(';').ok_or_else(wrong)? + 1;
+    let text = format!("{}{}", &text[..begin], &text[end..]);
+    let begin = text.find("\t-- SELECT framedipaddress INTO r_address").ok_or_else(wrong)?;
+    let end = begin + text[begin..].find(';').ok_or_else(wrong)? + 1;
+    // Some of its lines have a tab after the dashes.
+    let select = text[begin..end].replace("\t-- ", "\t").replace("\t--\t", "\t");
+    if !select.contains("\n\t AND username = v_username") || select.contains("--") {
+        return Err(wrong());
+    }
+    Ok(format!("{}{select}{}", &text[..begin], &text[end..]))
+}
+
+fn replaced(text: &str, from: &str, to: &str, what: &str) -> Result<String, String> {
+    if text.contains(from) {
+        Ok(text.replacen(from, to, 1))
+    } else {
+        Err(format!("{what} is not the one that the benchmark can edit: {from:?} is not in it"))
+    }
+}
+
+/// Leaves out one item with its continuation lines.
+fn without_item(text: &str, item: &str) -> Result<String, String> {
+    let mut out = String::new();
+    let (mut inside, mut found) = (false, false);
+    for line in text.lines() {
+        if line.strip_prefix(item).is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            (inside, found) = (true, true);
+        }
+        if inside {
+            inside = line.ends_with('\\');
+        } else {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    if found { Ok(out) } else { Err(format!("queries.conf has no {item}")) }
+}
+
+/// Makes the database of this project's module with the companion, as an administrator does.
+pub fn prepare_ours(account: &Account, companion: &Path, url: &str, pool: Pool) -> Result<(), String> {
+    let range = format!("{}-{}", Pool::FIRST, pool.last());
+    account.run(companion, &["--database", url, "schema", "up"])?;
+    account.run(companion, &["--database", url, "pool", "add", "bench", &range])?;
+    Ok(())
+}
+
+/// Copies the module under the name that radiusd looks for; returns the folder.
+pub fn install_module(built: &Path, dir: &Path) -> Result<PathBuf, String> {
+    let to = dir.join("lib");
+    let copy = || -> std::io::Result<()> {
+        fs::create_dir_all(&to)?;
+        fs::copy(built.join("librlm_ippool_rs.so"), to.join("rlm_ippool_rs.so"))?;
+        fs::copy(built.join("ippool-rs"), to.join("ippool-rs"))?;
+        Ok(())
+    };
+    copy().map_err(|e| format!("the module or the companion in {}: {e}", built.display()))?;
+    Ok(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_left_out_with_its_lines() {
+        let text = "a = \"1\"\nfind = \"\\\n\tx \\\n\ty\"\nfind_other = 2\n#find = 3\n";
+        assert_eq!(without_item(text, "find"), Ok("a = \"1\"\nfind_other = 2\n#find = 3\n".into()));
+        assert!(without_item(text, "nothing").is_err());
+    }
+}

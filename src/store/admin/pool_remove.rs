@@ -1,0 +1,288 @@
+//! `pool remove`: ranges, their rows, and at last the pool.
+//!
+//! In slices, from the highest address down, so that radiusd waits for none of them long. Each slice takes its addresses
+//! out of the range and their rows out of the table in one transaction: whatever stops the removal, what is left is a
+//! whole, smaller pool, and nothing is lost or orphaned.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use diesel::sql_types::{BigInt, Text};
+
+use super::ranges::{self, Of, StoredRange};
+use super::words::Words;
+use super::{Admin, AdminError, LeaseRow, Pool, State, find, raise_catalogue, release};
+use crate::lease::{AddressRange, range};
+use crate::store::StoreError;
+use crate::store::link::{Link, Value};
+
+/// Rows in one slice. SQLite's one write lock is held for a few milliseconds each time.
+const SLICE_SQLITE: usize = 200;
+const SLICE_POSTGRES: usize = 2_000;
+
+/// What a removal would take away.
+#[derive(Clone, Debug)]
+pub struct Endangered {
+    /// Addresses in the ranges.
+    pub addresses: u128,
+    /// How many rows they have.
+    pub rows: u64,
+    /// How many of them are held.
+    pub held: u64,
+    /// How many are reserved and not held.
+    pub reserved: u64,
+    /// Some of those that are held or reserved.
+    pub examples: Vec<LeaseRow>,
+}
+
+/// What a removal took away.
+#[derive(Clone, Debug, Default)]
+pub struct Removed {
+    /// Addresses.
+    pub addresses: u128,
+    /// Leases that were released for it.
+    pub released: u64,
+    /// The pool itself is gone.
+    pub pool: bool,
+    /// It stopped here: granted or reserved after it was asked whether to.
+    pub stopped_by: Option<Box<LeaseRow>>,
+}
+
+/// What a slice did.
+enum Step {
+    Done { addresses: u128, released: u64 },
+    Nothing,
+    Stopped(Box<LeaseRow>),
+}
+
+#[derive(diesel::QueryableByName)]
+struct StateCount {
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+impl Admin {
+    /// What the removal of a pool (`cuts` empty), or of the addresses in `cuts`, would take away.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn endangered(&mut self, pool: &Pool, cuts: &[AddressRange]) -> Result<Endangered, StoreError> {
+        let link = &mut self.link;
+        let stored = ranges::read(link, Of::Pool(pool.id))?;
+        let addresses =
+            stored.iter().flat_map(|stored| common(&stored.range, cuts)).map(|piece| piece.size()).sum();
+        let (condition, values) = in_pool(link, pool, cuts);
+        let sql = format!(
+            "SELECT state, COUNT(*) AS count FROM (SELECT {} AS state FROM ip_pool_assignments a \
+             LEFT JOIN ip_pool_nas n ON n.id = a.lease_nas_id WHERE {condition}) s GROUP BY state",
+            find::state(Words::of(link))
+        );
+        let counts: Vec<StateCount> = link.rows(&sql, values.clone())?;
+        let of = |wanted: fn(State) -> bool| {
+            let chosen = counts.iter().filter(|row| wanted(State::parse(&row.state)));
+            chosen.map(|row| u64::try_from(row.count).unwrap_or(0)).sum()
+        };
+        Ok(Endangered {
+            addresses,
+            rows: of(|_| true),
+            held: of(State::is_held),
+            reserved: of(|state| state == State::Reserved),
+            examples: find::endangered(link, &condition, values, Some(5))?,
+        })
+    }
+
+    /// Removes a pool (`cuts` empty), or the addresses in `cuts`. `force`: what is held is released, what is reserved is
+    /// forgotten; without it, the first such row stops the removal.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer; slices that were done stay done, and the same call goes on.
+    pub fn remove(&mut self, pool: &Pool, cuts: &[AddressRange], force: bool) -> Result<Removed, AdminError> {
+        let mut removed = Removed::default();
+        loop {
+            let began = Instant::now();
+            let mut step = self.link.transaction(true, |link| ranges_slice(link, pool, cuts, force))?;
+            if matches!(step, Step::Nothing) {
+                step = strays_slice(&mut self.link, pool, cuts, force)?;
+            }
+            if matches!(step, Step::Nothing) && cuts.is_empty() {
+                removed.pool = self.link.transaction(true, |link| remove_pool(link, pool))?;
+                if !removed.pool {
+                    continue;
+                }
+            }
+            match step {
+                Step::Done { addresses, released } => {
+                    removed.addresses += addresses;
+                    removed.released += released;
+                }
+                Step::Nothing => return Ok(removed),
+                Step::Stopped(row) => {
+                    removed.stopped_by = Some(row);
+                    return Ok(removed);
+                }
+            }
+            // SQLite's lock is not fair: leave radiusd at least as much time as we took.
+            std::thread::sleep(began.elapsed().clamp(Duration::from_millis(2), Duration::from_millis(50)));
+        }
+    }
+}
+
+/// Removes the highest addresses that are left to remove, with their rows.
+fn ranges_slice(
+    link: &mut Link,
+    pool: &Pool,
+    cuts: &[AddressRange],
+    force: bool,
+) -> Result<Step, StoreError> {
+    ranges::lock(link)?;
+    let stored = ranges::read(link, Of::Pool(pool.id))?;
+    let highest = stored.iter().rev().find_map(|stored| {
+        let piece = common(&stored.range, cuts).into_iter().max()?;
+        Some((stored, piece))
+    });
+    let Some((stored, piece)) = highest else { return Ok(Step::Nothing) };
+    let size = if link.is_postgres() { SLICE_POSTGRES } else { SLICE_SQLITE };
+    let slice = top_of(&piece, stored.next, size);
+    let mut released = 0;
+    // Addresses whose rows are not made yet go in any number at once; the few that were made out of turn go as strays.
+    if stored.next.is_none_or(|next| slice.first() < next) {
+        let (condition, values) = in_slice(link, pool, &slice);
+        match clear(link, &condition, &values, force)? {
+            Ok(count) => released = count,
+            Err(row) => return Ok(Step::Stopped(row)),
+        }
+    }
+    cut_out(link, stored, &slice)?;
+    raise_catalogue(link)?;
+    Ok(Step::Done { addresses: slice.size(), released })
+}
+
+/// Removes rows that have no range any more: radiusd makes the row of an address out of turn when somebody uses it, and
+/// learns of a removal up to 5 s late. They are looked for before the transaction, because that reads the whole pool.
+fn strays_slice(
+    link: &mut Link,
+    pool: &Pool,
+    cuts: &[AddressRange],
+    force: bool,
+) -> Result<Step, StoreError> {
+    let (condition, values) = in_pool(link, pool, cuts);
+    let sql = format!("SELECT a.id FROM ip_pool_assignments a WHERE {condition} LIMIT {SLICE_SQLITE}");
+    let strays: Vec<super::Id> = link.rows(&sql, values)?;
+    if strays.is_empty() {
+        return Ok(Step::Nothing);
+    }
+    let condition = format!("a.id IN ({})", vec!["?"; strays.len()].join(", "));
+    let ids: Vec<Value> = strays.iter().map(|stray| stray.id.into()).collect();
+    link.transaction(true, |link| match clear(link, &condition, &ids, force)? {
+        Ok(released) => Ok(Step::Done { addresses: 0, released }),
+        Err(row) => Ok(Step::Stopped(row)),
+    })
+}
+
+/// Removes the pool itself, which has no range any more; false: it has a range or a row again.
+fn remove_pool(link: &mut Link, pool: &Pool) -> Result<bool, StoreError> {
+    ranges::lock(link)?;
+    let gone = link.execute(
+        "DELETE FROM ip_pool_pools WHERE id = ? \
+         AND NOT EXISTS (SELECT 1 FROM ip_pool_assignments a WHERE a.pool_id = ip_pool_pools.id) \
+         AND NOT EXISTS (SELECT 1 FROM ip_pool_ranges r WHERE r.pool_id = ip_pool_pools.id)",
+        vec![pool.id.into()],
+    )?;
+    raise_catalogue(link)?;
+    let same = "SELECT id FROM ip_pool_pools WHERE id = ?";
+    Ok(gone > 0 || link.rows::<super::Id>(same, vec![pool.id.into()])?.is_empty())
+}
+
+/// Deletes the rows that meet the condition, releasing what is held; or names the row that forbids it.
+fn clear(
+    link: &mut Link,
+    condition: &str,
+    values: &[Value],
+    force: bool,
+) -> Result<Result<u64, Box<LeaseRow>>, StoreError> {
+    let taken = find::endangered(link, condition, values.to_vec(), None)?;
+    let mut released = 0;
+    for row in taken {
+        if !force {
+            return Ok(Err(Box::new(row)));
+        }
+        if row.state().is_held() && release::release_one(link, &row)? {
+            released += 1;
+        }
+    }
+    let sql = format!(
+        "DELETE FROM ip_pool_assignments WHERE id IN (SELECT a.id FROM ip_pool_assignments a WHERE {condition})"
+    );
+    link.execute(&sql, values.to_vec())?;
+    Ok(Ok(released))
+}
+
+/// Takes a slice out of a range: what is left on either side stays.
+fn cut_out(link: &mut Link, stored: &StoredRange, slice: &AddressRange) -> Result<(), StoreError> {
+    let mut left_done = false;
+    for rest in stored.range.without(&[*slice]) {
+        let next = stored.next.map(|next| next.max(rest.first())).filter(|&next| next <= rest.last());
+        if rest.first() == stored.range.first() {
+            ranges::shorten(link, stored.id, rest.last(), next)?;
+            left_done = true;
+        } else {
+            ranges::insert(link, stored.pool, &stored.address_space, &rest, next)?;
+        }
+    }
+    if !left_done {
+        ranges::delete(link, stored.id)?;
+    }
+    Ok(())
+}
+
+/// The upper end of a piece: all that has no row yet, else so many addresses.
+fn top_of(piece: &AddressRange, next: Option<IpAddr>, size: usize) -> AddressRange {
+    let first = match next {
+        Some(next) if next <= piece.last() => next.max(piece.first()),
+        _ => range::back(piece.last(), size - 1).map_or(piece.first(), |first| first.max(piece.first())),
+    };
+    AddressRange::new(first, piece.last()).unwrap_or(*piece)
+}
+
+/// What of a range lies in the cuts; no cuts: all of it.
+fn common(range: &AddressRange, cuts: &[AddressRange]) -> Vec<AddressRange> {
+    if cuts.is_empty() {
+        return vec![*range];
+    }
+    range.without(&range.without(cuts))
+}
+
+fn in_pool(link: &Link, pool: &Pool, cuts: &[AddressRange]) -> (String, Vec<Value>) {
+    let mut values = vec![pool.id.into()];
+    if cuts.is_empty() {
+        return ("a.pool_id = ?".to_owned(), values);
+    }
+    let mut between = Vec::with_capacity(cuts.len());
+    for cut in cuts {
+        if link.is_postgres() {
+            between.push("a.ip_address BETWEEN CAST(? AS inet) AND CAST(? AS inet)");
+            values.extend([cut.first().to_string().into(), cut.last().to_string().into()]);
+        } else {
+            between.push("a.ip_key BETWEEN ? AND ?");
+            values.extend([range::key(cut.first()).into(), range::key(cut.last()).into()]);
+        }
+    }
+    (format!("a.pool_id = ? AND ({})", between.join(" OR ")), values)
+}
+
+/// The rows of a slice, by the index of the addresses: SQLite has none over the keys.
+fn in_slice(link: &Link, pool: &Pool, slice: &AddressRange) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = vec![pool.id.into(), pool.address_space.as_str().into()];
+    let own = "a.pool_id = ? AND a.address_space = ?";
+    if link.is_postgres() {
+        values.extend([slice.first().to_string().into(), slice.last().to_string().into()]);
+        return (format!("{own} AND a.ip_address BETWEEN CAST(? AS inet) AND CAST(? AS inet)"), values);
+    }
+    let before = values.len();
+    values.extend(slice.addresses().map(|address| Value::from(address.to_string())));
+    (format!("{own} AND a.ip_address IN ({})", vec!["?"; values.len() - before].join(", ")), values)
+}
