@@ -1,6 +1,8 @@
 //! The module in a real radiusd, from the packet to the answer.
 
 #![cfg(all(feature = "module", feature = "sqlite"))]
+// A test that cannot go on says where and ends.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 #[path = "module/world.rs"]

@@ -20,8 +20,6 @@ pub enum Kind {
     Exhausted,
     /// A request cannot be served whatever the pools hold.
     Invalid,
-    /// A panic of ours was caught.
-    Panic,
     /// A NAS sends no accounting.
     SilentNas,
     /// The database did not answer in time.

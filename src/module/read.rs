@@ -270,11 +270,8 @@ impl<'a> Reader<'a> {
         }
         let Some((text, place)) = self.value("database") else { return DatabaseUrl::new("") };
         let scheme = text.split_once(':').map(|(scheme, _)| scheme);
-        let built = match scheme {
-            Some("sqlite") => cfg!(feature = "sqlite"),
-            Some("postgresql" | "postgres") => cfg!(feature = "postgres"),
-            _ => false,
-        };
+        let built = scheme == Some("sqlite") && cfg!(feature = "sqlite")
+            || matches!(scheme, Some("postgresql" | "postgres")) && cfg!(feature = "postgres");
         match scheme {
             _ if built => {}
             Some(scheme @ ("sqlite" | "postgresql" | "postgres" | "mysql")) => {

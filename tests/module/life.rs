@@ -1,8 +1,10 @@
 //! Loading, several instances, HUP, panics, the end.
 
+use std::fs;
 use std::time::Duration;
 
 use crate::common::radius::{Packet, attr, code, status};
+use crate::common::radiusd::{Config, Radiusd};
 use crate::world::{MAIN, TINY, World, address_in, dial, event, instance};
 
 #[test]
@@ -40,8 +42,8 @@ fn hup_leaves_it_alone() {
     let threads = world.server.thread_count();
     // radiusd looks for changed files only.
     let conf = world.server.folder().join("radiusd.conf");
-    let text = std::fs::read_to_string(&conf).unwrap();
-    std::fs::write(&conf, text.replace("default_pool = \"main\"", "default_pool = \"tiny\"")).unwrap();
+    let text = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, text.replace("default_pool = \"main\"", "default_pool = \"tiny\"")).unwrap();
     world.server.hup();
     assert!(world.server.wait_for_log("Received HUP", Duration::from_secs(5)), "{}", world.server.tail(30));
     std::thread::sleep(Duration::from_millis(500));
@@ -75,4 +77,40 @@ fn a_panic_refuses_one_request_and_radiusd_lives() {
         assert!(world.server.log().contains(&format!("a test wanted a panic in {fault}")));
         world.server.alive().unwrap();
     }
+}
+
+/// radiusd's handlers are not for our threads: a signal there would cut a read from the database short.
+#[test]
+fn threads_of_the_module_take_no_signals() {
+    let plain = Radiusd::start(Config::default()).unwrap_or_else(|why| panic!("{why}"));
+    let world = World::new("", |_, _| {});
+    world.access(&dial("alice"));
+    let blocked = |pid: u32| {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let masks =
+            tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default());
+        masks
+            .filter(|status| {
+                status.lines().any(|line| line.starts_with("SigBlk:") && line.contains("fffffffe"))
+            })
+            .count()
+    };
+    assert_eq!(blocked(plain.pid()), 0);
+    let ours = world.server.thread_count() - plain.thread_count();
+    assert!(ours >= 1);
+    assert_eq!(blocked(world.server.pid()) as u64, ours);
+}
+
+#[test]
+fn a_database_that_is_none_stops_the_start_with_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("leases.db"),
+        "this is a text file, and long enough to be taken for what it is not",
+    )
+    .unwrap();
+    let config =
+        Config { modules: instance(folder.path(), "", ""), ..Config::default() }.with_instance("ippool_rs");
+    let why = Radiusd::start(config).map(|_| ()).unwrap_err();
+    assert!(why.contains("radiusd.conf[") && why.contains("ippool_rs: database sqlite://"), "{why}");
 }

@@ -23,7 +23,8 @@ pub const TINY: Pool = ("tiny", [203, 0, 113, 1], [203, 0, 113, 1]);
 /// A running radiusd with its database.
 pub struct World {
     pub server: Radiusd,
-    pub folder: TempDir,
+    /// The database's; goes when the world goes.
+    pub _folder: TempDir,
 }
 
 /// The lines of an instance that uses the database in `folder`.
@@ -74,7 +75,7 @@ impl World {
             Config { modules, accounting: String::new(), ..Config::default() }.with_instance("ippool_rs");
         change(&mut config, folder.path());
         let server = Radiusd::start(config).unwrap_or_else(|why| panic!("{why}"));
-        Self { server, folder }
+        Self { server, _folder: folder }
     }
 
     /// The NAS at 127.0.0.1.
