@@ -100,7 +100,8 @@ pub trait Store: Send {
     /// Rows of leases of the NAS granted before `ended`, that are still marked as in use: at most `limit`.
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
 
-    /// Makes the next rows of the pool's ranges, at most `limit`, and tells how many.
+    /// Makes the next rows of the pool's ranges, at most `limit`, and tells how many. [`StoreError::Busy`]: somebody else is
+    /// making them.
     fn make_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<usize, StoreError>;
 
     /// Makes the row of one address of the pool's ranges, if it is not there.
