@@ -45,9 +45,22 @@ pub fn account(
         return preceded(event, raw, row, cx);
     }
     if event.kind == AcctKind::Stop {
-        return ignored(Ignored::Stranger);
+        return Accounts::Do(withdrawn(event, &settled, cx), Accounted::Ignored(Ignored::Stranger));
     }
     stranger(event, &settled, ours, cx)
+}
+
+/// Who was heard using an address that another holds has ended, and inherits nothing any more.
+fn withdrawn(event: &Accounting, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Vec<Change> {
+    let claims = |row: &Row| {
+        row.claim.as_ref().is_some_and(|claim| claim.nas == cx.nas.id && claim.key == event.session.key)
+    };
+    let change = |(raw, row): &(&Row, Row)| Change {
+        before: (*raw).clone(),
+        after: Row { claim: None, ..row.clone() },
+        events: Vec::new(),
+    };
+    settled.iter().filter(|(_, row)| claims(row)).map(change).collect()
 }
 
 /// The reject of a request that was granted `undo`.
@@ -172,7 +185,10 @@ fn held(
     }
     let first = row.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     let Some(change) = life::confirm(row, event, event.kind == AcctKind::Interim, cx.now) else {
-        return Accounts::Do(Vec::new(), Accounted::Confirmed);
+        // An offer that lapsed may still be stored in front of the lease that lives: whoever looks sees the holder.
+        let settling =
+            (raw != row).then(|| Change { before: raw.clone(), after: row.clone(), events: Vec::new() });
+        return Accounts::Do(settling.into_iter().collect(), Accounted::Confirmed);
     };
     let mut changes = vec![against(raw, change)];
     if first {
