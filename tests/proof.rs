@@ -43,3 +43,10 @@ mod world;
 
 #[path = "proof/unique.rs"]
 mod unique;
+
+#[path = "proof/history.rs"]
+mod history;
+#[path = "proof/silence.rs"]
+mod silence;
+#[path = "proof/takeover.rs"]
+mod takeover;
