@@ -44,6 +44,10 @@ mod world;
 #[path = "proof/unique.rs"]
 mod unique;
 
+#[path = "proof/budget.rs"]
+mod budget;
+#[path = "proof/crash.rs"]
+mod crash;
 #[path = "proof/history.rs"]
 mod history;
 #[path = "proof/silence.rs"]
