@@ -48,7 +48,12 @@ static READ: LazyLock<String> = LazyLock::new(|| {
         plain("$::int4[], $::text[]", "k", "a.session_key = u.k AND a.status = 'in_use'"),
         some("$::int4[], $::text[], $::text[]", "o, s", "a.owner = u.o AND a.station = u.s", newest),
         some("$::int4[], $::text[]", "o", "a.owner = u.o AND a.station IS NULL", newest),
-        some("$::int4[], $::text[], $::int8[]", "o, n", "a.owner = u.o AND a.status = 'in_use'", "LIMIT u.n"),
+        some(
+            "$::int4[], $::text[], $::int8[]",
+            "o, n",
+            "a.owner = u.o AND a.status || '' = 'in_use'",
+            "LIMIT u.n",
+        ),
         some(
             "$::int4[], $::int8[], $::text[]",
             "n, i",
@@ -75,11 +80,13 @@ macro_rules! selects {
     ($($name:ident = $rest:literal;)*) => { $(static $name: LazyLock<String> = LazyLock::new(|| select($rest));)* };
 }
 
+// `status || ''` keeps the planner from reading all rows in use by the index of sessions, which looks small to it whenever
+// many have logged in since it last looked. The order of free rows is the index' own, of which many may be equal.
 selects! {
-    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
-    ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
+    ENDED = "WHERE a.lease_nas_id = $ AND a.status || '' = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
 statements! { Backend, PgConnection;
