@@ -40,8 +40,10 @@ pub struct Lookup {
     pub owner: Option<(String, Option<String>)>,
     /// Held by this owner, whatever the station: at most so many.
     pub held_by: Option<(String, u32)>,
-    /// Bound to, or left by, this (NAS, Acct-Session-Id), or replaced there by a take-over.
+    /// Bound to, or left by, this (NAS, Acct-Session-Id).
     pub session: Option<(i64, String)>,
+    /// Where a take-over replaced this (NAS, Acct-Session-Id).
+    pub replaced: Option<(i64, String)>,
     /// These rows.
     pub ids: Vec<i64>,
     /// The rows of these addresses.
@@ -99,6 +101,9 @@ pub trait Store: Send {
 
     /// Rows of leases of the NAS granted before `ended`, that are still marked as in use: at most `limit`.
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows of the pool were never used: counts to `most` at most.
+    fn fresh_rows(&mut self, pool: i64, most: u32) -> Result<u32, StoreError>;
 
     /// Makes the next rows of the pool's ranges, at most `limit`, and tells how many.
     fn make_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<usize, StoreError>;
