@@ -21,6 +21,8 @@ const PULSE: Duration = Duration::from_secs(1);
 const ROUND: Duration = Duration::from_secs(5);
 /// Rows never used that are kept ready in each pool whose ranges have so many.
 const AHEAD: u32 = 65_536;
+/// After so long without a job there is nothing else to do.
+const QUIET: Duration = Duration::from_millis(300);
 /// Rows made at once while there is nothing else to do.
 const AHEAD_SLICE: u32 = 128;
 /// Rows of a slice.
@@ -67,6 +69,8 @@ pub struct Worker {
     pub(super) stripe: (usize, usize),
     /// Pools whose rows are made ahead, while there is nothing else to do, and how many still.
     ahead: HashMap<i64, u32>,
+    /// When the last job came.
+    served_at: Instant,
     /// The database's clock when it last answered, and ours.
     clock: Option<(Instant, Time)>,
     /// When a write last succeeded, on both clocks.
@@ -97,6 +101,7 @@ impl Worker {
             rules: None,
             stripe: (0, 1),
             ahead: HashMap::new(),
+            served_at: now,
             clock: None,
             written: None,
             failing: false,
@@ -138,7 +143,9 @@ impl Worker {
 
     fn step(&mut self, patience: Duration) -> Result<(), StoreError> {
         self.keep_house()?;
-        let at_once = !self.deferred.is_empty() || !self.ended.is_empty() || !self.ahead.is_empty();
+        let quiet = self.shared.clock.now().saturating_duration_since(self.served_at) > QUIET;
+        let at_once =
+            !self.deferred.is_empty() || !self.ended.is_empty() || (quiet && !self.ahead.is_empty());
         let patience = if at_once { Duration::ZERO } else { patience };
         self.shared.idle();
         let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
@@ -146,7 +153,11 @@ impl Worker {
         // Nobody waits for these any more.
         let now = self.shared.clock.now();
         jobs.retain(|job| job.deadline > now);
-        if jobs.is_empty() { self.make_ahead() } else { self.serve(jobs) }
+        if !jobs.is_empty() {
+            self.served_at = now;
+            return self.serve(jobs);
+        }
+        if now.saturating_duration_since(self.served_at) > QUIET { self.make_ahead() } else { Ok(()) }
     }
 
     /// Nothing else to do: makes one slice of rows that will be needed, so that a storm finds them.

@@ -70,6 +70,12 @@ pub struct Heard {
     pub gap: i64,
 }
 
+/// A place in a pool's queue: `queue_at` and id of a row.
+pub type Place = (Time, i64);
+
+/// Before every row.
+pub const FRONT: Place = (Time(-1), 0);
+
 /// The servers of a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Servers {
@@ -89,8 +95,8 @@ pub trait Store: Send {
     /// is as it was read and nobody has it locked; else not at all. Tells which were.
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError>;
 
-    /// The oldest `limit` rows of the pool that are available and whose turn has come.
-    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+    /// The oldest `limit` rows of the pool that are available and whose turn has come, behind `after` in the queue.
+    fn free_rows(&mut self, pool: i64, after: Place, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
 
     /// Rows of the pool that are in use, though their turn in the queue has come: at most `limit`, oldest first.
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;

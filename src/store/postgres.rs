@@ -89,7 +89,7 @@ macro_rules! selects {
 }
 
 selects! {
-    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
@@ -115,7 +115,7 @@ statements! { Backend, PgConnection;
         address_ord: &'a [i32] => Array<Integer>, space: &'a [&'a str] => Texts, address: &'a [Net] => Array<Inet>,
     } -> MaybeRow = READ_WIDE;
     /// Free rows of a pool.
-    FreeRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = FREE;
+    FreeRows { pool: i64 => BigInt, queue: At => Timestamptz, id: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = FREE;
     /// How many rows of a pool were never used.
     FreshRows { pool: i64 => BigInt, most: i64 => BigInt } -> BigInt =
         "SELECT count(*) FROM (SELECT 1 FROM ip_pool_assignments WHERE pool_id = $ AND status = 'available' AND queue_at = 'epoch' LIMIT $) f";
@@ -651,8 +651,14 @@ impl Store for Postgres {
         Ok(written)
     }
 
-    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.rows(FreeRows::new(pool, At(now), i64::from(limit)))
+    fn free_rows(
+        &mut self,
+        pool: i64,
+        after: super::Place,
+        now: Time,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows(FreeRows::new(pool, At(after.0), after.1, At(now), i64::from(limit)))
     }
 
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {

@@ -40,7 +40,7 @@ selects! {
     BY_PREV = "WHERE a.prev_nas_id = $ AND a.prev_session_id = $ AND a.prev_session_key IS NOT NULL LIMIT 16";
     BY_ID = "WHERE a.id = $";
     BY_ADDRESS = "WHERE a.address_space = $ AND a.ip_address = $";
-    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
@@ -64,7 +64,7 @@ statements! { Backend, SqliteConnection;
     /// The row of an address.
     ByAddress { space: &'a str => Text, address: Net => Text } -> RowsSql = BY_ADDRESS;
     /// Free rows of a pool.
-    FreeRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = FREE;
+    FreeRows { pool: i64 => BigInt, queue: At => Text, id: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = FREE;
     /// How many rows of a pool were never used.
     FreshRows { pool: i64 => BigInt, epoch: At => Text, most: i64 => BigInt } -> BigInt =
         "SELECT count(*) FROM (SELECT 1 FROM ip_pool_assignments WHERE pool_id = $ AND status = 'available' AND queue_at = $ LIMIT $)";
@@ -351,8 +351,14 @@ impl Store for Sqlite {
         self.transaction(|this| sets.iter().map(|set| this.write_set(set, now, server)).collect())
     }
 
-    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.load(FreeRows::new(pool, At(now), i64::from(limit)))
+    fn free_rows(
+        &mut self,
+        pool: i64,
+        after: super::Place,
+        now: Time,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.load(FreeRows::new(pool, At(after.0), after.1, At(now), i64::from(limit)))
     }
 
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
