@@ -30,12 +30,6 @@ fn select(rest: &str) -> String {
 
 /// All lookups of a batch at once. The time comes even if no row does. The wide form has the lookups that few need.
 fn read_sql(wide: bool) -> String {
-    let plain = |arrays: &str, names: &str, on: &str| {
-        format!(
-            "SELECT u.ord, {COLUMNS} FROM unnest({arrays}) u(ord, {names}) JOIN ip_pool_assignments a ON {on}"
-        )
-    };
-    // At most so many rows of one owner or session: names that many share must not make a batch slow.
     let some = |arrays: &str, names: &str, on: &str, rest: &str| {
         format!(
             "SELECT u.ord, {COLUMNS} FROM unnest({arrays}) u(ord, {names}) \
@@ -44,7 +38,7 @@ fn read_sql(wide: bool) -> String {
     };
     let newest = "ORDER BY a.assigned_at DESC LIMIT 16";
     let mut parts = vec![
-        plain("$::int4[], $::text[]", "k", "a.session_key = u.k AND a.status = 'in_use'"),
+        some("$::int4[], $::text[]", "k", "a.session_key = u.k AND a.status = 'in_use'", "LIMIT 8"),
         some("$::int4[], $::text[], $::text[]", "o, s", "a.owner = u.o AND a.station = u.s", newest),
         some("$::int4[], $::text[]", "o", "a.owner = u.o AND a.station IS NULL", newest),
         some(
@@ -67,11 +61,12 @@ fn read_sql(wide: bool) -> String {
             "a.prev_nas_id = u.n AND a.prev_session_id = u.i AND a.prev_session_key IS NOT NULL",
             "LIMIT 16",
         ));
-        parts.push(plain("$::int4[], $::int8[]", "i", "a.id = u.i"));
-        parts.push(plain(
+        parts.push(some("$::int4[], $::int8[]", "i", "a.id = u.i", "LIMIT 1"));
+        parts.push(some(
             "$::int4[], $::text[], $::inet[]",
             "s, i",
             "a.address_space = u.s AND a.ip_address = u.i",
+            "LIMIT 1",
         ));
     }
     let columns = COLUMNS.replace("a.", "r.");
@@ -241,11 +236,11 @@ struct Light {
 impl Before {
     const NAMES: &str =
         "id, set_no, set_size, old_epoch, old_status, old_expires_at, old_free_at, old_updated_at";
-    /// The conditions under which a row is still as it was read. A row that somebody has locked is left out, not waited
-    /// for.
-    const STILL: &str = " JOIN ip_pool_assignments a ON a.id = n.id WHERE a.epoch = n.old_epoch \
-         AND a.status = n.old_status AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at \
-         AND a.free_at = n.old_free_at AND a.updated_at = n.old_updated_at FOR UPDATE OF a SKIP LOCKED), ";
+    /// The rows that are still as they were read, and where they lie. A row that somebody has locked is left out, not
+    /// waited for.
+    const STILL: &str = " CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE a.id = n.id \
+         AND a.epoch = n.old_epoch AND a.status = n.old_status AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at \
+         AND a.free_at = n.old_free_at AND a.updated_at = n.old_updated_at LIMIT 1 FOR UPDATE SKIP LOCKED) p), ";
 
     fn push(&mut self, set: i32, size: i64, row: &Row) {
         self.ids.push(row.id);
@@ -301,7 +296,7 @@ impl Light {
     }
 
     fn update<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        out.push_sql("m AS MATERIALIZED (SELECT n.* FROM unnest(");
+        out.push_sql("m AS MATERIALIZED (SELECT n.*, p.place FROM unnest(");
         self.rows.bind(out)?;
         out.push_sql(", ");
         array::<Nullable<Timestamptz>, _>(out, &self.expires, "timestamptz", ", ")?;
@@ -317,7 +312,7 @@ impl Light {
         out.push_sql(
             "x AS (UPDATE ip_pool_assignments a SET expires_at = n.expires_at, free_at = n.free_at, queue_at = n.queue_at, \
              started_at = n.started_at, session_id = n.session_id, regular = n.regular, updated_at = n.updated_at \
-             FROM m n WHERE a.id = n.id RETURNING a.id, n.set_no), ",
+             FROM m n WHERE a.ctid = n.place RETURNING a.id, n.set_no), ",
         );
         Ok(())
     }
@@ -440,7 +435,7 @@ impl<const WHOLE: bool, const RARE: bool> RunQueryDsl<PgConnection> for Write<'_
 impl<const WHOLE: bool, const RARE: bool> QueryFragment<Backend> for Write<'_, WHOLE, RARE> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         let out = &mut out;
-        out.push_sql("WITH l AS MATERIALIZED (SELECT n.* FROM unnest(");
+        out.push_sql("WITH l AS MATERIALIZED (SELECT n.*, p.place FROM unnest(");
         self.rows.bind(out)?;
         self.records.bind(out, RARE)?;
         out.push_sql(") n(");
@@ -459,7 +454,7 @@ impl<const WHOLE: bool, const RARE: bool> QueryFragment<Backend> for Write<'_, W
             out.push_sql(Records::ASSIGN_RARE.trim_end_matches(", "));
         }
         out.push_sql(if WHOLE { " FROM s n WHERE n.found = n.set_size AND " } else { " FROM l n WHERE " });
-        out.push_sql("a.id = n.id RETURNING a.id, n.set_no), ");
+        out.push_sql("a.ctid = n.place RETURNING a.id, n.set_no), ");
         self.light.update(out)?;
         self.events.insert(out)?;
         out.push_sql(" SELECT set_no FROM w UNION ALL SELECT set_no FROM x");
