@@ -29,6 +29,9 @@ fn select(rest: &str) -> String {
 }
 
 /// All lookups of a batch at once. The time comes even if no row does. The wide form has the lookups that few need.
+///
+/// LATERAL with a limit leaves the planner no choice but one index probe for each element, whatever it thinks of the
+/// table's size; and names that many share must not make a batch slow.
 fn read_sql(wide: bool) -> String {
     let some = |arrays: &str, names: &str, on: &str, rest: &str| {
         format!(
