@@ -14,7 +14,11 @@ extra=0
 suite() {
 	echo "== cargo test $*"
 	began=$(date +%s)
-	{ if cargo test --no-fail-fast "$@" 2>&1; then echo 0; else echo $?; fi >"$out/status"; } | tee "$out/log"
+	{
+		code=0
+		cargo test --no-fail-fast "$@" 2>&1 || code=$?
+		echo "$code" >"$out/status"
+	} | tee "$out/log"
 	cat "$out/log" >>"$out/all"
 	ended=$(cat "$out/status")
 	if [ "$ended" != 0 ] && ! grep -q '^test result: FAILED' "$out/log"; then

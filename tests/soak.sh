@@ -1,6 +1,6 @@
 #!/bin/sh
-# The long tests, for hours when nobody waits: valgrind over radiusd with the module, the long simulator, millions of packets, crashes, an
-# hour of churn. Usage: tests/soak.sh. The last line is `N passed, N failed`. tests/run.sh has what every change must pass.
+# The long tests, for hours when nobody waits: valgrind over radiusd with the module, the long simulator, millions of packets, crashes, ten
+# minutes of churn. Usage: tests/soak.sh. The last line is `N passed, N failed`. tests/run.sh has what every change must pass.
 set -eu
 cd "$(dirname "$0")/.."
 tests/install-packages.sh build radiusd postgres tools
