@@ -17,6 +17,9 @@ use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served};
 use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
 use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, StoreError};
 
+/// A gap that no silence is longer than, and that every database can subtract from a time: a hundred years, in seconds.
+const NO_BREAK: i64 = 100 * 365 * 86_400;
+
 /// What was decided for a job.
 enum Decision {
     /// Known without writing.
@@ -219,7 +222,7 @@ impl Worker {
         let (_, now) = store.pulse()?;
         let heard: Vec<Heard> = strangers
             .iter()
-            .map(|nas| Heard { nas: (*nas).to_owned(), accounting: false, gap: i64::MAX / 2_000_000 })
+            .map(|nas| Heard { nas: (*nas).to_owned(), accounting: false, gap: NO_BREAK })
             .collect();
         for row in store.hear(&heard, now)? {
             self.nases.insert(row.key.clone(), Known { row, unsaved: false, accounting: false });

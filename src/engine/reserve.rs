@@ -77,7 +77,7 @@ impl Filling<'_> {
     fn fill(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<(), StoreError> {
         let mut rows = self.read(pool, taken)?;
         // Addresses never used come first: they are the longest free.
-        if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) && self.make(pool)? {
+        if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) && self.make(pool, rows.is_empty())? {
             rows = self.read(pool, taken)?;
         }
         for _ in 0..4 {
@@ -118,14 +118,18 @@ impl Filling<'_> {
         Ok(Vec::new())
     }
 
-    /// Makes the next rows of the pool's ranges, if there are any to be made.
-    fn make(&mut self, pool: i64) -> Result<bool, StoreError> {
+    /// Makes the next rows of the pool's ranges, if there are any to be made. Another server may be at it: with nothing else
+    /// at hand the batch is tried again then, for a pool whose rows are under way is not full.
+    fn make(&mut self, pool: i64, needed: bool) -> Result<bool, StoreError> {
         let unmade = self.catalogue.ranges.iter().any(|range| range.pool == pool && range.unmade);
         let Some(row) = self.catalogue.pools.iter().find(|row| row.id == pool).filter(|_| unmade) else {
             return Ok(false);
         };
         self.shelves.entry(pool).or_default().place = None;
-        Ok(self.store.make_rows(row, self.now, MAKE)? > 0)
+        match self.store.make_rows(row, self.now, MAKE) {
+            Err(StoreError::Busy(_)) if !needed => Ok(false),
+            made => Ok(made? > 0),
+        }
     }
 
     /// Brings rows up to date that are marked as in use, and whose turn has come. False: there are none.

@@ -170,7 +170,11 @@ impl Worker {
         };
         self.shared.busy();
         let slice = AHEAD_SLICE.min(left);
-        let made = store.make_rows(row, now, slice)?;
+        let made = match store.make_rows(row, now, slice) {
+            // Another server makes them.
+            Err(StoreError::Busy(_)) => 0,
+            made => made?,
+        };
         if made == 0 || left <= slice {
             self.ahead.remove(&pool);
         } else {

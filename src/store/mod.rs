@@ -111,7 +111,8 @@ pub trait Store: Send {
     /// How many rows of the pool were never used: counts to `most` at most.
     fn fresh_rows(&mut self, pool: i64, most: u32) -> Result<u32, StoreError>;
 
-    /// Makes the next rows of the pool's ranges, at most `limit`, and tells how many.
+    /// Makes the next rows of the pool's ranges, at most `limit`, and tells how many. [`StoreError::Busy`]: somebody else is
+    /// making them.
     fn make_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<usize, StoreError>;
 
     /// Makes the row of one address of the pool's ranges, if it is not there.

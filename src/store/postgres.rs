@@ -123,9 +123,9 @@ statements! { Backend, PgConnection;
     LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
-    /// The next rows of a pool's ranges. Who moves the cursor makes the rows.
+    /// The next rows of a pool's ranges. Who moves the cursor makes the rows; -1: somebody else is at it.
     MakeRows { pool: i64 => BigInt, limit: i64 => BigInt, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
-        space: &'a str => Text, pool_id: i64 => BigInt } -> BigInt =
+        space: &'a str => Text, pool_id: i64 => BigInt, of: i64 => BigInt } -> BigInt =
         "WITH r AS (SELECT id, next_address AS first, last_address AS last FROM ip_pool_ranges \
              WHERE pool_id = $ AND next_address IS NOT NULL ORDER BY first_address LIMIT 1 FOR UPDATE SKIP LOCKED), \
          n AS (SELECT id, first, LEAST($, last - first + 1) AS n, last FROM r), \
@@ -134,7 +134,8 @@ statements! { Backend, PgConnection;
          i AS (INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) \
              SELECT c.first + s, $, $, $, $ FROM c, generate_series(0, c.n - 1) s \
              ON CONFLICT (address_space, ip_address) DO NOTHING) \
-         SELECT n FROM c";
+         SELECT COALESCE((SELECT n FROM c), -(SELECT LEAST(count(*), 1) FROM ip_pool_ranges \
+             WHERE pool_id = $ AND next_address IS NOT NULL))";
     /// The row of one address; it may be there.
     MakeRow { address: Net => Inet, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text,
         pool: i64 => BigInt } -> () =
@@ -684,8 +685,12 @@ impl Store for Postgres {
             pool.nas,
             &pool.space,
             pool.id,
+            pool.id,
         ))?;
-        Ok(made.first().and_then(|&made| usize::try_from(made).ok()).unwrap_or_default())
+        match made.first() {
+            Some(-1) => Err(StoreError::Busy(format!("rows of pool {} are being made elsewhere", pool.name))),
+            made => Ok(made.and_then(|&made| usize::try_from(made).ok()).unwrap_or_default()),
+        }
     }
 
     fn make_row(&mut self, pool: &PoolRow, address: IpAddr, _now: Time) -> Result<(), StoreError> {
