@@ -20,6 +20,9 @@ use crate::lease::{Change, Event, Hold, NasFacts, Row, Status, Time};
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
 const STATEMENT: u32 = 2_000;
 
+/// After a lock was met, how long locked rows are gone round instead of waited for, seconds.
+const CAREFUL: i64 = 10;
+
 type RowsSql = RowSql<Timestamptz, Inet>;
 type MaybeRow = (Timestamptz, Nullable<Integer>, Nullable<RowsSql>);
 type Texts = Array<Text>;
@@ -201,10 +204,11 @@ fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> 
 
 /// What a batch writes, one array a column. Joins of arrays with arrays are not in it: the planner would loop.
 ///
-/// `WHOLE`: some sets have several rows, and are written whole or not at all. `RARE`: with the columns that are null
-/// nearly always.
+/// `CAREFUL`: rows that somebody has locked are left out, not waited for, which costs a lock of our own beforehand. Else
+/// `lock_timeout` ends the wait. `WHOLE` (and careful): some sets have several rows, and are written whole or not at all.
+/// `RARE`: with the columns that are null nearly always.
 #[derive(Default)]
-struct Write<'a, const WHOLE: bool, const RARE: bool> {
+struct Write<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool> {
     rows: Before,
     records: Records,
     light: Light,
@@ -240,11 +244,15 @@ struct Light {
 impl Before {
     const NAMES: &str =
         "id, set_no, set_size, old_epoch, old_status, old_expires_at, old_free_at, old_updated_at";
-    /// The rows that are still as they were read, and where they lie. A row that somebody has locked is left out, not
-    /// waited for.
-    const STILL: &str = " CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE a.id = n.id \
+    /// The rows that are still as they were read, locked, and where they lie.
+    const LOCKED: &str = " CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE a.id = n.id \
          AND a.epoch = n.old_epoch AND a.status = n.old_status AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at \
          AND a.free_at = n.old_free_at AND a.updated_at = n.old_updated_at LIMIT 1 FOR UPDATE SKIP LOCKED) p), ";
+    /// Where the rows lie.
+    const PLACED: &str = " CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE a.id = n.id LIMIT 1) p \
+         WHERE a.ctid = p.place AND a.epoch = n.old_epoch AND a.status = n.old_status \
+         AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at AND a.free_at = n.old_free_at \
+         AND a.updated_at = n.old_updated_at RETURNING a.id, n.set_no), ";
 
     fn push(&mut self, set: i32, size: i64, row: &Row) {
         self.ids.push(row.id);
@@ -299,8 +307,11 @@ impl Light {
         self.now.push(At(now));
     }
 
-    fn update<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
-        out.push_sql("m AS MATERIALIZED (SELECT n.*, p.place FROM unnest(");
+    const ASSIGN: &str = "expires_at = n.expires_at, free_at = n.free_at, queue_at = n.queue_at, started_at = n.started_at, \
+         session_id = n.session_id, regular = n.regular, updated_at = n.updated_at";
+
+    fn arrays<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql("unnest(");
         self.rows.bind(out)?;
         out.push_sql(", ");
         array::<Nullable<Timestamptz>, _>(out, &self.expires, "timestamptz", ", ")?;
@@ -312,12 +323,24 @@ impl Light {
         array::<Timestamptz, _>(out, &self.now, "timestamptz", ") n(")?;
         out.push_sql(Before::NAMES);
         out.push_sql(", expires_at, free_at, queue_at, started_at, session_id, regular, updated_at)");
-        out.push_sql(Before::STILL);
-        out.push_sql(
-            "x AS (UPDATE ip_pool_assignments a SET expires_at = n.expires_at, free_at = n.free_at, queue_at = n.queue_at, \
-             started_at = n.started_at, session_id = n.session_id, regular = n.regular, updated_at = n.updated_at \
-             FROM m n WHERE a.ctid = n.place RETURNING a.id, n.set_no), ",
-        );
+        Ok(())
+    }
+
+    fn update<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>, careful: bool) -> QueryResult<()> {
+        if careful {
+            out.push_sql("m AS MATERIALIZED (SELECT n.*, p.place FROM ");
+            self.arrays(out)?;
+            out.push_sql(Before::LOCKED);
+        }
+        out.push_sql("x AS (UPDATE ip_pool_assignments a SET ");
+        out.push_sql(Self::ASSIGN);
+        out.push_sql(" FROM ");
+        if careful {
+            out.push_sql("m n WHERE a.ctid = n.place RETURNING a.id, n.set_no), ");
+            return Ok(());
+        }
+        self.arrays(out)?;
+        out.push_sql(Before::PLACED);
         Ok(())
     }
 }
@@ -340,7 +363,7 @@ struct Events<'a> {
     server: &'a str,
 }
 
-impl<'a, const WHOLE: bool, const RARE: bool> Write<'a, WHOLE, RARE> {
+impl<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool> Write<'a, CAREFUL, WHOLE, RARE> {
     fn of(sets: &[&'a [Change]], now: Time, server: &'a str) -> Self {
         let mut write = Self { events: Events { server, ..Events::default() }, ..Self::default() };
         for (number, set) in (0..).zip(sets) {
@@ -357,6 +380,18 @@ impl<'a, const WHOLE: bool, const RARE: bool> Write<'a, WHOLE, RARE> {
             }
         }
         write
+    }
+
+    fn arrays<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql("unnest(");
+        self.rows.bind(out)?;
+        self.records.bind(out, RARE)?;
+        out.push_sql(") n(");
+        out.push_sql(Before::NAMES);
+        out.push_sql(Records::NAMES);
+        out.push_sql(if RARE { Records::NAMES_RARE } else { "" });
+        out.push_sql(")");
+        Ok(())
     }
 }
 
@@ -425,29 +460,31 @@ where
     Ok(())
 }
 
-impl<const WHOLE: bool, const RARE: bool> QueryId for Write<'_, WHOLE, RARE> {
-    type QueryId = Write<'static, WHOLE, RARE>;
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> QueryId for Write<'_, CAREFUL, WHOLE, RARE> {
+    type QueryId = Write<'static, CAREFUL, WHOLE, RARE>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl<const WHOLE: bool, const RARE: bool> Query for Write<'_, WHOLE, RARE> {
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> Query for Write<'_, CAREFUL, WHOLE, RARE> {
     type SqlType = Integer;
 }
 
-impl<const WHOLE: bool, const RARE: bool> RunQueryDsl<PgConnection> for Write<'_, WHOLE, RARE> {}
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> RunQueryDsl<PgConnection>
+    for Write<'_, CAREFUL, WHOLE, RARE>
+{
+}
 
-impl<const WHOLE: bool, const RARE: bool> QueryFragment<Backend> for Write<'_, WHOLE, RARE> {
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> QueryFragment<Backend>
+    for Write<'_, CAREFUL, WHOLE, RARE>
+{
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         let out = &mut out;
-        out.push_sql("WITH l AS MATERIALIZED (SELECT n.*, p.place FROM unnest(");
-        self.rows.bind(out)?;
-        self.records.bind(out, RARE)?;
-        out.push_sql(") n(");
-        out.push_sql(Before::NAMES);
-        out.push_sql(Records::NAMES);
-        out.push_sql(if RARE { Records::NAMES_RARE } else { "" });
-        out.push_sql(")");
-        out.push_sql(Before::STILL);
+        out.push_sql("WITH ");
+        if CAREFUL {
+            out.push_sql("l AS MATERIALIZED (SELECT n.*, p.place FROM ");
+            self.arrays(out)?;
+            out.push_sql(Before::LOCKED);
+        }
         if WHOLE {
             out.push_sql("s AS (SELECT *, count(*) OVER (PARTITION BY set_no) AS found FROM l), ");
         }
@@ -457,9 +494,15 @@ impl<const WHOLE: bool, const RARE: bool> QueryFragment<Backend> for Write<'_, W
             out.push_sql(", ");
             out.push_sql(Records::ASSIGN_RARE.trim_end_matches(", "));
         }
-        out.push_sql(if WHOLE { " FROM s n WHERE n.found = n.set_size AND " } else { " FROM l n WHERE " });
-        out.push_sql("a.ctid = n.place RETURNING a.id, n.set_no), ");
-        self.light.update(out)?;
+        out.push_sql(" FROM ");
+        if CAREFUL {
+            out.push_sql(if WHOLE { "s n WHERE n.found = n.set_size AND " } else { "l n WHERE " });
+            out.push_sql("a.ctid = n.place RETURNING a.id, n.set_no), ");
+        } else {
+            self.arrays(out)?;
+            out.push_sql(Before::PLACED);
+        }
+        self.light.update(out, CAREFUL)?;
         self.events.insert(out)?;
         out.push_sql(" SELECT set_no FROM w UNION ALL SELECT set_no FROM x");
         Ok(())
@@ -557,6 +600,8 @@ impl<'a> Lookups<'a> {
 pub struct Postgres {
     connection: PgConnection,
     url: DatabaseUrl,
+    /// Until then, locked rows are gone round.
+    careful_until: Time,
 }
 
 impl Postgres {
@@ -568,10 +613,10 @@ impl Postgres {
         connection
             .batch_execute(
                 "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; \
-                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '100ms'",
+                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '20ms'",
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
-        Ok(Self { connection, url: url.clone() })
+        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH })
     }
 
     fn failed(&self, error: &diesel::result::Error) -> StoreError {
@@ -636,10 +681,28 @@ impl Store for Postgres {
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
         let whole = sets.iter().any(|set| set.len() > 1);
         let rare = sets.iter().any(|set| set.iter().any(|change| !is_common(change)));
-        let numbers = match (whole, rare) {
-            (false, false) => self.load::<_, i32>(Write::<false, false>::of(sets, now, server))?,
-            (false, true) => self.load::<_, i32>(Write::<false, true>::of(sets, now, server))?,
-            (true, _) => self.load::<_, i32>(Write::<true, true>::of(sets, now, server))?,
+        let careful = self.careful_until > now;
+        let numbers = match (careful, whole, rare) {
+            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(sets, now, server))?,
+            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(sets, now, server))?,
+            (true, false, false) => {
+                self.load::<_, i32>(Write::<true, false, false>::of(sets, now, server))?
+            }
+            (false, false, _) => {
+                let tried = if rare {
+                    self.load::<_, i32>(Write::<false, false, true>::of(sets, now, server))
+                } else {
+                    self.load::<_, i32>(Write::<false, false, false>::of(sets, now, server))
+                };
+                match tried {
+                    // Somebody holds a lock, or was faster with a key: the server undid it all.
+                    Err(StoreError::Busy(_)) => {
+                        self.careful_until = now + CAREFUL;
+                        self.load::<_, i32>(Write::<true, false, true>::of(sets, now, server))?
+                    }
+                    tried => tried?,
+                }
+            }
         };
         let mut written = vec![false; sets.len()];
         for number in numbers {
