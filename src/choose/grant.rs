@@ -11,12 +11,30 @@ use crate::lease::{Ask, Change, Row, Status, Want, life};
 /// One want served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Served {
-    /// The row as it is, or will be once `change` is written.
-    pub row: Row,
-    /// What has to be written; none: the session holds it already.
-    pub change: Option<Change>,
+    /// What is served.
+    pub what: Serving,
     /// By which step.
     pub how: How,
+}
+
+/// A row as it is, or as it will be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Serving {
+    /// Once this is written.
+    Change(Change),
+    /// The session holds it already.
+    Held(Row),
+}
+
+impl Served {
+    /// The row as it is, or will be.
+    #[must_use]
+    pub const fn row(&self) -> &Row {
+        match &self.what {
+            Serving::Change(change) => &change.after,
+            Serving::Held(row) => row,
+        }
+    }
 }
 
 /// What was decided for one want.
@@ -65,8 +83,7 @@ pub fn choose(
 }
 
 fn serve(raw: &Row, change: Change, how: How) -> Choice {
-    let change = against(raw, change);
-    Choice::Serve(Box::new(Served { row: change.after.clone(), change: Some(change), how }))
+    Choice::Serve(Box::new(Served { what: Serving::Change(against(raw, change)), how }))
 }
 
 fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choice {
@@ -77,7 +94,7 @@ fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choi
             let change = Change { before: raw.clone(), after: settled.clone(), events: Vec::new() };
             serve(raw, change, How::Repeated)
         }
-        None => Choice::Serve(Box::new(Served { row: settled.clone(), change: None, how: How::Repeated })),
+        None => Choice::Serve(Box::new(Served { what: Serving::Held(settled.clone()), how: How::Repeated })),
     }
 }
 

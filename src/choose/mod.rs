@@ -12,7 +12,7 @@ use crate::engine::How;
 use crate::lease::{Change, Hold, NasFacts, Row, Time, life};
 
 pub use account::{Accounts, account, knows, undo};
-pub use grant::{Choice, Served, choose};
+pub use grant::{Choice, Served, Serving, choose};
 
 /// What is true around a decision.
 #[derive(Clone, Copy)]

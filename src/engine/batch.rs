@@ -13,7 +13,7 @@ use super::reserve::Filling;
 use super::stats::Counters;
 use super::worker::{Known, Worker};
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
-use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served};
+use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served, Serving};
 use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
 use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, StoreError};
 
@@ -159,7 +159,7 @@ impl Worker {
 
     /// The row of an event's session, if it was seen a moment ago.
     fn recall(&self, job: &Job, here: Instant) -> Option<&Row> {
-        let Work::Account(event) = &job.work else { return None };
+        let Work::Account(event) = &*job.work else { return None };
         let id = event.session.id.as_ref().filter(|_| !job.wide.get())?;
         let nas = self.nases.get(&event.session.nas)?.row.facts.id;
         self.recent.find(nas, id, here)
@@ -234,7 +234,7 @@ impl Worker {
     fn hear(&mut self, jobs: &[Job], now: Time) -> Result<(), StoreError> {
         let mut first_accounting = false;
         for job in jobs {
-            let (rules, accounting) = match &job.work {
+            let (rules, accounting) = match &*job.work {
                 Work::Grant(ask) => (&ask.rules, false),
                 Work::Account(event) => (&event.rules, true),
                 Work::Undo(_) => continue,
@@ -285,7 +285,7 @@ impl Worker {
         let mut touched: HashSet<i64> = HashSet::new();
         let mut decisions = Vec::with_capacity(jobs.len());
         for (job, rows) in jobs.iter().zip(&snapshot.rows) {
-            let decision = match &job.work {
+            let decision = match &*job.work {
                 Work::Grant(ask) => self.decide_grant(ask, rows, snapshot.now, &touched)?,
                 Work::Account(event) => self.decide_event(event, job, rows, snapshot.now)?,
                 Work::Undo(undo) => Some(self.decide_undo(undo, rows, snapshot.now)),
@@ -356,9 +356,11 @@ impl Worker {
                 Choice::Prepare(first) => return Ok(Some(Decision::Again(first))),
                 Choice::NeedRow(address) => return self.need_row(address, &space, now),
                 Choice::Serve(served) => {
-                    let pool = catalogue.pools.iter().find(|pool| pool.id == served.row.pool);
+                    let pool = catalogue.pools.iter().find(|pool| pool.id == served.row().pool);
                     grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));
-                    changes.extend(served.change);
+                    if let Serving::Change(change) = served.what {
+                        changes.push(change);
+                    }
                 }
             }
         }
@@ -498,7 +500,7 @@ fn lookup_event(event: &Accounting, nas: i64, space: &str, wide: bool) -> Lookup
 }
 
 fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Grant {
-    let row = &served.row;
+    let row = served.row();
     let renewed = served.how == How::Repeated;
     Grant {
         attribute: row.attribute.clone(),
@@ -508,10 +510,11 @@ fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Gra
         how: served.how,
         lease_seconds: row.lease.as_ref().map_or(0, |lease| lease.seconds),
         nas_is_silent,
-        undo: served
-            .change
-            .as_ref()
-            .filter(|_| !renewed)
-            .map(|change| Undo { class: row.class(), before: Box::new(change.before.clone()) }),
+        undo: match &served.what {
+            Serving::Change(change) if !renewed => {
+                Some(Undo { class: row.class(), before: Box::new(change.before.clone()) })
+            }
+            _ => None,
+        },
     }
 }

@@ -35,7 +35,7 @@ impl Crank {
         let slots: Vec<Arc<Slot>> = work.iter().map(|_| Arc::default()).collect();
         for (work, slot) in work.into_iter().zip(&slots) {
             self.shared.inbox.push(Job {
-                work,
+                work: Box::new(work),
                 deadline,
                 slot: Arc::clone(slot),
                 alone: false,

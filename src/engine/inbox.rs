@@ -43,7 +43,7 @@ impl Slot {
 #[derive(Debug)]
 pub struct Job {
     /// What to do.
-    pub work: Work,
+    pub work: Box<Work>,
     /// Past it nobody waits any more.
     pub deadline: Instant,
     /// Where the answer goes.

@@ -108,8 +108,8 @@ impl Engine {
         let choice = choose::choose(ask, want, pool.as_ref(), rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
             Choice::Serve(served) => Some(Peeked {
-                address: served.row.address,
-                pool: pool_name(&catalogue, served.row.pool),
+                address: served.row().address,
+                pool: pool_name(&catalogue, served.row().pool),
                 how: served.how,
             }),
             _ => None,

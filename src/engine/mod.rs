@@ -169,7 +169,7 @@ impl Engine {
         let deadline = Instant::now() + budget;
         let slot = Arc::new(Slot::default());
         shared.inbox.push(Job {
-            work,
+            work: Box::new(work),
             deadline,
             slot: Arc::clone(&slot),
             alone: false,

@@ -343,8 +343,14 @@ impl Sqlite {
 
 impl Store for Sqlite {
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
-        let rows = lookups.iter().map(|lookup| self.look_up(lookup)).collect::<Result<_, _>>()?;
-        Ok(Snapshot { now: Self::now(), rows })
+        // One transaction for all: one lock of the file instead of one a statement.
+        self.batch("BEGIN")?;
+        let rows: Result<Vec<_>, _> = lookups.iter().map(|lookup| self.look_up(lookup)).collect();
+        if let Err(error) = self.batch("COMMIT") {
+            let _ = self.batch("ROLLBACK");
+            return Err(error);
+        }
+        Ok(Snapshot { now: Self::now(), rows: rows? })
     }
 
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
