@@ -50,6 +50,13 @@ pub fn account(
     stranger(event, &settled, ours, cx)
 }
 
+/// One of `rows` is held, or was held last, by the event's session: no other row needs to be seen to decide.
+#[must_use]
+pub fn knows(event: &Accounting, rows: &[Row], cx: &Circumstances<'_>) -> bool {
+    let settled: Vec<(&Row, Row)> = rows.iter().map(|row| (row, cx.settle(row))).collect();
+    best(event, &settled, Evidence::Holder, cx).is_some()
+}
+
 /// The reject of a request that was granted `undo`.
 #[must_use]
 pub fn undo(undo: &Undo, rows: &[Row], cx: &Circumstances<'_>) -> Option<Change> {

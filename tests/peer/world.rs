@@ -184,19 +184,27 @@ pub struct Nas {
     pub returns_class: bool,
     /// Whether its Access-Request has the Acct-Session-Id.
     pub tells_session_early: bool,
+    /// Acct-Delay-Time of its accounting, seconds.
+    pub delay: Option<u32>,
 }
 
 impl Nas {
     /// The NAS at 127.0.0.n.
     pub fn new(site: &Site, n: u8) -> Self {
+        Self::at(&site.radiusd, n)
+    }
+
+    /// The NAS at 127.0.0.n that asks this server.
+    pub fn at(radiusd: &Radiusd, n: u8) -> Self {
         let source = Ipv4Addr::new(127, 0, 0, n);
         Self {
-            client: site.radiusd.client(source),
-            servers: (site.radiusd.auth(), site.radiusd.acct()),
+            client: radiusd.client(source),
+            servers: (radiusd.auth(), radiusd.acct()),
             claims: Some(source),
             identifier: None,
             returns_class: true,
             tells_session_early: true,
+            delay: None,
         }
     }
 
@@ -294,6 +302,9 @@ impl Nas {
         }
         if status != status::START {
             packet = packet.with_u32(attr::ACCT_SESSION_TIME, session.began.elapsed().as_secs() as u32);
+        }
+        if let Some(delay) = self.delay {
+            packet = packet.with_u32(attr::ACCT_DELAY_TIME, delay);
         }
         if self.returns_class {
             for class in &session.class {

@@ -1,0 +1,45 @@
+//! The promises, put to the proof: real radiusd, real packets, real databases, and what goes wrong with them. Each test
+//! runs in a quick size; `IPPOOL_RS_SOAK=1` runs the full one.
+
+// A test that cannot go on says where and ends.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+use common::radius;
+
+// The load generator and its judge, run inside the tests, which so know who is online.
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/book.rs"]
+mod book;
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/cpu.rs"]
+mod cpu;
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/engine.rs"]
+mod engine;
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/lines.rs"]
+mod lines;
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/packets.rs"]
+mod packets;
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/phases.rs"]
+mod phases;
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/sys.rs"]
+mod sys;
+#[allow(dead_code, missing_docs)]
+#[path = "../examples/radload/tally.rs"]
+mod tally;
+
+#[path = "proof/ground.rs"]
+mod ground;
+#[path = "proof/load.rs"]
+mod load;
+#[allow(dead_code, missing_docs)]
+#[path = "peer/world.rs"]
+mod world;
+
+#[path = "proof/unique.rs"]
+mod unique;
