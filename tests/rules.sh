@@ -34,6 +34,14 @@ ffi ffi|module|lease|engine
 companion companion|lease|store
 ROOMS
 
+# What the documentation claims is proven by tests that exist.
+{
+	sed -n '/^## Promises/,/^## /p' README.md
+	awk -F'|' '/^\| [SPN][0-9]*-/ { print $5 }' docs/features.md
+} | grep -oE '`[a-z][a-z0-9]*(_[a-z0-9]+){2,}`' | tr -d '`' | grep -v '^ip_pool_' | sort -u | while read -r name; do
+	grep -rqE "fn $name\b" src tests || echo "$name"
+done | break_rule "a test that the documentation names does not exist"
+
 # What is linked into the module: no command line, no configuration formats, no other runtime.
 cargo tree --locked --no-default-features --features module,sqlite,postgres -e normal --prefix none -f '{p}' >"$work/linked"
 grep -E '^(clap|comfy-table|serde|serde_json|toml|tokio|hyper|axum|rustls|openssl|native-tls|bindgen)[a-z_-]* ' "$work/linked" | sort -u |

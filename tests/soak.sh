@@ -1,6 +1,6 @@
 #!/bin/sh
-# The long tests, for hours when nobody waits: valgrind over radiusd with the module, the long simulator, millions of packets, crashes, ten
-# minutes of churn. Usage: tests/soak.sh. The last line is `N passed, N failed`. tests/run.sh has what every change must pass.
+# The long tests, for when nobody waits: valgrind over radiusd with the module, the long simulator, millions of packets, crashes, churn.
+# Usage: tests/soak.sh. The last line is `N passed, N failed`. tests/run.sh has what every change must pass.
 set -eu
 cd "$(dirname "$0")/.."
 tests/install-packages.sh build radiusd postgres tools
@@ -8,8 +8,8 @@ tests/install-packages.sh build radiusd postgres tools
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 trap 'exit 1' HUP INT TERM
-IPPOOL_RS_SOAK=1
-export IPPOOL_RS_SOAK
+# Full sizes in tests/proof; more lives in tests/sim.
+export IPPOOL_RS_SOAK=1 SIM_SEEDS="${SIM_SEEDS:-20000}"
 passed=0 failed=0
 
 # check COMMAND…: one check, passed if the command ends with 0.

@@ -55,6 +55,7 @@ pub enum Choice {
 /// Decides one want of `ask`. `rows`: those of its session, of its owner from this station or from none, and of the
 /// stated and the requested address. `ours` tells whether an address lies in a range of ours (of this pool, for hints).
 /// `taken` rows are spoken for in this batch.
+#[allow(clippy::too_many_arguments, reason = "each is a thing of its own, and there are two callers")]
 pub fn choose(
     ask: &Ask,
     want: &Want,

@@ -1,5 +1,6 @@
 //! The engine's thread: owns the writer's connection, takes what has gathered, and does the long work in slices between.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -187,10 +188,10 @@ impl Worker {
     fn look_ahead(&mut self) -> Result<(), StoreError> {
         let Some(store) = self.store.as_mut() else { return Ok(()) };
         for range in self.catalogue.ranges.iter().filter(|range| range.unmade) {
-            if !self.ahead.contains_key(&range.pool) {
+            if let Entry::Vacant(place) = self.ahead.entry(range.pool) {
                 let fresh = store.fresh_rows(range.pool, AHEAD)?;
                 if fresh < AHEAD / 2 {
-                    self.ahead.insert(range.pool, AHEAD - fresh);
+                    place.insert(AHEAD - fresh);
                 }
             }
         }
