@@ -43,3 +43,14 @@ mod world;
 
 #[path = "proof/unique.rs"]
 mod unique;
+
+#[path = "proof/budget.rs"]
+mod budget;
+#[path = "proof/crash.rs"]
+mod crash;
+#[path = "proof/history.rs"]
+mod history;
+#[path = "proof/silence.rs"]
+mod silence;
+#[path = "proof/takeover.rs"]
+mod takeover;

@@ -45,7 +45,7 @@ pub fn account(
         return preceded(event, raw, row, cx);
     }
     if event.kind == AcctKind::Stop {
-        return ignored(Ignored::Stranger);
+        return Accounts::Do(withdrawn(event, &settled, cx), Accounted::Ignored(Ignored::Stranger));
     }
     stranger(event, &settled, ours, cx)
 }
@@ -55,6 +55,19 @@ pub fn account(
 pub fn knows(event: &Accounting, rows: &[Row], cx: &Circumstances<'_>) -> bool {
     let settled: Vec<(&Row, Row)> = rows.iter().map(|row| (row, cx.settle(row))).collect();
     best(event, &settled, Evidence::Holder, cx).is_some()
+}
+
+/// Who was heard using an address that another holds has ended, and inherits nothing any more.
+fn withdrawn(event: &Accounting, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Vec<Change> {
+    let claims = |row: &Row| {
+        row.claim.as_ref().is_some_and(|claim| claim.nas == cx.nas.id && claim.key == event.session.key)
+    };
+    let change = |(raw, row): &(&Row, Row)| Change {
+        before: (*raw).clone(),
+        after: Row { claim: None, ..row.clone() },
+        events: Vec::new(),
+    };
+    settled.iter().filter(|(_, row)| claims(row)).map(change).collect()
 }
 
 /// The reject of a request that was granted `undo`.
@@ -179,7 +192,10 @@ fn held(
     }
     let first = row.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     let Some(change) = life::confirm(row, event, event.kind == AcctKind::Interim, cx.now) else {
-        return Accounts::Do(Vec::new(), Accounted::Confirmed);
+        // An offer that lapsed may still be stored in front of the lease that lives: whoever looks sees the holder.
+        let settling =
+            (raw != row).then(|| Change { before: raw.clone(), after: row.clone(), events: Vec::new() });
+        return Accounts::Do(settling.into_iter().collect(), Accounted::Confirmed);
     };
     let mut changes = vec![against(raw, change)];
     if first {

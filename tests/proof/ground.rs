@@ -75,7 +75,8 @@ impl Plan {
 
     /// The instance.
     pub fn modules(&self, url: &str) -> String {
-        let Self { lease, grace, cooldown, offer, timeout, on_unavailable, .. } = self;
+        let Self { lease, grace, cooldown, timeout, on_unavailable, .. } = self;
+        let offer = self.offer.min(*lease);
         format!(
             "\tippool_rs {{\n\t\tdatabase = \"{url}\"\n\t\tdefault_pool = {POOL}\n\t\tlease_duration = {lease}\n\
              \t\tlease_duration_silent = {lease}\n\t\tgrace = {grace}\n\t\tcooldown = {cooldown}\n\t\toffer_duration = {offer}\n\

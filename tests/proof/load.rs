@@ -55,20 +55,25 @@ impl Load {
         self.generator.run(name, script).unwrap()
     }
 
-    /// Who is online, with which address.
-    pub fn online(&mut self) -> HashMap<String, String> {
-        let book = self.generator.book();
-        let sessions = (0..book.online()).filter_map(|turn| book.at(turn)).map(|key| book.session(key));
-        sessions
-            .filter_map(|session| Some((session.address?.to_string(), user_name(session.subscriber))))
-            .collect()
-    }
-
     /// Each session that is online holds its address in the database.
     #[track_caller]
     pub fn assert_held(&mut self, base: &Base) {
-        let online = self.online();
-        assert_eq!(online.len(), self.generator.book().online(), "an address twice, or a session unseen");
+        let book = self.generator.book();
+        let keys: Vec<Key> = (0..book.online()).filter_map(|turn| book.at(turn)).collect();
+        assert_eq!(keys.len(), book.online(), "a session is busy that should not be");
+        self.assert_these_held(&keys, base);
+    }
+
+    /// Each of these sessions holds its address in the database.
+    #[track_caller]
+    pub fn assert_these_held(&mut self, keys: &[Key], base: &Base) {
+        let book = self.generator.book();
+        let online: HashMap<String, String> = keys
+            .iter()
+            .map(|&key| book.session(key))
+            .filter_map(|session| Some((session.address?.to_string(), user_name(session.subscriber))))
+            .collect();
+        assert_eq!(online.len(), keys.len(), "an address twice, or a session without one");
         let rows = base.lines(
             "SELECT ip_address || '|' || username AS line FROM ip_pool_assignments WHERE status = 'in_use'",
         );

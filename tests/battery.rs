@@ -1,0 +1,24 @@
+//! What the engine relies on in a store: one list of tests, run on SQLite and on PostgreSQL alike.
+
+// A test that cannot go on says where and ends.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+#[allow(dead_code, missing_docs)]
+#[path = "cli/db.rs"]
+mod db;
+
+#[path = "battery/ground.rs"]
+mod ground;
+#[path = "battery/lookups.rs"]
+mod lookups;
+#[path = "battery/people.rs"]
+mod people;
+#[path = "battery/plans.rs"]
+mod plans;
+#[path = "battery/queue.rs"]
+mod queue;
+#[path = "battery/rows.rs"]
+mod rows;
+#[path = "battery/write.rs"]
+mod write;

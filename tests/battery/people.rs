@@ -1,0 +1,67 @@
+//! What administrators write by hand counts.
+
+use rlm_ippool_rs::lease::{Status, life};
+use rlm_ippool_rs::store::{Lookup, Retry, StoreError, open};
+
+use crate::db::{Db, on_both};
+use crate::ground::{free, give, now, pool, row};
+
+#[test]
+fn in_use_with_a_future_end_written_by_hand_is_held() {
+    on_both(|db| {
+        let (mut store, gold) = pool(db, "gold", &["10.0.0.0-10.0.0.3"]);
+        let rows = free(store.as_mut(), &gold, 4);
+        let text = "SET status = 'in_use', username = 'x', expires_at = {+600}";
+        db.sql(&format!("UPDATE ip_pool_assignments {text} WHERE id = {}", rows[0].id));
+        let at = now(store.as_mut());
+        let held = row(store.as_mut(), rows[0].id);
+        assert!(held.is_live(at) && !held.is_live(at + 601), "{held:?}");
+        assert!(store.free_rows(gold.id, at, 10).unwrap().iter().all(|row| row.id != held.id));
+        let lookup = Lookup { addresses: vec![("default".into(), held.address)], ..Lookup::default() };
+        assert_eq!(store.read(&[lookup]).unwrap().rows[0], [held.clone()]);
+        // A time without a fraction, as `datetime('now')` and psql write it, is read as well.
+        let whole = match db {
+            Db::Sqlite { .. } => "datetime('now', '+600 seconds')",
+            Db::Postgres { .. } => "date_trunc('second', now() + interval '600 seconds')",
+        };
+        let text = format!("SET status = 'in_use', username = 'x', expires_at = {whole}");
+        db.sql(&format!("UPDATE ip_pool_assignments {text} WHERE id = {}", rows[1].id));
+        assert!(row(store.as_mut(), rows[1].id).is_live(at));
+    });
+}
+
+#[test]
+fn available_written_by_hand_is_free() {
+    on_both(|db| {
+        let (mut store, gold) = pool(db, "gold", &["10.0.0.0-10.0.0.3"]);
+        let rows = free(store.as_mut(), &gold, 1);
+        let held = give(store.as_mut(), &rows[0], &crate::ground::ask("a", "1", None));
+        db.sql(&format!("UPDATE ip_pool_assignments SET status = 'available' WHERE id = {}", held.id));
+        let found = row(store.as_mut(), held.id);
+        assert_eq!((found.status, found.epoch), (Status::Available, held.epoch));
+        assert_eq!(life::settle(&found, now(store.as_mut()), &|_| None), found);
+    });
+}
+
+#[test]
+fn a_database_of_another_version_is_refused_with_the_command_that_mends_it() {
+    on_both(|db| {
+        let url = rlm_ippool_rs::store::DatabaseUrl::parse(&db.url()).unwrap();
+        let refusal = || open(&url).map(|_| ()).unwrap_err();
+        let set = |version: &str| {
+            db.sql(&format!("UPDATE ip_pool_meta SET value = '{version}' WHERE name = 'schema_version'"));
+        };
+        for (version, says) in [
+            ("0.9", "run `ippool-rs --database"),
+            ("2.0", "install the newer version here too"),
+            ("seven", "which is no version"),
+        ] {
+            set(version);
+            let error = refusal();
+            assert!(matches!(error, StoreError::Wrong(_)) && error.retry() == Retry::Never, "{error:?}");
+            assert!(error.to_string().contains(says) && error.to_string().contains(version), "{error}");
+        }
+        set("1.7");
+        drop(open(&url).unwrap());
+    });
+}
