@@ -21,7 +21,7 @@ pub struct Served {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Serving {
     /// Once this is written.
-    Change(Change),
+    Change(Box<Change>),
     /// The session holds it already.
     Held(Row),
 }
@@ -84,7 +84,7 @@ pub fn choose(
 }
 
 fn serve(raw: &Row, change: Change, how: How) -> Choice {
-    Choice::Serve(Box::new(Served { what: Serving::Change(against(raw, change)), how }))
+    Choice::Serve(Box::new(Served { what: Serving::Change(Box::new(against(raw, change))), how }))
 }
 
 fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choice {

@@ -359,7 +359,7 @@ impl Worker {
                     let pool = catalogue.pools.iter().find(|pool| pool.id == served.row().pool);
                     grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));
                     if let Serving::Change(change) = served.what {
-                        changes.push(change);
+                        changes.push(*change);
                     }
                 }
             }
