@@ -23,13 +23,13 @@ pub enum Serving {
     /// Once this is written.
     Change(Box<Change>),
     /// The session holds it already.
-    Held(Row),
+    Held(Box<Row>),
 }
 
 impl Served {
     /// The row as it is, or will be.
     #[must_use]
-    pub const fn row(&self) -> &Row {
+    pub fn row(&self) -> &Row {
         match &self.what {
             Serving::Change(change) => &change.after,
             Serving::Held(row) => row,
@@ -95,7 +95,10 @@ fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choi
             let change = Change { before: raw.clone(), after: settled.clone(), events: Vec::new() };
             serve(raw, change, How::Repeated)
         }
-        None => Choice::Serve(Box::new(Served { what: Serving::Held(settled.clone()), how: How::Repeated })),
+        None => Choice::Serve(Box::new(Served {
+            what: Serving::Held(Box::new(settled.clone())),
+            how: How::Repeated,
+        })),
     }
 }
 

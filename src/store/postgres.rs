@@ -58,7 +58,7 @@ fn read_sql(wide: bool) -> String {
         parts.push(some(
             "$::int4[], $::text[], $::int8[]",
             "o, n",
-            "a.owner = u.o AND a.status = 'in_use'",
+            "a.owner = u.o AND a.status || '' = 'in_use'",
             "LIMIT u.n",
         ));
         parts.push(some(
