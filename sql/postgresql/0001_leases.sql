@@ -108,7 +108,7 @@ CREATE TABLE ip_pool_assignments (
 
 CREATE UNIQUE INDEX ip_pool_assignments_address ON ip_pool_assignments (address_space, ip_address);
 CREATE UNIQUE INDEX ip_pool_assignments_session ON ip_pool_assignments (session_key, attribute) WHERE status = 'in_use';
-CREATE INDEX ip_pool_assignments_queue ON ip_pool_assignments (pool_id, status, queue_at);
+CREATE INDEX ip_pool_assignments_queue ON ip_pool_assignments (pool_id, status, queue_at, id);
 CREATE INDEX ip_pool_assignments_owner ON ip_pool_assignments (owner, station, assigned_at);
 CREATE INDEX ip_pool_assignments_nas ON ip_pool_assignments (lease_nas_id, session_id);
 CREATE INDEX ip_pool_assignments_prev ON ip_pool_assignments (prev_nas_id, prev_session_id)

@@ -50,6 +50,13 @@ pub fn account(
     stranger(event, &settled, ours, cx)
 }
 
+/// One of `rows` is held, or was held last, by the event's session: no other row needs to be seen to decide.
+#[must_use]
+pub fn knows(event: &Accounting, rows: &[Row], cx: &Circumstances<'_>) -> bool {
+    let settled: Vec<(&Row, Row)> = rows.iter().map(|row| (row, cx.settle(row))).collect();
+    best(event, &settled, Evidence::Holder, cx).is_some()
+}
+
 /// Who was heard using an address that another holds has ended, and inherits nothing any more.
 fn withdrawn(event: &Accounting, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Vec<Change> {
     let claims = |row: &Row| {

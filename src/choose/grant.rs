@@ -11,12 +11,30 @@ use crate::lease::{Ask, Change, Row, Status, Want, life};
 /// One want served.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Served {
-    /// The row as it is, or will be once `change` is written.
-    pub row: Row,
-    /// What has to be written; none: the session holds it already.
-    pub change: Option<Change>,
+    /// What is served.
+    pub what: Serving,
     /// By which step.
     pub how: How,
+}
+
+/// A row as it is, or as it will be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Serving {
+    /// Once this is written.
+    Change(Box<Change>),
+    /// The session holds it already.
+    Held(Box<Row>),
+}
+
+impl Served {
+    /// The row as it is, or will be.
+    #[must_use]
+    pub fn row(&self) -> &Row {
+        match &self.what {
+            Serving::Change(change) => &change.after,
+            Serving::Held(row) => row,
+        }
+    }
 }
 
 /// What was decided for one want.
@@ -37,6 +55,7 @@ pub enum Choice {
 /// Decides one want of `ask`. `rows`: those of its session, of its owner from this station or from none, and of the
 /// stated and the requested address. `ours` tells whether an address lies in a range of ours (of this pool, for hints).
 /// `taken` rows are spoken for in this batch.
+#[allow(clippy::too_many_arguments, reason = "each is a thing of its own, and there are two callers")]
 pub fn choose(
     ask: &Ask,
     want: &Want,
@@ -65,8 +84,7 @@ pub fn choose(
 }
 
 fn serve(raw: &Row, change: Change, how: How) -> Choice {
-    let change = against(raw, change);
-    Choice::Serve(Box::new(Served { row: change.after.clone(), change: Some(change), how }))
+    Choice::Serve(Box::new(Served { what: Serving::Change(Box::new(against(raw, change))), how }))
 }
 
 fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choice {
@@ -77,7 +95,10 @@ fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choi
             let change = Change { before: raw.clone(), after: settled.clone(), events: Vec::new() };
             serve(raw, change, How::Repeated)
         }
-        None => Choice::Serve(Box::new(Served { row: settled.clone(), change: None, how: How::Repeated })),
+        None => Choice::Serve(Box::new(Served {
+            what: Serving::Held(Box::new(settled.clone())),
+            how: How::Repeated,
+        })),
     }
 }
 

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use crate::engine::How;
 use crate::lease::{Change, Hold, NasFacts, Row, Time, life};
 
-pub use account::{Accounts, account, undo};
-pub use grant::{Choice, Served, choose};
+pub use account::{Accounts, account, knows, undo};
+pub use grant::{Choice, Served, Serving, choose};
 
 /// What is true around a decision.
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ipnet::IpNet;
 
@@ -12,7 +13,7 @@ use super::reserve::Filling;
 use super::stats::Counters;
 use super::worker::{Known, Worker};
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
-use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served};
+use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served, Serving};
 use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
 use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, StoreError};
 
@@ -100,10 +101,7 @@ impl Worker {
     /// Read, choose, write. Gives the numbers of the jobs that have to be looked at again, ascending.
     fn attempt(&mut self, jobs: &[Job]) -> Result<Vec<usize>, StoreError> {
         self.meet(jobs)?;
-        let lookups: Vec<Lookup> = jobs.iter().map(|job| self.lookup(&job.work)).collect();
-        let Some(store) = self.store.as_mut() else { return Err(StoreError::Away("no connection".into())) };
-        let snapshot = store.read(&lookups)?;
-        self.tick(snapshot.now)?;
+        let snapshot = self.see(jobs)?;
         self.hear(jobs, snapshot.now)?;
         let decisions = self.decide(jobs, &snapshot)?;
 
@@ -124,8 +122,60 @@ impl Worker {
         if !written.is_empty() {
             self.has_written(snapshot.now)?;
         }
+        self.remember(&sets, &written, snapshot.now);
         Counters::add(&self.shared.counters.batches);
         Ok(self.conclude(jobs, decisions, &places, &written))
+    }
+
+    /// The rows that the jobs need to see: those of a moment ago, and what the database has.
+    fn see(&mut self, jobs: &[Job]) -> Result<Snapshot, StoreError> {
+        let here = self.shared.clock.now();
+        let mut lookups = Vec::with_capacity(jobs.len());
+        let mut known = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let row = self.recall(job, here).cloned();
+            lookups.push(if row.is_some() {
+                Lookup::default()
+            } else {
+                self.lookup(&job.work, job.wide.get())
+            });
+            known.push(row);
+        }
+        let nothing = lookups.iter().all(|lookup| *lookup == Lookup::default());
+        let mut snapshot = match (self.estimate().filter(|_| nothing), self.store.as_mut()) {
+            (Some(now), _) => Snapshot { now, rows: vec![Vec::new(); jobs.len()] },
+            (None, Some(store)) => {
+                let snapshot = store.read(&lookups)?;
+                self.tick(snapshot.now)?;
+                snapshot
+            }
+            (None, None) => return Err(StoreError::Away("no connection".into())),
+        };
+        for (rows, row) in snapshot.rows.iter_mut().zip(known) {
+            rows.extend(row);
+        }
+        Ok(snapshot)
+    }
+
+    /// The row of an event's session, if it was seen a moment ago.
+    fn recall(&self, job: &Job, here: Instant) -> Option<&Row> {
+        let Work::Account(event) = &*job.work else { return None };
+        let id = event.session.id.as_ref().filter(|_| !job.wide.get())?;
+        let nas = self.nases.get(&event.session.nas)?.row.facts.id;
+        self.recent.find(nas, id, here)
+    }
+
+    /// What was written is as it is now; of what was not, nothing is known any more.
+    fn remember(&mut self, sets: &[&[Change]], written: &[bool], now: Time) {
+        let here = self.shared.clock.now();
+        for (set, written) in sets.iter().zip(written) {
+            for change in *set {
+                self.recent.forget(change);
+                if *written {
+                    self.recent.keep(&change.after, Some(now), here);
+                }
+            }
+        }
     }
 
     /// Answers those whose set was written, or needed none; the rest is for the next batch.
@@ -184,7 +234,7 @@ impl Worker {
     fn hear(&mut self, jobs: &[Job], now: Time) -> Result<(), StoreError> {
         let mut first_accounting = false;
         for job in jobs {
-            let (rules, accounting) = match &job.work {
+            let (rules, accounting) = match &*job.work {
                 Work::Grant(ask) => (&ask.rules, false),
                 Work::Account(event) => (&event.rules, true),
                 Work::Undo(_) => continue,
@@ -217,12 +267,12 @@ impl Worker {
             .map_or((NasFacts::default(), "default"), |known| (known.row.facts, known.row.space.as_str()))
     }
 
-    fn lookup(&self, work: &Work) -> Lookup {
+    fn lookup(&self, work: &Work, wide: bool) -> Lookup {
         match work {
             Work::Grant(ask) => lookup_grant(ask, self.nas(&ask.session).1),
             Work::Account(event) => {
                 let (facts, space) = self.nas(&event.session);
-                lookup_event(event, facts.id, space)
+                lookup_event(event, facts.id, space, wide)
             }
             Work::Undo(undo) => {
                 Lookup { ids: undo.iter().map(|undo| undo.class.id).collect(), ..Lookup::default() }
@@ -235,9 +285,9 @@ impl Worker {
         let mut touched: HashSet<i64> = HashSet::new();
         let mut decisions = Vec::with_capacity(jobs.len());
         for (job, rows) in jobs.iter().zip(&snapshot.rows) {
-            let decision = match &job.work {
+            let decision = match &*job.work {
                 Work::Grant(ask) => self.decide_grant(ask, rows, snapshot.now, &touched)?,
-                Work::Account(event) => self.decide_event(event, rows, snapshot.now)?,
+                Work::Account(event) => self.decide_event(event, job, rows, snapshot.now)?,
                 Work::Undo(undo) => Some(self.decide_undo(undo, rows, snapshot.now)),
             };
             let changes = match &decision {
@@ -306,9 +356,11 @@ impl Worker {
                 Choice::Prepare(first) => return Ok(Some(Decision::Again(first))),
                 Choice::NeedRow(address) => return self.need_row(address, &space, now),
                 Choice::Serve(served) => {
-                    let pool = catalogue.pools.iter().find(|pool| pool.id == served.row.pool);
+                    let pool = catalogue.pools.iter().find(|pool| pool.id == served.row().pool);
                     grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));
-                    changes.extend(served.change);
+                    if let Serving::Change(change) = served.what {
+                        changes.push(*change);
+                    }
                 }
             }
         }
@@ -327,6 +379,7 @@ impl Worker {
     fn decide_event(
         &mut self,
         event: &Accounting,
+        job: &Job,
         rows: &[Row],
         now: Time,
     ) -> Result<Option<Decision>, StoreError> {
@@ -340,8 +393,17 @@ impl Worker {
         let ours = |address: &IpNet| catalogue.pool_of(address.addr(), &space, None).is_some();
         let of_nas = |id| Self::facts(&self.nases, id);
         let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
+        if event.session.id.is_some() && !job.wide.get() && !choose::knows(event, rows, &cx) {
+            job.wide.set(true);
+            return Ok(None);
+        }
         match choose::account(event, rows, &ours, &cx) {
-            Accounts::Do(changes, accounted) if changes.is_empty() => done(accounted),
+            Accounts::Do(changes, accounted) if changes.is_empty() => {
+                if let (Accounted::Confirmed, [row]) = (accounted, rows) {
+                    self.recent.keep(row, None, self.shared.clock.now());
+                }
+                done(accounted)
+            }
             Accounts::Do(changes, accounted) => {
                 Ok(Some(Decision::Write(changes, Answer::Accounted(accounted))))
             }
@@ -417,14 +479,20 @@ pub(super) fn lookup_grant(ask: &Ask, space: &str) -> Lookup {
     }
 }
 
-fn lookup_event(event: &Accounting, nas: i64, space: &str) -> Lookup {
+/// Nearly every event is of the session that holds the row: that is looked up first, and the rest only if it is not.
+fn lookup_event(event: &Accounting, nas: i64, space: &str, wide: bool) -> Lookup {
     if matches!(event.kind, AcctKind::On | AcctKind::Off) {
         return Lookup::default();
+    }
+    let session = event.session.id.clone().map(|id| (nas, id));
+    if session.is_some() && !wide {
+        return Lookup { session, ..Lookup::default() };
     }
     Lookup {
         // A NAS without ids is known by the key of its session.
         key: event.session.id.is_none().then(|| event.session.key.clone()),
-        session: event.session.id.clone().map(|id| (nas, id)),
+        replaced: session.clone(),
+        session,
         ids: event.classes.iter().map(|class| class.id).collect(),
         addresses: event.addresses.iter().map(|address| (space.to_owned(), *address)).collect(),
         ..Lookup::default()
@@ -432,7 +500,7 @@ fn lookup_event(event: &Accounting, nas: i64, space: &str) -> Lookup {
 }
 
 fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Grant {
-    let row = &served.row;
+    let row = served.row();
     let renewed = served.how == How::Repeated;
     Grant {
         attribute: row.attribute.clone(),
@@ -442,10 +510,11 @@ fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Gra
         how: served.how,
         lease_seconds: row.lease.as_ref().map_or(0, |lease| lease.seconds),
         nas_is_silent,
-        undo: served
-            .change
-            .as_ref()
-            .filter(|_| !renewed)
-            .map(|change| Undo { class: row.class(), before: Box::new(change.before.clone()) }),
+        undo: match &served.what {
+            Serving::Change(change) if !renewed => {
+                Some(Undo { class: row.class(), before: Box::new(change.before.clone()) })
+            }
+            _ => None,
+        },
     }
 }

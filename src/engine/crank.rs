@@ -1,6 +1,7 @@
 //! An engine without threads, turned by hand: what the simulator runs. The very code of the engine's thread, on any store
 //! and any clock.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,13 @@ impl Crank {
         let deadline = self.shared.clock.now() + budget;
         let slots: Vec<Arc<Slot>> = work.iter().map(|_| Arc::default()).collect();
         for (work, slot) in work.into_iter().zip(&slots) {
-            self.shared.inbox.push(Job { work, deadline, slot: Arc::clone(slot), alone: false });
+            self.shared.inbox.push(Job {
+                work: Box::new(work),
+                deadline,
+                slot: Arc::clone(slot),
+                alone: false,
+                wide: Cell::new(false),
+            });
         }
         for _ in 0..turns.max(1) {
             self.turn();

@@ -1,5 +1,6 @@
 //! Where hooks leave their work and wait for the answer; where the engine's thread finds it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -42,13 +43,15 @@ impl Slot {
 #[derive(Debug)]
 pub struct Job {
     /// What to do.
-    pub work: Work,
+    pub work: Box<Work>,
     /// Past it nobody waits any more.
     pub deadline: Instant,
     /// Where the answer goes.
     pub slot: Arc<Slot>,
     /// It failed together with others, and is tried alone.
     pub alone: bool,
+    /// What is looked up first did not suffice: everything is looked up.
+    pub wide: Cell<bool>,
 }
 
 /// The queue.

@@ -76,7 +76,7 @@ struct Glance<'a> {
 
 impl Reserve for Glance<'_> {
     fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
-        let rows = self.store.free_rows(pool, self.now, 1).unwrap_or_default();
+        let rows = self.store.free_rows(pool, store::FRONT, self.now, 1).unwrap_or_default();
         rows.into_iter().find(|row| !taken(row.id)).map(|row| (row, How::Free))
     }
 }
@@ -108,8 +108,8 @@ impl Engine {
         let choice = choose::choose(ask, want, pool.as_ref(), rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
             Choice::Serve(served) => Some(Peeked {
-                address: served.row.address,
-                pool: pool_name(&catalogue, served.row.pool),
+                address: served.row().address,
+                pool: pool_name(&catalogue, served.row().pool),
                 how: served.how,
             }),
             _ => None,

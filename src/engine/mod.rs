@@ -9,10 +9,12 @@ mod clock;
 mod crank;
 mod inbox;
 mod look;
+mod recent;
 mod reserve;
 mod stats;
 mod worker;
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
@@ -166,7 +168,13 @@ impl Engine {
         }
         let deadline = Instant::now() + budget;
         let slot = Arc::new(Slot::default());
-        shared.inbox.push(Job { work, deadline, slot: Arc::clone(&slot), alone: false });
+        shared.inbox.push(Job {
+            work: Box::new(work),
+            deadline,
+            slot: Arc::clone(&slot),
+            alone: false,
+            wide: Cell::new(false),
+        });
         slot.wait(deadline).unwrap_or_else(|| {
             Counters::add(&shared.counters.unavailable);
             Answer::Unavailable { why: format!("{} within {} ms", away(), budget.as_millis()) }
@@ -249,14 +257,29 @@ fn hire(shared: &Arc<Shared>, store: Option<Box<dyn Store>>) -> Option<JoinHandl
     thread.map_err(|error| log::error!("no thread can be started for database {}: {error}", shared.url)).ok()
 }
 
-/// 64 random bits.
+/// 64 random bits. The kernel is asked for many at a time.
 fn random() -> i64 {
-    let mut bytes = [0; 8];
-    if let Err(error) = getrandom::fill(&mut bytes) {
-        // No kernel that radiusd runs on gets here; the row's epoch still fences.
-        log::error!("the system gives no random bits: {error}");
+    const MANY: usize = 64;
+    thread_local! {
+        static DICE: Cell<([i64; MANY], usize)> = const { Cell::new(([0; MANY], 0)) };
     }
-    i64::from_ne_bytes(bytes)
+    DICE.with(|dice| {
+        let (mut bits, mut left) = dice.get();
+        if left == 0 {
+            let mut bytes = [0; MANY * 8];
+            if let Err(error) = getrandom::fill(&mut bytes) {
+                // No kernel that radiusd runs on gets here; the row's epoch still fences.
+                log::error!("the system gives no random bits: {error}");
+            }
+            for (number, chunk) in bits.iter_mut().zip(bytes.as_chunks::<8>().0) {
+                *number = i64::from_ne_bytes(*chunk);
+            }
+            left = MANY;
+        }
+        left -= 1;
+        dice.set((bits, left));
+        bits[left]
+    })
 }
 
 fn hostname() -> String {

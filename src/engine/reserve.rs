@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::How;
 use crate::choose::Reserve;
 use crate::lease::{Change, Hold, NasFacts, Row, Rules, Time, life};
-use crate::store::{Catalogue, Store, StoreError};
+use crate::store::{Catalogue, FRONT, Place, Store, StoreError};
 
 /// How many rows are read at once.
 const READ: u32 = 256;
@@ -23,6 +23,8 @@ const SEARCH: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Shelf {
     rows: VecDeque<(Row, How)>,
+    /// The last place that was read: the next reading goes on there, and not over all that was given away since.
+    place: Option<Place>,
     read_at: Option<Instant>,
     searched_at: Option<Instant>,
 }
@@ -52,8 +54,8 @@ pub struct Filling<'a> {
 impl Reserve for Filling<'_> {
     fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
         let shelf = self.shelves.entry(pool).or_default();
-        if shelf.read_at.is_some_and(|at| self.here.duration_since(at) > FRESH) {
-            shelf.rows.clear();
+        if shelf.read_at.is_none_or(|at| self.here.duration_since(at) > FRESH) {
+            *shelf = Shelf { read_at: Some(self.here), searched_at: shelf.searched_at, ..Shelf::default() };
         }
         for filled in [false, true] {
             let shelf = self.shelves.entry(pool).or_default();
@@ -97,15 +99,23 @@ impl Filling<'_> {
         }
         let shelf = self.shelves.entry(pool).or_default();
         shelf.rows = found;
-        shelf.read_at = Some(self.here);
         Ok(())
     }
 
-    /// The oldest free rows. Those that this batch has given away already still look free to the store.
+    /// The oldest free rows, from where the last reading ended; from the front if that gives none. Those that this batch
+    /// has given away already still look free to the store.
     fn read(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<Vec<Row>, StoreError> {
-        let mut rows = self.store.free_rows(pool, self.now, READ)?;
-        rows.retain(|row| !taken(row.id));
-        Ok(rows)
+        let shelf = self.shelves.entry(pool).or_default();
+        for after in [shelf.place.take(), Some(FRONT)].into_iter().flatten() {
+            let mut rows = self.store.free_rows(pool, after, self.now, READ)?;
+            let last = rows.last().map(|row| (row.queue_at, row.id));
+            rows.retain(|row| !taken(row.id));
+            if !rows.is_empty() {
+                shelf.place = last;
+                return Ok(rows);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Makes the next rows of the pool's ranges, if there are any to be made. Another server may be at it: with nothing else
@@ -115,6 +125,7 @@ impl Filling<'_> {
         let Some(row) = self.catalogue.pools.iter().find(|row| row.id == pool).filter(|_| unmade) else {
             return Ok(false);
         };
+        self.shelves.entry(pool).or_default().place = None;
         match self.store.make_rows(row, self.now, MAKE) {
             Err(StoreError::Busy(_)) if !needed => Ok(false),
             made => Ok(made? > 0),
@@ -126,6 +137,7 @@ impl Filling<'_> {
         let rows = self.store.due_rows(pool, self.now, READ)?;
         let changes = due(&rows, self.facts, self.hold, self.now, self.rules, self.token);
         write_each(self.store, &changes, self.now, self.server)?;
+        self.shelves.entry(pool).or_default().place = None;
         Ok(!changes.is_empty())
     }
 

@@ -1,11 +1,13 @@
 //! The engine's thread: owns the writer's connection, takes what has gathered, and does the long work in slices between.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::inbox::{Job, lock};
+use super::recent::Recent;
 use super::reserve::{Shelves, due, write_each};
 use super::stats::Counters;
 use super::{Answer, Shared};
@@ -18,6 +20,12 @@ const BATCH: usize = 128;
 const PULSE: Duration = Duration::from_secs(1);
 /// How often everything else is: the catalogue anew, who was heard, that we live.
 const ROUND: Duration = Duration::from_secs(5);
+/// Rows never used that are kept ready in each pool whose ranges have so many.
+const AHEAD: u32 = 65_536;
+/// After so long without a job there is nothing else to do.
+const QUIET: Duration = Duration::from_millis(300);
+/// Rows made at once while there is nothing else to do.
+const AHEAD_SLICE: u32 = 128;
 /// Rows of a slice.
 const SLICE: u32 = 200;
 /// The longest pause between two attempts to connect.
@@ -53,12 +61,17 @@ pub struct Worker {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) nases: HashMap<String, Known>,
     pub(super) shelves: Shelves,
+    pub(super) recent: Recent,
     pub(super) deferred: VecDeque<Job>,
     /// On/Off markers whose rows are not cleaned yet.
     pub(super) ended: VecDeque<(i64, Time)>,
     /// The rules with the longest lease that an instance asked with.
     pub(super) rules: Option<Arc<Rules>>,
     pub(super) stripe: (usize, usize),
+    /// Pools whose rows are made ahead, while there is nothing else to do, and how many still.
+    ahead: HashMap<i64, u32>,
+    /// When the last job came.
+    served_at: Instant,
     /// The database's clock when it last answered, and ours.
     clock: Option<(Instant, Time)>,
     /// When a write last succeeded, on both clocks.
@@ -83,10 +96,13 @@ impl Worker {
             catalogue: Arc::default(),
             nases: HashMap::new(),
             shelves: Shelves::new(),
+            recent: Recent::default(),
             deferred: VecDeque::new(),
             ended: VecDeque::new(),
             rules: None,
             stripe: (0, 1),
+            ahead: HashMap::new(),
+            served_at: now,
             clock: None,
             written: None,
             failing: false,
@@ -128,7 +144,9 @@ impl Worker {
 
     fn step(&mut self, patience: Duration) -> Result<(), StoreError> {
         self.keep_house()?;
-        let at_once = !self.deferred.is_empty() || !self.ended.is_empty();
+        let quiet = self.shared.clock.now().saturating_duration_since(self.served_at) > QUIET;
+        let at_once =
+            !self.deferred.is_empty() || !self.ended.is_empty() || (quiet && !self.ahead.is_empty());
         let patience = if at_once { Duration::ZERO } else { patience };
         self.shared.idle();
         let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
@@ -136,7 +154,48 @@ impl Worker {
         // Nobody waits for these any more.
         let now = self.shared.clock.now();
         jobs.retain(|job| job.deadline > now);
-        if jobs.is_empty() { Ok(()) } else { self.serve(jobs) }
+        if !jobs.is_empty() {
+            self.served_at = now;
+            return self.serve(jobs);
+        }
+        if now.saturating_duration_since(self.served_at) > QUIET { self.make_ahead() } else { Ok(()) }
+    }
+
+    /// Nothing else to do: makes one slice of rows that will be needed, so that a storm finds them.
+    fn make_ahead(&mut self) -> Result<(), StoreError> {
+        let Some((&pool, &left)) = self.ahead.iter().next() else { return Ok(()) };
+        let (Some(store), Some((_, now))) = (self.store.as_mut(), self.clock) else { return Ok(()) };
+        let Some(row) = self.catalogue.pools.iter().find(|row| row.id == pool) else {
+            self.ahead.remove(&pool);
+            return Ok(());
+        };
+        self.shared.busy();
+        let slice = AHEAD_SLICE.min(left);
+        let made = match store.make_rows(row, now, slice) {
+            // Another server makes them.
+            Err(StoreError::Busy(_)) => 0,
+            made => made?,
+        };
+        if made == 0 || left <= slice {
+            self.ahead.remove(&pool);
+        } else {
+            self.ahead.insert(pool, left - slice);
+        }
+        Ok(())
+    }
+
+    /// Which pools have fewer unused rows than a storm may need, though their ranges have more.
+    fn look_ahead(&mut self) -> Result<(), StoreError> {
+        let Some(store) = self.store.as_mut() else { return Ok(()) };
+        for range in self.catalogue.ranges.iter().filter(|range| range.unmade) {
+            if let Entry::Vacant(place) = self.ahead.entry(range.pool) {
+                let fresh = store.fresh_rows(range.pool, AHEAD)?;
+                if fresh < AHEAD / 2 {
+                    place.insert(AHEAD - fresh);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Opens a connection. False: not now.
@@ -166,6 +225,7 @@ impl Worker {
         Counters::add(&self.shared.counters.connections);
         self.store = Some(store);
         self.shelves.clear();
+        self.recent.clear();
         self.pause = Duration::from_millis(50);
         let now = self.shared.clock.now();
         self.timetable = Timetable { pulse: now, round: now, due: now };
@@ -212,6 +272,13 @@ impl Worker {
     pub(super) fn facts(nases: &HashMap<String, Known>, id: i64) -> NasFacts {
         // A fleet has tens of NASes; those of leases under judgement are mostly one.
         nases.values().find(|known| known.row.facts.id == id).map(|known| known.row.facts).unwrap_or_default()
+    }
+
+    /// The database's time, by ours since it last told: at most a second ago. None: it never did.
+    pub(super) fn estimate(&self) -> Option<Time> {
+        let (at, then) = self.clock?;
+        let passed = self.shared.clock.now().saturating_duration_since(at);
+        (passed < 2 * PULSE).then(|| Time(then.0 + i64::try_from(passed.as_micros()).unwrap_or_default()))
     }
 
     /// The database answered: its time is `now`. A gap or a step since it last did may have hidden what kept leases alive.
@@ -356,7 +423,8 @@ impl Worker {
         }
         let mine = seen.alive.iter().position(|name| *name == self.shared.server);
         self.stripe = (mine.unwrap_or(0), seen.alive.len().max(1));
-        self.reload()
+        self.reload()?;
+        self.look_ahead()
     }
 
     fn reload(&mut self) -> Result<(), StoreError> {

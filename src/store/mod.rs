@@ -40,8 +40,10 @@ pub struct Lookup {
     pub owner: Option<(String, Option<String>)>,
     /// Held by this owner, whatever the station: at most so many.
     pub held_by: Option<(String, u32)>,
-    /// Bound to, or left by, this (NAS, Acct-Session-Id), or replaced there by a take-over.
+    /// Bound to, or left by, this (NAS, Acct-Session-Id).
     pub session: Option<(i64, String)>,
+    /// Where a take-over replaced this (NAS, Acct-Session-Id).
+    pub replaced: Option<(i64, String)>,
     /// These rows.
     pub ids: Vec<i64>,
     /// The rows of these addresses.
@@ -68,6 +70,12 @@ pub struct Heard {
     pub gap: i64,
 }
 
+/// A place in a pool's queue: `queue_at` and id of a row.
+pub type Place = (Time, i64);
+
+/// Before every row.
+pub const FRONT: Place = (Time(-1), 0);
+
 /// The servers of a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Servers {
@@ -87,8 +95,8 @@ pub trait Store: Send {
     /// is as it was read and nobody has it locked; else not at all. Tells which were.
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError>;
 
-    /// The oldest `limit` rows of the pool that are available and whose turn has come.
-    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+    /// The oldest `limit` rows of the pool that are available and whose turn has come, behind `after` in the queue.
+    fn free_rows(&mut self, pool: i64, after: Place, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
 
     /// Rows of the pool that are in use, though their turn in the queue has come: at most `limit`, oldest first.
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
@@ -99,6 +107,9 @@ pub trait Store: Send {
 
     /// Rows of leases of the NAS granted before `ended`, that are still marked as in use: at most `limit`.
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows of the pool were never used: counts to `most` at most.
+    fn fresh_rows(&mut self, pool: i64, most: u32) -> Result<u32, StoreError>;
 
     /// Makes the next rows of the pool's ranges, at most `limit`, and tells how many. [`StoreError::Busy`]: somebody else is
     /// making them.

@@ -12,13 +12,16 @@ use diesel::{PgConnection, QueryResult, RunQueryDsl};
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
-use super::rows::{At, COLUMNS, Loaded, Net, Record, Records, RowSql, row_of};
+use super::rows::{At, COLUMNS, Loaded, Net, Record, Records, RowSql, is_common, row_of};
 use super::statement::statements;
 use super::{DatabaseUrl, Heard, Lookup, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Event, Hold, NasFacts, Row, Time};
+use crate::lease::{Change, Event, Hold, NasFacts, Row, Status, Time};
 
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
 const STATEMENT: u32 = 2_000;
+
+/// After a lock was met, how long locked rows are gone round instead of waited for, seconds.
+const CAREFUL: i64 = 10;
 
 type RowsSql = RowSql<Timestamptz, Inet>;
 type MaybeRow = (Timestamptz, Nullable<Integer>, Nullable<RowsSql>);
@@ -28,81 +31,97 @@ fn select(rest: &str) -> String {
     format!("SELECT {COLUMNS} FROM ip_pool_assignments a {rest}")
 }
 
-/// All lookups of a batch at once. The time comes even if no row does.
-static READ: LazyLock<String> = LazyLock::new(|| {
-    let part = |from: &str, rest: &str| format!("SELECT u.ord, {COLUMNS} FROM {from} {rest}");
-    let plain = |arrays: &str, names: &str, on: &str| {
-        part(&format!("unnest({arrays}) u(ord, {names}) JOIN ip_pool_assignments a ON {on}"), "")
-    };
-    // At most so many rows of one owner or session: names that many share must not make a batch slow.
+/// All lookups of a batch at once. The time comes even if no row does. The wide form has the lookups that few need.
+///
+/// LATERAL with a limit leaves the planner no choice but one index probe for each element, whatever it thinks of the
+/// table's size; and names that many share must not make a batch slow.
+fn read_sql(wide: bool) -> String {
     let some = |arrays: &str, names: &str, on: &str, rest: &str| {
-        part(
-            &format!(
-                "unnest({arrays}) u(ord, {names}) CROSS JOIN LATERAL (SELECT * FROM ip_pool_assignments a WHERE {on} {rest}) a"
-            ),
-            "",
+        format!(
+            "SELECT u.ord, {COLUMNS} FROM unnest({arrays}) u(ord, {names}) \
+             CROSS JOIN LATERAL (SELECT * FROM ip_pool_assignments a WHERE {on} {rest}) a"
         )
     };
     let newest = "ORDER BY a.assigned_at DESC LIMIT 16";
-    let parts = [
-        plain("$::int4[], $::text[]", "k", "a.session_key = u.k AND a.status = 'in_use'"),
+    let mut parts = vec![
+        some("$::int4[], $::text[]", "k", "a.session_key = u.k AND a.status = 'in_use'", "LIMIT 8"),
         some("$::int4[], $::text[], $::text[]", "o, s", "a.owner = u.o AND a.station = u.s", newest),
         some("$::int4[], $::text[]", "o", "a.owner = u.o AND a.station IS NULL", newest),
-        some(
-            "$::int4[], $::text[], $::int8[]",
-            "o, n",
-            "a.owner = u.o AND a.status || '' = 'in_use'",
-            "LIMIT u.n",
-        ),
         some(
             "$::int4[], $::int8[], $::text[]",
             "n, i",
             "a.lease_nas_id = u.n AND a.session_id = u.i",
             "LIMIT 256",
         ),
-        some(
+    ];
+    if wide {
+        parts.push(some(
+            "$::int4[], $::text[], $::int8[]",
+            "o, n",
+            "a.owner = u.o AND a.status || '' = 'in_use'",
+            "LIMIT u.n",
+        ));
+        parts.push(some(
             "$::int4[], $::int8[], $::text[]",
             "n, i",
             "a.prev_nas_id = u.n AND a.prev_session_id = u.i AND a.prev_session_key IS NOT NULL",
             "LIMIT 16",
-        ),
-        plain("$::int4[], $::int8[]", "i", "a.id = u.i"),
-        plain("$::int4[], $::text[], $::inet[]", "s, i", "a.address_space = u.s AND a.ip_address = u.i"),
-    ];
+        ));
+        parts.push(some("$::int4[], $::int8[]", "i", "a.id = u.i", "LIMIT 1"));
+        parts.push(some(
+            "$::int4[], $::text[], $::inet[]",
+            "s, i",
+            "a.address_space = u.s AND a.ip_address = u.i",
+            "LIMIT 1",
+        ));
+    }
     let columns = COLUMNS.replace("a.", "r.");
     format!(
         "SELECT t.now, r.ord, {columns} FROM (SELECT clock_timestamp() AS now) t LEFT JOIN ({}) r ON true",
         parts.join(" UNION ALL ")
     )
-});
+}
+
+static READ: LazyLock<String> = LazyLock::new(|| read_sql(false));
+static READ_WIDE: LazyLock<String> = LazyLock::new(|| read_sql(true));
 
 macro_rules! selects {
     ($($name:ident = $rest:literal;)*) => { $(static $name: LazyLock<String> = LazyLock::new(|| select($rest));)* };
 }
 
 // `status || ''` keeps the planner from reading all rows in use by the index of sessions, which looks small to it whenever
-// many have logged in since it last looked. The order of free rows is the index' own, of which many may be equal.
+// many have logged in since it last looked.
 selects! {
-    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status || '' = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
 statements! { Backend, PgConnection;
-    /// All that a batch needs to see.
+    /// All that most batches need to see.
     Read {
         key_ord: &'a [i32] => Array<Integer>, key: &'a [&'a str] => Texts,
         station_ord: &'a [i32] => Array<Integer>, station_owner: &'a [&'a str] => Texts, station: &'a [&'a str] => Texts,
         owner_ord: &'a [i32] => Array<Integer>, owner: &'a [&'a str] => Texts,
-        held_ord: &'a [i32] => Array<Integer>, held: &'a [&'a str] => Texts, held_limit: &'a [i64] => Array<BigInt>,
         session_ord: &'a [i32] => Array<Integer>, session_nas: &'a [i64] => Array<BigInt>, session: &'a [&'a str] => Texts,
+    } -> MaybeRow = READ;
+    /// All that any batch needs to see.
+    ReadWide {
+        key_ord: &'a [i32] => Array<Integer>, key: &'a [&'a str] => Texts,
+        station_ord: &'a [i32] => Array<Integer>, station_owner: &'a [&'a str] => Texts, station: &'a [&'a str] => Texts,
+        owner_ord: &'a [i32] => Array<Integer>, owner: &'a [&'a str] => Texts,
+        session_ord: &'a [i32] => Array<Integer>, session_nas: &'a [i64] => Array<BigInt>, session: &'a [&'a str] => Texts,
+        held_ord: &'a [i32] => Array<Integer>, held: &'a [&'a str] => Texts, held_limit: &'a [i64] => Array<BigInt>,
         prev_ord: &'a [i32] => Array<Integer>, prev_nas: &'a [i64] => Array<BigInt>, prev: &'a [&'a str] => Texts,
         id_ord: &'a [i32] => Array<Integer>, id: &'a [i64] => Array<BigInt>,
         address_ord: &'a [i32] => Array<Integer>, space: &'a [&'a str] => Texts, address: &'a [Net] => Array<Inet>,
-    } -> MaybeRow = READ;
+    } -> MaybeRow = READ_WIDE;
     /// Free rows of a pool.
-    FreeRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = FREE;
+    FreeRows { pool: i64 => BigInt, queue: At => Timestamptz, id: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = FREE;
+    /// How many rows of a pool were never used.
+    FreshRows { pool: i64 => BigInt, most: i64 => BigInt } -> BigInt =
+        "SELECT count(*) FROM (SELECT 1 FROM ip_pool_assignments WHERE pool_id = $ AND status = 'available' AND queue_at = 'epoch' LIMIT $) f";
     /// Rows in use whose turn has come.
     DueRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
@@ -187,19 +206,145 @@ fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> 
 
 /// What a batch writes, one array a column. Joins of arrays with arrays are not in it: the planner would loop.
 ///
-/// `WHOLE`: some sets have several rows, and are written whole or not at all.
+/// `CAREFUL`: rows that somebody has locked are left out, not waited for, which costs a lock of our own beforehand. Else
+/// `lock_timeout` ends the wait. `WHOLE` (and careful): some sets have several rows, and are written whole or not at all.
+/// `RARE`: with the columns that are null nearly always.
 #[derive(Default)]
-struct Write<'a, const WHOLE: bool> {
+struct Write<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool> {
+    rows: Before,
+    records: Records,
+    light: Light,
+    events: Events<'a>,
+}
+
+/// Which rows, and how they were read.
+#[derive(Default)]
+struct Before {
     ids: Vec<i64>,
     sets: Vec<i32>,
     sizes: Vec<i64>,
-    old_epoch: Vec<i64>,
-    old_status: Vec<&'static str>,
-    old_expires: Vec<Option<At>>,
-    old_free: Vec<At>,
-    old_updated: Vec<At>,
-    records: Records,
-    events: Events<'a>,
+    epoch: Vec<i64>,
+    status: Vec<&'static str>,
+    expires: Vec<Option<At>>,
+    free: Vec<At>,
+    updated: Vec<At>,
+}
+
+/// Starts and renewals change a few columns only.
+#[derive(Default)]
+struct Light {
+    rows: Before,
+    expires: Vec<Option<At>>,
+    free: Vec<At>,
+    queue: Vec<At>,
+    started: Vec<Option<At>>,
+    session: Vec<Option<String>>,
+    regular: Vec<bool>,
+    now: Vec<At>,
+}
+
+impl Before {
+    const NAMES: &str =
+        "id, set_no, set_size, old_epoch, old_status, old_expires_at, old_free_at, old_updated_at";
+    /// The rows that are still as they were read, locked, and where they lie.
+    const LOCKED: &str = " CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE a.id = n.id \
+         AND a.epoch = n.old_epoch AND a.status = n.old_status AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at \
+         AND a.free_at = n.old_free_at AND a.updated_at = n.old_updated_at LIMIT 1 FOR UPDATE SKIP LOCKED) p), ";
+    /// Where the rows lie.
+    const PLACED: &str = " CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE a.id = n.id LIMIT 1) p \
+         WHERE a.ctid = p.place AND a.epoch = n.old_epoch AND a.status = n.old_status \
+         AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at AND a.free_at = n.old_free_at \
+         AND a.updated_at = n.old_updated_at RETURNING a.id, n.set_no), ";
+
+    fn push(&mut self, set: i32, size: i64, row: &Row) {
+        self.ids.push(row.id);
+        self.sets.push(set);
+        self.sizes.push(size);
+        self.epoch.push(row.epoch);
+        self.status.push(row.status.as_str());
+        self.expires.push(row.expires_at.map(At));
+        self.free.push(At(row.free_at));
+        self.updated.push(At(row.updated_at));
+    }
+
+    fn bind<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        array::<BigInt, _>(out, &self.ids, "int8", ", ")?;
+        array::<Integer, _>(out, &self.sets, "int4", ", ")?;
+        array::<BigInt, _>(out, &self.sizes, "int8", ", ")?;
+        array::<BigInt, _>(out, &self.epoch, "int8", ", ")?;
+        array::<Text, _>(out, &self.status, "text", ", ")?;
+        array::<Nullable<Timestamptz>, _>(out, &self.expires, "timestamptz", ", ")?;
+        array::<Timestamptz, _>(out, &self.free, "timestamptz", ", ")?;
+        array::<Timestamptz, _>(out, &self.updated, "timestamptz", "")
+    }
+}
+
+impl Light {
+    /// The change leaves everything but a Start's or a renewal's columns alone.
+    fn fits(change: &Change) -> bool {
+        let (before, after) = (&change.before, &change.after);
+        let same_lease = match (&before.lease, &after.lease) {
+            (Some(old), Some(new)) => {
+                (old.token, old.assigned_at, old.nas) == (new.token, new.assigned_at, new.nas)
+            }
+            _ => false,
+        };
+        same_lease
+            && before.epoch == after.epoch
+            && (before.status, after.status) == (Status::InUse, Status::InUse)
+            && before.released_at == after.released_at
+            && before.source == after.source
+            && is_common(change)
+    }
+
+    fn push(&mut self, set: i32, change: &Change, now: Time) {
+        let (row, lease) = (&change.after, change.after.lease.as_ref());
+        self.rows.push(set, 1, &change.before);
+        self.expires.push(row.expires_at.map(At));
+        self.free.push(At(row.free_at));
+        self.queue.push(At(row.queue_at));
+        self.started.push(lease.and_then(|lease| lease.started_at).map(At));
+        self.session.push(lease.and_then(|lease| lease.session_id.clone()));
+        self.regular.push(lease.is_some_and(|lease| lease.regular));
+        self.now.push(At(now));
+    }
+
+    const ASSIGN: &str = "expires_at = n.expires_at, free_at = n.free_at, queue_at = n.queue_at, started_at = n.started_at, \
+         session_id = n.session_id, regular = n.regular, updated_at = n.updated_at";
+
+    fn arrays<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql("unnest(");
+        self.rows.bind(out)?;
+        out.push_sql(", ");
+        array::<Nullable<Timestamptz>, _>(out, &self.expires, "timestamptz", ", ")?;
+        array::<Timestamptz, _>(out, &self.free, "timestamptz", ", ")?;
+        array::<Timestamptz, _>(out, &self.queue, "timestamptz", ", ")?;
+        array::<Nullable<Timestamptz>, _>(out, &self.started, "timestamptz", ", ")?;
+        array::<Nullable<Text>, _>(out, &self.session, "text", ", ")?;
+        array::<Bool, _>(out, &self.regular, "bool", ", ")?;
+        array::<Timestamptz, _>(out, &self.now, "timestamptz", ") n(")?;
+        out.push_sql(Before::NAMES);
+        out.push_sql(", expires_at, free_at, queue_at, started_at, session_id, regular, updated_at)");
+        Ok(())
+    }
+
+    fn update<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>, careful: bool) -> QueryResult<()> {
+        if careful {
+            out.push_sql("m AS MATERIALIZED (SELECT n.*, p.place FROM ");
+            self.arrays(out)?;
+            out.push_sql(Before::LOCKED);
+        }
+        out.push_sql("x AS (UPDATE ip_pool_assignments a SET ");
+        out.push_sql(Self::ASSIGN);
+        out.push_sql(" FROM ");
+        if careful {
+            out.push_sql("m n WHERE a.ctid = n.place RETURNING a.id, n.set_no), ");
+            return Ok(());
+        }
+        self.arrays(out)?;
+        out.push_sql(Before::PLACED);
+        Ok(())
+    }
 }
 
 /// The history rows of a batch, one array a column.
@@ -220,31 +365,35 @@ struct Events<'a> {
     server: &'a str,
 }
 
-impl<'a, const WHOLE: bool> Write<'a, WHOLE> {
+impl<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool> Write<'a, CAREFUL, WHOLE, RARE> {
     fn of(sets: &[&'a [Change]], now: Time, server: &'a str) -> Self {
         let mut write = Self { events: Events { server, ..Events::default() }, ..Self::default() };
         for (number, set) in (0..).zip(sets) {
             for change in *set {
-                write.push(number, i64::try_from(set.len()).unwrap_or(i64::MAX), change, now);
+                if !WHOLE && Light::fits(change) {
+                    write.light.push(number, change, now);
+                } else {
+                    write.rows.push(number, i64::try_from(set.len()).unwrap_or(i64::MAX), &change.before);
+                    write.records.push(Record::of(&change.after, now), RARE);
+                }
+                for event in &change.events {
+                    write.events.push(&change.after, event);
+                }
             }
         }
         write
     }
 
-    fn push(&mut self, set: i32, size: i64, change: &'a Change, now: Time) {
-        let before = &change.before;
-        self.ids.push(before.id);
-        self.sets.push(set);
-        self.sizes.push(size);
-        self.old_epoch.push(before.epoch);
-        self.old_status.push(before.status.as_str());
-        self.old_expires.push(before.expires_at.map(At));
-        self.old_free.push(At(before.free_at));
-        self.old_updated.push(At(before.updated_at));
-        self.records.push(Record::of(&change.after, now));
-        for event in &change.events {
-            self.events.push(&change.after, event);
-        }
+    fn arrays<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
+        out.push_sql("unnest(");
+        self.rows.bind(out)?;
+        self.records.bind(out, RARE)?;
+        out.push_sql(") n(");
+        out.push_sql(Before::NAMES);
+        out.push_sql(Records::NAMES);
+        out.push_sql(if RARE { Records::NAMES_RARE } else { "" });
+        out.push_sql(")");
+        Ok(())
     }
 }
 
@@ -264,7 +413,7 @@ impl<'a> Events<'a> {
         self.detail.push(&event.detail);
     }
 
-    /// Those of the rows that `w` has written.
+    /// Those of the rows that `w` and `x` have written.
     fn insert<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         out.push_sql(
             "e AS (INSERT INTO ip_pool_events (at, kind, ip_address, address_space, pool_name, epoch, username, owner, \
@@ -287,7 +436,7 @@ impl<'a> Events<'a> {
         array::<Text, _>(out, &self.detail, "text", ") ")?;
         out.push_sql(
             "v(id, at, kind, address, pool, epoch, username, owner, nas, session, station, detail) \
-             JOIN ip_pool_pools p ON p.id = v.pool WHERE v.id = ANY (ARRAY(SELECT id FROM w)))",
+             JOIN ip_pool_pools p ON p.id = v.pool WHERE v.id = ANY (ARRAY(SELECT id FROM w UNION ALL SELECT id FROM x)))",
         );
         Ok(())
     }
@@ -313,49 +462,51 @@ where
     Ok(())
 }
 
-impl<const WHOLE: bool> QueryId for Write<'_, WHOLE> {
-    type QueryId = Write<'static, WHOLE>;
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> QueryId for Write<'_, CAREFUL, WHOLE, RARE> {
+    type QueryId = Write<'static, CAREFUL, WHOLE, RARE>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl<const WHOLE: bool> Query for Write<'_, WHOLE> {
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> Query for Write<'_, CAREFUL, WHOLE, RARE> {
     type SqlType = Integer;
 }
 
-impl<const WHOLE: bool> RunQueryDsl<PgConnection> for Write<'_, WHOLE> {}
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> RunQueryDsl<PgConnection>
+    for Write<'_, CAREFUL, WHOLE, RARE>
+{
+}
 
-impl<const WHOLE: bool> QueryFragment<Backend> for Write<'_, WHOLE> {
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> QueryFragment<Backend>
+    for Write<'_, CAREFUL, WHOLE, RARE>
+{
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         let out = &mut out;
-        // A row that somebody has locked is left out, not waited for.
-        out.push_sql("WITH l AS MATERIALIZED (SELECT n.* FROM unnest(");
-        array::<BigInt, _>(out, &self.ids, "int8", ", ")?;
-        array::<Integer, _>(out, &self.sets, "int4", ", ")?;
-        array::<BigInt, _>(out, &self.sizes, "int8", ", ")?;
-        array::<BigInt, _>(out, &self.old_epoch, "int8", ", ")?;
-        array::<Text, _>(out, &self.old_status, "text", ", ")?;
-        array::<Nullable<Timestamptz>, _>(out, &self.old_expires, "timestamptz", ", ")?;
-        array::<Timestamptz, _>(out, &self.old_free, "timestamptz", ", ")?;
-        array::<Timestamptz, _>(out, &self.old_updated, "timestamptz", "")?;
-        self.records.bind(out)?;
-        out.push_sql(
-            ") n(id, set_no, set_size, old_epoch, old_status, old_expires_at, old_free_at, old_updated_at",
-        );
-        out.push_sql(Records::NAMES);
-        out.push_sql(
-            ") JOIN ip_pool_assignments a ON a.id = n.id WHERE a.epoch = n.old_epoch AND a.status = n.old_status \
-             AND a.expires_at IS NOT DISTINCT FROM n.old_expires_at AND a.free_at = n.old_free_at \
-             AND a.updated_at = n.old_updated_at FOR UPDATE OF a SKIP LOCKED), ",
-        );
+        out.push_sql("WITH ");
+        if CAREFUL {
+            out.push_sql("l AS MATERIALIZED (SELECT n.*, p.place FROM ");
+            self.arrays(out)?;
+            out.push_sql(Before::LOCKED);
+        }
         if WHOLE {
             out.push_sql("s AS (SELECT *, count(*) OVER (PARTITION BY set_no) AS found FROM l), ");
         }
         out.push_sql("w AS (UPDATE ip_pool_assignments a SET ");
         out.push_sql(Records::ASSIGN.trim_end_matches(", "));
-        out.push_sql(if WHOLE { " FROM s n WHERE n.found = n.set_size AND " } else { " FROM l n WHERE " });
-        out.push_sql("a.id = n.id RETURNING a.id, n.set_no), ");
+        if RARE {
+            out.push_sql(", ");
+            out.push_sql(Records::ASSIGN_RARE.trim_end_matches(", "));
+        }
+        out.push_sql(" FROM ");
+        if CAREFUL {
+            out.push_sql(if WHOLE { "s n WHERE n.found = n.set_size AND " } else { "l n WHERE " });
+            out.push_sql("a.ctid = n.place RETURNING a.id, n.set_no), ");
+        } else {
+            self.arrays(out)?;
+            out.push_sql(Before::PLACED);
+        }
+        self.light.update(out, CAREFUL)?;
         self.events.insert(out)?;
-        out.push_sql(" SELECT set_no FROM w");
+        out.push_sql(" SELECT set_no FROM w UNION ALL SELECT set_no FROM x");
         Ok(())
     }
 }
@@ -368,6 +519,7 @@ struct Lookups<'a> {
     owner: (Vec<i32>, Vec<&'a str>),
     held: (Vec<i32>, Vec<&'a str>, Vec<i64>),
     session: (Vec<i32>, Vec<i64>, Vec<&'a str>),
+    prev: (Vec<i32>, Vec<i64>, Vec<&'a str>),
     id: (Vec<i32>, Vec<i64>),
     address: (Vec<i32>, Vec<&'a str>, Vec<Net>),
 }
@@ -405,6 +557,11 @@ impl<'a> Lookups<'a> {
             self.session.1.push(*nas);
             self.session.2.push(id);
         }
+        if let Some((nas, id)) = &lookup.replaced {
+            self.prev.0.push(ord);
+            self.prev.1.push(*nas);
+            self.prev.2.push(id);
+        }
         for &id in &lookup.ids {
             self.id.0.push(ord);
             self.id.1.push(id);
@@ -416,12 +573,27 @@ impl<'a> Lookups<'a> {
         }
     }
 
+    fn is_wide(&self) -> bool {
+        !(self.held.0.is_empty()
+            && self.prev.0.is_empty()
+            && self.id.0.is_empty()
+            && self.address.0.is_empty())
+    }
+
     fn statement(&'a self) -> Read<'a> {
-        let Self { key, station, owner, held, session, id, address } = self;
+        let Self { key, station, owner, session, .. } = self;
         Read::new(
-            &key.0, &key.1, &station.0, &station.1, &station.2, &owner.0, &owner.1, &held.0, &held.1,
-            &held.2, &session.0, &session.1, &session.2, &session.0, &session.1, &session.2, &id.0, &id.1,
-            &address.0, &address.1, &address.2,
+            &key.0, &key.1, &station.0, &station.1, &station.2, &owner.0, &owner.1, &session.0, &session.1,
+            &session.2,
+        )
+    }
+
+    fn wide_statement(&'a self) -> ReadWide<'a> {
+        let Self { key, station, owner, held, session, prev, id, address } = self;
+        ReadWide::new(
+            &key.0, &key.1, &station.0, &station.1, &station.2, &owner.0, &owner.1, &session.0, &session.1,
+            &session.2, &held.0, &held.1, &held.2, &prev.0, &prev.1, &prev.2, &id.0, &id.1, &address.0,
+            &address.1, &address.2,
         )
     }
 }
@@ -430,6 +602,8 @@ impl<'a> Lookups<'a> {
 pub struct Postgres {
     connection: PgConnection,
     url: DatabaseUrl,
+    /// Until then, locked rows are gone round.
+    careful_until: Time,
 }
 
 impl Postgres {
@@ -441,10 +615,10 @@ impl Postgres {
         connection
             .batch_execute(
                 "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; \
-                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '100ms'",
+                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '20ms'",
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
-        Ok(Self { connection, url: url.clone() })
+        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH })
     }
 
     fn failed(&self, error: &diesel::result::Error) -> StoreError {
@@ -488,7 +662,8 @@ impl Postgres {
 impl Store for Postgres {
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
         let all = Lookups::of(lookups);
-        let loaded = self.load::<_, (At, Option<i32>, Option<Loaded>)>(all.statement())?;
+        let loaded: Vec<(At, Option<i32>, Option<Loaded>)> =
+            if all.is_wide() { self.load(all.wide_statement())? } else { self.load(all.statement())? };
         let mut snapshot = Snapshot { now: Time::EPOCH, rows: vec![Vec::new(); lookups.len()] };
         for (At(now), ord, row) in loaded {
             snapshot.now = now;
@@ -506,10 +681,30 @@ impl Store for Postgres {
     }
 
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        let numbers = if sets.iter().any(|set| set.len() > 1) {
-            self.load::<_, i32>(Write::<true>::of(sets, now, server))?
-        } else {
-            self.load::<_, i32>(Write::<false>::of(sets, now, server))?
+        let whole = sets.iter().any(|set| set.len() > 1);
+        let rare = sets.iter().any(|set| set.iter().any(|change| !is_common(change)));
+        let careful = self.careful_until > now;
+        let numbers = match (careful, whole, rare) {
+            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(sets, now, server))?,
+            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(sets, now, server))?,
+            (true, false, false) => {
+                self.load::<_, i32>(Write::<true, false, false>::of(sets, now, server))?
+            }
+            (false, false, _) => {
+                let tried = if rare {
+                    self.load::<_, i32>(Write::<false, false, true>::of(sets, now, server))
+                } else {
+                    self.load::<_, i32>(Write::<false, false, false>::of(sets, now, server))
+                };
+                match tried {
+                    // Somebody holds a lock, or was faster with a key: the server undid it all.
+                    Err(StoreError::Busy(_)) => {
+                        self.careful_until = now + CAREFUL;
+                        self.load::<_, i32>(Write::<true, false, true>::of(sets, now, server))?
+                    }
+                    tried => tried?,
+                }
+            }
         };
         let mut written = vec![false; sets.len()];
         for number in numbers {
@@ -520,8 +715,14 @@ impl Store for Postgres {
         Ok(written)
     }
 
-    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.rows(FreeRows::new(pool, At(now), i64::from(limit)))
+    fn free_rows(
+        &mut self,
+        pool: i64,
+        after: super::Place,
+        now: Time,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows(FreeRows::new(pool, At(after.0), after.1, At(now), i64::from(limit)))
     }
 
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
@@ -534,6 +735,11 @@ impl Store for Postgres {
 
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
         self.rows(EndedRows::new(nas, At(ended), i64::from(limit)))
+    }
+
+    fn fresh_rows(&mut self, pool: i64, most: u32) -> Result<u32, StoreError> {
+        let counted = self.load::<_, i64>(FreshRows::new(pool, i64::from(most)))?;
+        Ok(counted.first().and_then(|&count| u32::try_from(count).ok()).unwrap_or_default())
     }
 
     fn make_rows(&mut self, pool: &PoolRow, _now: Time, limit: u32) -> Result<usize, StoreError> {

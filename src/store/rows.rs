@@ -5,7 +5,7 @@ use diesel::expression::AsExpression;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use ipnet::IpNet;
 
-use crate::lease::{Claim, Lease, Predecessor, Row, Status, Time};
+use crate::lease::{Change, Claim, Lease, Predecessor, Row, Status, Time};
 
 /// A time, in each backend's column format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromSqlRow, AsExpression)]
@@ -234,33 +234,43 @@ fn predecessor_of(cells: PrevCells, successor: &Lease) -> Option<Predecessor> {
     Some(Predecessor { lease, expires_at, free_at })
 }
 
-/// Declares [`Record`], the columns that a change writes, and how each backend binds them.
+/// Declares [`Record`], the columns that a change writes, and how each backend binds them. The rare ones are null before
+/// and after nearly every change.
 macro_rules! record {
-    ($($field:ident: $rust:ty, $sql:ident, $cast:literal;)*) => {
+    (common { $($field:ident: $rust:ty, $sql:ident, $cast:literal;)* }
+     rare { $($rare:ident: $rare_rust:ty, $rare_sql:ident, $rare_cast:literal;)* }) => {
         /// The columns that a change writes, in the database client's types.
         #[derive(Clone, Debug)]
-        pub struct Record { $(pub $field: Option<$rust>,)* }
+        pub struct Record { $(pub $field: Option<$rust>,)* $(pub $rare: Option<$rare_rust>,)* }
 
         /// Many records, one array a column: a constant statement for any number of rows.
         #[cfg(feature = "postgres")]
         #[derive(Debug, Default)]
-        pub struct Records { $($field: Vec<Option<$rust>>,)* }
+        pub struct Records { $($field: Vec<Option<$rust>>,)* $($rare: Vec<Option<$rare_rust>>,)* }
 
         #[cfg(feature = "postgres")]
         impl Records {
-            /// `a = n.a, b = n.b, …`
+            /// `a = n.a, b = n.b, …` of the common columns.
             pub const ASSIGN: &str = concat!($(stringify!($field), " = n.", stringify!($field), ", "),*);
-            /// `, a, b, …`
+            /// … of the rare ones.
+            pub const ASSIGN_RARE: &str = concat!($(stringify!($rare), " = n.", stringify!($rare), ", "),*);
+            /// `, a, b, …` of the common columns.
             pub const NAMES: &str = concat!($(", ", stringify!($field)),*);
+            /// … of the rare ones.
+            pub const NAMES_RARE: &str = concat!($(", ", stringify!($rare)),*);
 
-            pub fn push(&mut self, record: Record) {
+            pub fn push(&mut self, record: Record, with_rare: bool) {
                 $(self.$field.push(record.$field);)*
+                if with_rare {
+                    $(self.$rare.push(record.$rare);)*
+                }
             }
 
             /// `, $n::type[], …`
             pub fn bind<'b>(
                 &'b self,
                 out: &mut diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
+                with_rare: bool,
             ) -> diesel::QueryResult<()> {
                 use diesel::sql_types::Array;
                 $(
@@ -268,6 +278,13 @@ macro_rules! record {
                     out.push_bind_param::<Array<Nullable<pg_type::$sql>>, Vec<Option<$rust>>>(&self.$field)?;
                     out.push_sql(concat!("::", $cast, "[]"));
                 )*
+                if with_rare {
+                    $(
+                        out.push_sql(", ");
+                        out.push_bind_param::<Array<Nullable<pg_type::$rare_sql>>, Vec<Option<$rare_rust>>>(&self.$rare)?;
+                        out.push_sql(concat!("::", $rare_cast, "[]"));
+                    )*
+                }
                 Ok(())
             }
         }
@@ -278,6 +295,7 @@ macro_rules! record {
             pub fn bind_sqlite<'b>(
                 &'b self,
                 out: &mut diesel::query_builder::AstPass<'_, 'b, diesel::sqlite::Sqlite>,
+                with_rare: bool,
             ) -> diesel::QueryResult<()> {
                 let mut separator = "";
                 $(
@@ -286,7 +304,13 @@ macro_rules! record {
                     out.push_bind_param::<Nullable<lite_type::$sql>, Option<$rust>>(&self.$field)?;
                     separator = ", ";
                 )*
-                let _ = separator;
+                if with_rare {
+                    $(
+                        out.push_sql(separator);
+                        out.push_sql(concat!(stringify!($rare), " = "));
+                        out.push_bind_param::<Nullable<lite_type::$rare_sql>, Option<$rare_rust>>(&self.$rare)?;
+                    )*
+                }
                 Ok(())
             }
         }
@@ -306,6 +330,7 @@ mod lite_type {
 }
 
 record! {
+    common {
     status: String, Text, "text";
     epoch: i64, BigInt, "int8";
     expires_at: At, Timestamptz, "timestamptz";
@@ -315,8 +340,6 @@ record! {
     released_by: String, Text, "text";
     source: String, Text, "text";
     updated_at: At, Timestamptz, "timestamptz";
-    claimant: String, Text, "text";
-    claimant_seen_at: At, Timestamptz, "timestamptz";
     owner: String, Text, "text";
     username: String, Text, "text";
     subscriber_id: String, Text, "text";
@@ -330,6 +353,10 @@ record! {
     regular: bool, Bool, "bool";
     assigned_at: At, Timestamptz, "timestamptz";
     started_at: At, Timestamptz, "timestamptz";
+    }
+    rare {
+    claimant: String, Text, "text";
+    claimant_seen_at: At, Timestamptz, "timestamptz";
     prev_station: String, Text, "text";
     prev_calling_station_id: String, Text, "text";
     prev_nas_id: i64, BigInt, "int8";
@@ -341,6 +368,14 @@ record! {
     prev_started_at: At, Timestamptz, "timestamptz";
     prev_expires_at: At, Timestamptz, "timestamptz";
     prev_free_at: At, Timestamptz, "timestamptz";
+    }
+}
+
+/// Neither before nor after this change is there a predecessor or a claimant: the rare columns stay null.
+#[must_use]
+pub fn is_common(change: &Change) -> bool {
+    let plain = |row: &Row| row.prev.is_none() && row.claim.is_none();
+    plain(&change.before) && plain(&change.after)
 }
 
 impl Record {

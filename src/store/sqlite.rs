@@ -12,7 +12,7 @@ use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
-use super::rows::{At, COLUMNS, Loaded, Net, Record, RowSql, address_key, key_address, row_of};
+use super::rows::{At, COLUMNS, Loaded, Net, Record, RowSql, address_key, is_common, key_address, row_of};
 use super::statement::statements;
 use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
 use crate::lease::{Change, Event, Hold, NasFacts, Row, Time};
@@ -40,7 +40,7 @@ selects! {
     BY_PREV = "WHERE a.prev_nas_id = $ AND a.prev_session_id = $ AND a.prev_session_key IS NOT NULL LIMIT 16";
     BY_ID = "WHERE a.id = $";
     BY_ADDRESS = "WHERE a.address_space = $ AND a.ip_address = $";
-    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
@@ -64,7 +64,10 @@ statements! { Backend, SqliteConnection;
     /// The row of an address.
     ByAddress { space: &'a str => Text, address: Net => Text } -> RowsSql = BY_ADDRESS;
     /// Free rows of a pool.
-    FreeRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = FREE;
+    FreeRows { pool: i64 => BigInt, queue: At => Text, id: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = FREE;
+    /// How many rows of a pool were never used.
+    FreshRows { pool: i64 => BigInt, epoch: At => Text, most: i64 => BigInt } -> BigInt =
+        "SELECT count(*) FROM (SELECT 1 FROM ip_pool_assignments WHERE pool_id = $ AND status = 'available' AND queue_at = $ LIMIT $)";
     /// Rows in use whose turn has come.
     DueRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
@@ -140,28 +143,40 @@ fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> 
     NasRow { key, space, facts }
 }
 
-/// The conditional write of one row: as it was read, by everything that anybody may have changed since.
-struct Update {
+/// The conditional write of one row: as it was read, by everything that anybody may have changed since. `RARE`: with the
+/// columns that are null nearly always.
+struct Update<const RARE: bool> {
     record: Record,
     before: (i64, i64, &'static str, Option<At>, At, At),
 }
 
-impl QueryId for Update {
+impl<const RARE: bool> Update<RARE> {
+    fn of(change: &Change, now: Time) -> Self {
+        let before = &change.before;
+        let times = (before.expires_at.map(At), At(before.free_at), At(before.updated_at));
+        Self {
+            record: Record::of(&change.after, now),
+            before: (before.id, before.epoch, before.status.as_str(), times.0, times.1, times.2),
+        }
+    }
+}
+
+impl<const RARE: bool> QueryId for Update<RARE> {
     type QueryId = Self;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl Query for Update {
+impl<const RARE: bool> Query for Update<RARE> {
     type SqlType = ();
 }
 
-impl RunQueryDsl<SqliteConnection> for Update {}
+impl<const RARE: bool> RunQueryDsl<SqliteConnection> for Update<RARE> {}
 
-impl QueryFragment<Backend> for Update {
+impl<const RARE: bool> QueryFragment<Backend> for Update<RARE> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         let (id, epoch, status, expires_at, free_at, updated_at) = &self.before;
         out.push_sql("UPDATE ip_pool_assignments SET ");
-        self.record.bind_sqlite(&mut out)?;
+        self.record.bind_sqlite(&mut out, RARE)?;
         out.push_sql(" WHERE id = ");
         out.push_bind_param::<BigInt, _>(id)?;
         out.push_sql(" AND epoch = ");
@@ -256,6 +271,8 @@ impl Sqlite {
         }
         if let Some((nas, id)) = &lookup.session {
             rows.extend(self.load(BySession::new(*nas, id))?);
+        }
+        if let Some((nas, id)) = &lookup.replaced {
             rows.extend(self.load(ByPrev::new(*nas, id))?);
         }
         for &id in &lookup.ids {
@@ -272,19 +289,12 @@ impl Sqlite {
     }
 
     fn update(&mut self, change: &Change, now: Time) -> Result<bool, StoreError> {
-        let before = &change.before;
-        let update = Update {
-            record: Record::of(&change.after, now),
-            before: (
-                before.id,
-                before.epoch,
-                before.status.as_str(),
-                before.expires_at.map(At),
-                At(before.free_at),
-                At(before.updated_at),
-            ),
+        let rows = if is_common(change) {
+            self.execute(Update::<false>::of(change, now))?
+        } else {
+            self.execute(Update::<true>::of(change, now))?
         };
-        Ok(self.execute(update)? == 1)
+        Ok(rows == 1)
     }
 
     fn insert(&mut self, id: i64, event: &Event, server: &str) -> Result<(), StoreError> {
@@ -333,16 +343,28 @@ impl Sqlite {
 
 impl Store for Sqlite {
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
-        let rows = lookups.iter().map(|lookup| self.look_up(lookup)).collect::<Result<_, _>>()?;
-        Ok(Snapshot { now: Self::now(), rows })
+        // One transaction for all: one lock of the file instead of one a statement.
+        self.batch("BEGIN")?;
+        let rows: Result<Vec<_>, _> = lookups.iter().map(|lookup| self.look_up(lookup)).collect();
+        if let Err(error) = self.batch("COMMIT") {
+            let _ = self.batch("ROLLBACK");
+            return Err(error);
+        }
+        Ok(Snapshot { now: Self::now(), rows: rows? })
     }
 
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
         self.transaction(|this| sets.iter().map(|set| this.write_set(set, now, server)).collect())
     }
 
-    fn free_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.load(FreeRows::new(pool, At(now), i64::from(limit)))
+    fn free_rows(
+        &mut self,
+        pool: i64,
+        after: super::Place,
+        now: Time,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.load(FreeRows::new(pool, At(after.0), after.1, At(now), i64::from(limit)))
     }
 
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
@@ -355,6 +377,13 @@ impl Store for Sqlite {
 
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
         self.load(EndedRows::new(nas, At(ended), i64::from(limit)))
+    }
+
+    fn fresh_rows(&mut self, pool: i64, most: u32) -> Result<u32, StoreError> {
+        let counted = FreshRows::new(pool, At(Time::EPOCH), i64::from(most))
+            .load::<i64>(&mut self.connection)
+            .map_err(|error| self.failed(&error))?;
+        Ok(counted.first().and_then(|&count| u32::try_from(count).ok()).unwrap_or_default())
     }
 
     fn make_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<usize, StoreError> {

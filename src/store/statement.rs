@@ -14,6 +14,7 @@ macro_rules! statements {
         struct $name<'a> { $($field: $rust,)* lifetime: core::marker::PhantomData<&'a ()> }
 
         impl<'a> $name<'a> {
+            #[allow(clippy::too_many_arguments, reason = "one for each bind")]
             fn new($($field: $rust),*) -> Self {
                 Self { $($field,)* lifetime: core::marker::PhantomData }
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rlm_ippool_rs::lease::{Ask, Change, NasFacts, Row, Rules, Session, Time, life};
-use rlm_ippool_rs::store::{self, DatabaseUrl, Lookup, PoolRow, Store};
+use rlm_ippool_rs::store::{self, DatabaseUrl, FRONT, Lookup, PoolRow, Store};
 
 use crate::db::Db;
 
@@ -34,7 +34,7 @@ pub fn now(store: &mut dyn Store) -> Time {
 pub fn free(store: &mut dyn Store, pool: &PoolRow, count: u32) -> Vec<Row> {
     let now = now(store);
     store.make_rows(pool, now, count).unwrap();
-    store.free_rows(pool.id, now, count).unwrap()
+    store.free_rows(pool.id, FRONT, now, count).unwrap()
 }
 
 /// The row as it is now.

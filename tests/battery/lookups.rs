@@ -82,14 +82,15 @@ fn who_was_replaced_by_a_take_over_is_found_by_his_session() {
         let nas = rlm_ippool_rs::lease::NasFacts { id: 7, ..Default::default() };
         let change = life::take_over(&old, &ask("a", "2", Some(MAC)), &nas, at, 5);
         assert_eq!(write(store, &[change], at), [true]);
-        for id in ["1", "2"] {
-            assert_eq!(found(store, by_session(7, id)), [read.id], "{id}");
-        }
+        let replaced = |id: &str| Lookup { replaced: Some((7, id.to_owned())), ..Lookup::default() };
+        assert_eq!(found(store, by_session(7, "2")), [read.id]);
+        assert_eq!(found(store, replaced("1")), [read.id]);
+        assert!(found(store, by_session(7, "1")).is_empty());
         let new = row(store, read.id);
         assert_eq!(new.prev.as_ref().unwrap().lease.session_id.as_deref(), Some("1"));
         let at = now(store);
         assert_eq!(write(store, &[life::forget_predecessor(&new, at)], at), [true]);
-        assert!(found(store, by_session(7, "1")).is_empty());
+        assert!(found(store, replaced("1")).is_empty());
     });
 }
 

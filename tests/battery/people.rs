@@ -1,7 +1,7 @@
 //! What administrators write by hand counts.
 
 use rlm_ippool_rs::lease::{Status, life};
-use rlm_ippool_rs::store::{Lookup, Retry, StoreError, open};
+use rlm_ippool_rs::store::{FRONT, Lookup, Retry, StoreError, open};
 
 use crate::db::{Db, on_both};
 use crate::ground::{free, give, now, pool, row};
@@ -16,7 +16,7 @@ fn in_use_with_a_future_end_written_by_hand_is_held() {
         let at = now(store.as_mut());
         let held = row(store.as_mut(), rows[0].id);
         assert!(held.is_live(at) && !held.is_live(at + 601), "{held:?}");
-        assert!(store.free_rows(gold.id, at, 10).unwrap().iter().all(|row| row.id != held.id));
+        assert!(store.free_rows(gold.id, FRONT, at, 10).unwrap().iter().all(|row| row.id != held.id));
         let lookup = Lookup { addresses: vec![("default".into(), held.address)], ..Lookup::default() };
         assert_eq!(store.read(&[lookup]).unwrap().rows[0], [held.clone()]);
         // A time without a fraction, as `datetime('now')` and psql write it, is read as well.

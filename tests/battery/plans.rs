@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rlm_ippool_rs::lease::{Change, Row};
-use rlm_ippool_rs::store::{Lookup, PoolRow, Store};
+use rlm_ippool_rs::store::{FRONT, Lookup, PoolRow, Store};
 
 use crate::db::Db;
 use crate::ground::{SERVER, ask, granted, now, pool};
@@ -18,7 +18,7 @@ fn fill(db: &Db, size: usize) -> (Box<dyn Store>, PoolRow, Vec<Row>) {
     let (mut store, pool) = pool(db, "gold", &[&format!("10.0.0.0-{last}")]);
     let at = now(store.as_mut());
     while store.make_rows(&pool, at, 2_000).unwrap() > 0 {}
-    let rows = store.free_rows(pool.id, at, size as u32 / 2).unwrap();
+    let rows = store.free_rows(pool.id, FRONT, at, size as u32 / 2).unwrap();
     for (number, rows) in rows.chunks(1_000).enumerate() {
         let change = |(n, row): (usize, &Row)| {
             let n = number * 1_000 + n;
@@ -58,7 +58,7 @@ const VERBS: &[Verb] = &[
     }),
     ("free rows", |store, pool, _, _| {
         let at = now(store);
-        assert_eq!(store.free_rows(pool.id, at, 16).unwrap().len(), 16);
+        assert_eq!(store.free_rows(pool.id, FRONT, at, 16).unwrap().len(), 16);
     }),
     ("due rows", |store, pool, _, _| {
         let at = now(store);

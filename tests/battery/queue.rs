@@ -1,7 +1,7 @@
 //! Whose turn it is: free, due, lapsed and ended rows and their order; holds, NASes, servers.
 
 use rlm_ippool_rs::lease::{Hold, Row, Time};
-use rlm_ippool_rs::store::{Heard, NasRow, Store};
+use rlm_ippool_rs::store::{FRONT, Heard, NasRow, Store};
 
 use crate::db::on_both;
 use crate::ground::{ask, free, give, now, open, pool};
@@ -31,11 +31,11 @@ fn free_rows_come_longest_free_first_and_only_when_their_turn_has_come() {
         let at = now(store.as_mut());
         let expected = [all[7], all[8], all[9], all[1], all[3], all[0]];
         // The two of one moment, in either order of their times' last digits.
-        let mut found = ids(&store.free_rows(gold.id, at, 100).unwrap());
+        let mut found = ids(&store.free_rows(gold.id, FRONT, at, 100).unwrap());
         found[3..5].sort_unstable();
         assert_eq!(found, expected);
-        assert_eq!(ids(&store.free_rows(gold.id, at, 2).unwrap()), expected[..2]);
-        let later = store.free_rows(gold.id, at + 60, 100).unwrap();
+        assert_eq!(ids(&store.free_rows(gold.id, FRONT, at, 2).unwrap()), expected[..2]);
+        let later = store.free_rows(gold.id, FRONT, at + 60, 100).unwrap();
         assert_eq!(later.last().map(|row| row.id), Some(all[2]));
     });
 }

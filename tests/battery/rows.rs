@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rlm_ippool_rs::store::{PoolRow, Store, StoreError};
+use rlm_ippool_rs::store::{FRONT, PoolRow, Store, StoreError};
 
 use crate::db::{Db, on_both};
 use crate::ground::{now, open, pool};
@@ -60,7 +60,7 @@ fn all_addresses_of_all_ranges_are_made_without_those_excluded() {
         assert_eq!(addresses(db), expected.map(String::from).into());
         let ranges = store.catalogue().unwrap().ranges;
         assert!(ranges.iter().all(|range| range.unmade == (range.pool != gold.id)), "{ranges:?}");
-        let rows = store.free_rows(gold.id, at, 100).unwrap();
+        let rows = store.free_rows(gold.id, FRONT, at, 100).unwrap();
         assert_eq!(rows.len(), 10);
         assert!(rows.iter().all(|row| row.pool == gold.id && row.lease.is_none() && row.epoch == 0));
     });
