@@ -48,6 +48,8 @@ mod unique;
 mod budget;
 #[path = "proof/crash.rs"]
 mod crash;
+#[path = "proof/durable.rs"]
+mod durable;
 #[path = "proof/history.rs"]
 mod history;
 #[path = "proof/long.rs"]
