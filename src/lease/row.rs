@@ -51,6 +51,8 @@ pub struct Rules {
     pub sessions_per_owner: u32,
     /// `static_wins`: an address stated by the reply takes the row from another's live lease.
     pub static_wins: bool,
+    /// `on_unavailable = last_known`: leases seen are remembered for a time without the database.
+    pub last_known: bool,
 }
 
 impl Default for Rules {
@@ -63,6 +65,7 @@ impl Default for Rules {
             cooldown: 10,
             sessions_per_owner: 0,
             static_wins: true,
+            last_known: false,
         }
     }
 }

@@ -18,7 +18,7 @@ fn in_use_with_a_future_end_written_by_hand_is_held() {
         assert!(held.is_live(at) && !held.is_live(at + 601), "{held:?}");
         assert!(store.free_rows(gold.id, FRONT, at, 10).unwrap().iter().all(|row| row.id != held.id));
         let lookup = Lookup { addresses: vec![("default".into(), held.address)], ..Lookup::default() };
-        assert_eq!(store.read(&[lookup]).unwrap().rows[0], [held.clone()]);
+        assert_eq!(store.read(&[lookup]).unwrap().rows[0], std::slice::from_ref(&held));
         // A time without a fraction, as `datetime('now')` and psql write it, is read as well.
         let whole = match db {
             Db::Sqlite { .. } => "datetime('now', '+600 seconds')",
