@@ -116,10 +116,13 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
 /// Its (NAS, Acct-Session-Id) is the one bound to the lease, and nothing else in the event contradicts. A NAS that sends
 /// no ids is bound by its session key.
 fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -> bool {
+    // Ids and keys come round: what says that it is older than the lease is of another session.
+    let older = event.delay > 0 && event.at(cx.now) + ROUNDING < lease.assigned_at;
     let same_id = match (&event.session.id, &lease.session_id) {
-        (Some(event_id), Some(lease_id)) => event_id == lease_id,
+        (Some(event_id), Some(lease_id)) => event_id == lease_id && !older,
         (None, None) => {
-            lease.key == event.session.key && (lease.started_at.is_some() || token_fits(event, row, lease))
+            let started = lease.started_at.is_some() && event.classes.is_empty() && !older;
+            lease.key == event.session.key && (started || token_fits(event, row, lease))
         }
         _ => false,
     };
@@ -204,16 +207,24 @@ fn unbind<'a>(
     })
 }
 
-/// The event is of a session that a take-over replaced, and whose successor has not started.
+/// The event is of a session that a take-over replaced, and whose successor has not started; or of that successor, after
+/// its predecessor has come back.
 fn preceded(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {
+    let Some(holder) = &row.lease else { return ignored(Ignored::Late) };
+    let promised = life::promised_until(holder, &(cx.facts)(holder.nas), &event.rules);
     if event.kind == AcctKind::Stop {
-        return Accounts::Do(vec![against(raw, life::forget_predecessor(row, cx.now))], Accounted::Released);
+        let change = life::forget_predecessor(row, promised, cx.now);
+        return Accounts::Do(vec![against(raw, change)], Accounted::Released);
     }
-    let taken_over_at = row.lease.as_ref().map_or(cx.now, |lease| lease.assigned_at);
-    if event.at(cx.now) <= taken_over_at {
+    if event.at(cx.now) <= holder.assigned_at {
         return ignored(Ignored::Late);
     }
-    let change = life::restore(row, event, event.kind == AcctKind::Interim, cx.now);
+    if holder.started_at.is_some() {
+        // Both are alive.
+        let change = life::claim(row, event, cx.nas.id, cx.now).map(|change| against(raw, change));
+        return Accounts::Do(change.into_iter().collect(), Accounted::Conflict);
+    }
+    let change = life::restore(row, event, event.kind == AcctKind::Interim, cx.now, promised);
     Accounts::Do(vec![against(raw, change)], Accounted::Renewed)
 }
 

@@ -98,7 +98,8 @@ pub struct Lease {
     pub started_at: Option<Time>,
 }
 
-/// A lease that a take-over replaced. It may come back until the new session starts.
+/// A lease that a take-over replaced. It may come back until the new session starts. Once it has come back, it is the new
+/// session that is remembered here, until its offer is over: it may start after all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Predecessor {
     /// The lease.
@@ -107,6 +108,14 @@ pub struct Predecessor {
     pub expires_at: Time,
     /// Since when the address would have been free beyond doubt.
     pub free_at: Time,
+}
+
+impl Predecessor {
+    /// An offer that nobody took up yet, and which is still promised.
+    #[must_use]
+    pub fn may_start(&self, now: Time) -> bool {
+        self.lease.started_at.is_none() && self.free_at > now
+    }
 }
 
 /// Somebody who was heard using an address that another holds.
@@ -195,6 +204,12 @@ impl Row {
     #[must_use]
     pub fn is_live(&self, now: Time) -> bool {
         self.status == Status::InUse && self.expires_at.is_some_and(|end| end > now)
+    }
+
+    /// When the last of its leases ends: that of the holder, or of whom it replaced.
+    #[must_use]
+    pub fn last_end(&self) -> Option<Time> {
+        self.expires_at.max(self.prev.as_ref().map(|prev| prev.expires_at))
     }
 
     /// The lease that holds it now.

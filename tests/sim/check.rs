@@ -136,7 +136,8 @@ impl World {
             Ok(why) => {
                 self.say(|_| format!("    #{old} gives {} up: {why}", after.address));
                 // Whoever is remembered, or shares the row with its predecessor, still has its promise.
-                let restored = before.prev.as_ref().is_some_and(|prev| Some(prev.lease.token) == token(after));
+                let restored =
+                    before.prev.as_ref().is_some_and(|prev| Some(prev.lease.token) == token(after));
                 self.sessions[old].known.evicted |= !remembered && !restored;
             }
             Err(why) => self.fail(format!(
@@ -176,6 +177,9 @@ impl World {
             if self.shares_by_rule(new, old) {
                 return Ok("its own redial, or a stated address");
             }
+            if self.sessions[new].asks_as.key == session.asks_as.key {
+                return Ok("its NAS gave its id, or its port, to another");
+            }
             if commit.doubtful && session.doubtful_from(&self.plan.rules) <= now {
                 return Ok("a last resort");
             }
@@ -196,7 +200,9 @@ impl World {
             },
         };
         // A redial without an id is taken for the older dial of the same device.
-        of == tag || self.sessions[of].device == self.sessions[tag].device
+        let (of, tag) = (&self.sessions[of], &self.sessions[tag]);
+        of.device == tag.device
+            || (self.plan.rules.sessions_per_owner > 0 && of.asks_as.owner == tag.asks_as.owner)
     }
 
     /// Before the step: the packet is of a session that lives and holds its address.
@@ -228,7 +234,8 @@ impl World {
         {
             // Its lease lived until this ask, and was its own: then this is another.
             let old = lock(&self.db).row(had).cloned();
-            let own = old.is_some_and(|old| old.class() == class && old.is_live(now) && old.address.addr() != address);
+            let own = old
+                .is_some_and(|old| old.class() == class && old.is_live(now) && old.address.addr() != address);
             let replaced = row.prev.as_ref().is_some_and(|prev| prev.lease.token == class.token);
             let started = self.sessions[tag].known.first_delivered.is_some();
             if own || (replaced && !started && had == address) {
@@ -319,7 +326,10 @@ impl World {
             let granted = row.lease.as_ref().map_or(now, |lease| lease.assigned_at);
             let due = known.offer_end.max(granted + self.plan.rules.offer) + 2 * self.plan.rules.grace;
             if accounts && untouched && offer && known.granted.is_some() && due < now {
-                self.fail(format!("P7 #{tag} found the pool full, and #{holder} never took {} up", row.address));
+                self.fail(format!(
+                    "P7 #{tag} found the pool full, and #{holder} never took {} up",
+                    row.address
+                ));
             }
         }
     }
@@ -347,7 +357,8 @@ impl World {
 /// A row in one line.
 fn line(row: &Row) -> String {
     let lease = row.lease.as_ref();
-    let prev = row.prev.as_ref().map(|prev| format!(" prev {}", prev.lease.session_id.as_deref().unwrap_or("-")));
+    let prev =
+        row.prev.as_ref().map(|prev| format!(" prev {}", prev.lease.session_id.as_deref().unwrap_or("-")));
     let claim = row.claim.as_ref().map(|claim| format!(" claim {} {}", claim.owner, claim.seen_at));
     format!(
         "{} {:?} e{} {} id {} from {} start {} end {} free {} {}{}{}",
@@ -377,7 +388,11 @@ fn invariants(commit: &Commit) -> Result<(), String> {
             is(row.epoch > 0, "in use in epoch 0")?;
             let end = row.expires_at.ok_or("in use without an end")?;
             is(row.free_at >= end, "free before the lease ends")?;
-            is(row.prev.is_none() || lease.started_at.is_none(), "started, and still remembers whom it replaced")?;
+            let waits = row.prev.as_ref().is_some_and(|prev| prev.lease.started_at.is_none());
+            is(
+                row.prev.is_none() || lease.started_at.is_none() || waits,
+                "started, and still remembers whom it replaced",
+            )?;
             is(row.released_at.is_none(), "in use and released")
         }
         Status::Available => {

@@ -1,7 +1,10 @@
 //! P7: faults end, and within lease, grace and hold every address without a session can be had again.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use rlm_ippool_rs::lease::Status;
 
 use super::memory::lock;
 use super::truth::{Accounts, Device, Ids, Manners, Stage};
@@ -22,7 +25,7 @@ impl World {
                 for &canary in &canaries {
                     match self.devices[canary].session {
                         Some(tag) => self.hang_up(tag, false),
-                        None => self.after(SECOND, Happening::Dial(canary)),
+                        None => self.dial_in(SECOND, canary),
                     }
                 }
             }
@@ -30,7 +33,13 @@ impl World {
                 return;
             }
         }
-        self.fill();
+        // What the canaries had cools.
+        self.queue.retain(|_, what| !matches!(what, Happening::Dial(_) | Happening::Ask { .. }));
+        let cool = self.micros() + 60 * SECOND;
+        while self.micros() < cool && self.step() {}
+        if self.violation.is_none() {
+            self.fill();
+        }
     }
 
     /// The network and the database are as they should be, and nobody new dials in.
@@ -38,6 +47,9 @@ impl World {
         self.calm = true;
         lock(&self.db).trouble.heal();
         self.say(|_| "faults end".into());
+        for device in &mut self.devices {
+            device.impatient = false;
+        }
         for nas in &mut self.nases {
             (nas.cut_until, nas.deaf_until) = (0, 0);
         }
@@ -83,6 +95,7 @@ impl World {
             stated: None,
             wishes: None,
             session: None,
+            impatient: false,
         });
         number
     }
@@ -91,15 +104,25 @@ impl World {
     fn fill(&mut self) {
         let pool = self.plan.addresses;
         let first = u32::from(FIRST);
-        let used: HashSet<u32> = self
+        let mut used: HashSet<u32> = self
             .sessions
             .iter()
             .filter(|session| session.stage == Stage::Live)
             .filter_map(|session| session.address.map(u32::from))
             .filter(|address| (first..first + pool).contains(address))
             .collect();
+        // A canary's last lease may still stand, where no Stop comes.
+        used.extend(lock(&self.db).rows.iter().filter_map(|row| {
+            match row.address.addr() {
+                IpAddr::V4(address) => row
+                    .lease
+                    .as_ref()
+                    .filter(|lease| row.status == Status::InUse && lease.owner.starts_with("canary"))
+                    .map(|_| u32::from(address)),
+                IpAddr::V6(_) => None,
+            }
+        }));
         let free = pool as usize - used.len();
-        self.queue.retain(|_, what| !matches!(what, Happening::Dial(_)));
         // A NAS of its own, of the best manners.
         let manners = Manners {
             accounts: Accounts::Regular,
@@ -128,7 +151,8 @@ impl World {
             }
             let begun = self.devices[device].session.is_some();
             if number < free && !begun {
-                return self.fail(format!("P7 newcomer {number} of {free} found no address, {} in use", used.len()));
+                return self
+                    .fail(format!("P7 newcomer {number} of {free} found no address, {} in use", used.len()));
             }
             if number == free && begun {
                 return self.fail("P7 more addresses were given than there are".into());

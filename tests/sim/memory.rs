@@ -120,15 +120,6 @@ impl Db {
         self.rows.iter().find(|row| row.address.addr() == address)
     }
 
-    pub fn reserve(&mut self, address: IpAddr, owner: &str) {
-        let pool = self.pools[0].clone();
-        self.insert(&pool, address);
-        if let Some(row) = self.rows.iter_mut().find(|row| row.address.addr() == address) {
-            row.status = Status::Reserved;
-            row.reserved_for = Some(owner.into());
-        }
-    }
-
     fn insert(&mut self, pool: &PoolRow, address: IpAddr) {
         if self.row(address).is_some() {
             return;
@@ -208,9 +199,8 @@ impl Db {
 
     fn look_up(&self, lookup: &Lookup) -> Vec<Row> {
         let mut found: Vec<&Row> = Vec::new();
-        let lease = |row: &Row, is: &dyn Fn(&rlm_ippool_rs::lease::Lease) -> bool| {
-            row.lease.as_ref().is_some_and(is)
-        };
+        let lease =
+            |row: &Row, is: &dyn Fn(&rlm_ippool_rs::lease::Lease) -> bool| row.lease.as_ref().is_some_and(is);
         let newest = |mut rows: Vec<&'_ Row>| {
             rows.sort_by_key(|row| std::cmp::Reverse(row.lease.as_ref().map(|lease| lease.assigned_at)));
             rows.truncate(16);
@@ -286,8 +276,11 @@ impl Memory {
     ) -> Result<T, StoreError> {
         let mut db = lock(&self.db);
         let now = db.micros();
-        let fate =
-            if self.broken { Fate::Error(StoreError::Away("gone".into())) } else { db.trouble.fate(now, writing) };
+        let fate = if self.broken {
+            Fate::Error(StoreError::Away("gone".into()))
+        } else {
+            db.trouble.fate(now, writing)
+        };
         let result = match fate {
             Fate::Fine => work(&mut db),
             Fate::Error(error) => Err(error),
@@ -333,9 +326,14 @@ impl Store for Memory {
                 sets.iter().map(|set| db.write_set(set, now)).collect();
             match &written {
                 Ok(done) => {
-                    let events = |set: &&[Change]| set.iter().map(|change| change.events.len()).sum::<usize>();
-                    db.history +=
-                        sets.iter().zip(done).filter(|(_, done)| **done).map(|(set, _)| events(set)).sum::<usize>();
+                    let events =
+                        |set: &&[Change]| set.iter().map(|change| change.events.len()).sum::<usize>();
+                    db.history += sets
+                        .iter()
+                        .zip(done)
+                        .filter(|(_, done)| **done)
+                        .map(|(set, _)| events(set))
+                        .sum::<usize>();
                 }
                 Err(_) => db.undo(commits),
             }
@@ -401,10 +399,8 @@ impl Store for Memory {
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
         self.call(false, |db| {
-            let unmade = |(range, next): (&RangeRow, &Option<Ipv4Addr>)| RangeRow {
-                unmade: next.is_some(),
-                ..*range
-            };
+            let unmade =
+                |(range, next): (&RangeRow, &Option<Ipv4Addr>)| RangeRow { unmade: next.is_some(), ..*range };
             Ok(Catalogue {
                 version: 1,
                 pools: db.pools.clone(),
@@ -475,8 +471,12 @@ impl Store for Memory {
         self.call(true, |db| {
             let last_seen = db.servers.iter().map(|(_, seen)| *seen).max();
             db.servers.retain(|(name, seen)| name != server && *seen >= now - 86_400);
-            let mut alive: Vec<String> =
-                db.servers.iter().filter(|(_, seen)| *seen + 30 > now).map(|(name, _)| name.clone()).collect();
+            let mut alive: Vec<String> = db
+                .servers
+                .iter()
+                .filter(|(_, seen)| *seen + 30 > now)
+                .map(|(name, _)| name.clone())
+                .collect();
             alive.push(server.to_owned());
             alive.sort();
             db.servers.push((server.to_owned(), now));

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use rlm_ippool_rs::lease::{AcctKind, Class, Session as Identity, escape, station_of};
 
 use super::memory::lock;
-use super::truth::{Accounts, Ids, Known, Packet, Session, Stage};
+use super::truth::{Accounts, Device, Ids, Known, Packet, Session, Stage};
 use super::world::{Cargo, Happening, Parcel, SECOND, World};
 
 /// How long a NAS waits for the answer to its requests.
@@ -40,7 +40,9 @@ impl World {
         let second = self.micros() / (2 * SECOND);
         let id = match (manners.ids, manners.repeating) {
             (Ids::Nowhere, _) => None,
-            (Ids::InRequest, false) => Some(format!("{:08x}", 0x8100_0000 + u64::from(boot) * 0x10_0000 + counter)),
+            (Ids::InRequest, false) => {
+                Some(format!("{:08x}", 0x8100_0000 + u64::from(boot) * 0x10_0000 + counter))
+            }
             (Ids::InRequest, true) => Some(format!("{:02x}", counter % 16)),
             (Ids::InAccounting, false) => Some(format!("{boot}-{counter}")),
             (Ids::InAccounting, true) => Some(escape(format!("{second:x}%").as_bytes())),
@@ -71,7 +73,15 @@ impl World {
         (asks, accounts, port)
     }
 
+    /// The device dials after `micros`, if it is not about to anyway.
+    pub fn dial_in(&mut self, micros: u64, device: usize) {
+        if !std::mem::replace(&mut self.devices[device].impatient, true) {
+            self.after(micros, Happening::Dial(device));
+        }
+    }
+
     fn dial(&mut self, device: usize) {
+        self.devices[device].impatient = false;
         let roams = self.rng.chance(100);
         let nas =
             if roams && !self.calm { self.rng.index(self.nases.len()) } else { self.devices[device].home };
@@ -82,14 +92,14 @@ impl World {
         let now = self.micros();
         if self.nases[nas].up_at > now || self.nases[nas].cut_until > now {
             let later = self.rng.range(20, 300) * SECOND;
-            return self.after(later, Happening::Dial(device));
+            return self.dial_in(later, device);
         }
         let (asks_as, accounts_as, port) = self.identities(device, nas);
         // Two sessions of one owner that live at once have not the same id in their requests: no NAS does that.
         let twin = self.nases[nas].open.iter().any(|&tag| self.sessions[tag].asks_as.key == asks_as.key);
         if twin {
             let later = self.rng.range(1, 10) * SECOND;
-            return self.after(later, Happening::Dial(device));
+            return self.dial_in(later, device);
         }
         let tag = self.sessions.len();
         let session = Session {
@@ -163,7 +173,7 @@ impl World {
         let lives = self.devices[device].session.is_some();
         let later = self.rng.range(5, 120) * SECOND;
         if !lives {
-            self.after(later, Happening::Dial(device));
+            self.dial_in(later, device);
         }
     }
 
@@ -177,7 +187,15 @@ impl World {
             return;
         }
         let Some(address) = address else { return self.give_up(tag) };
-        if let Some(old) = self.devices[device].session.replace(tag) {
+        let mut older: Vec<usize> = self.devices[device].session.replace(tag).into_iter().collect();
+        if self.plan.rules.sessions_per_owner == 1 {
+            // Where one session is allowed, the NAS closes the one before.
+            let same = |other: &&Device| other.owner == self.devices[device].owner;
+            older.extend(
+                self.devices.iter().filter(same).filter_map(|other| other.session).filter(|&old| old != tag),
+            );
+        }
+        for old in older {
             // The NAS notices later that the line of the older session is dead.
             self.sessions[old].zombie = true;
             let later = self.rng.range(0, 120) * SECOND;
@@ -216,7 +234,7 @@ impl World {
         if self.rng.chance(250) {
             // The device dials again while its session lives.
             let later = self.rng.range(1, length.max(2)) * SECOND;
-            self.after(later, Happening::Dial(device));
+            self.dial_in(later, device);
         }
     }
 
@@ -242,7 +260,7 @@ impl World {
         if self.devices[device].session.is_none() && !self.calm {
             let gap = if self.rng.chance(600) { 60 } else { 2 * self.plan.rules.lease as u64 };
             let later = self.rng.range(1, gap) * SECOND;
-            self.after(later, Happening::Dial(device));
+            self.dial_in(later, device);
         }
     }
 
@@ -314,7 +332,7 @@ impl World {
             let device = self.sessions[tag].device;
             self.over(tag);
             let later = self.rng.range(5, 90) * SECOND;
-            self.after(later, Happening::Dial(device));
+            self.dial_in(later, device);
         }
         let down = self.rng.range(5, 60) * SECOND;
         let state = &mut self.nases[nas];
@@ -323,7 +341,15 @@ impl World {
             // Up a moment before it lets anybody in.
             state.up_at += SECOND;
             let (boot, at) = (state.boot, now + down);
-            self.packets.push(Packet { tag: None, nas, boot, kind: AcctKind::On, at, tries: 0, acknowledged: false });
+            self.packets.push(Packet {
+                tag: None,
+                nas,
+                boot,
+                kind: AcctKind::On,
+                at,
+                tries: 0,
+                acknowledged: false,
+            });
             self.after(down, Happening::Account(self.packets.len() - 1));
         }
         self.again(Happening::Reboot(nas));

@@ -170,7 +170,8 @@ impl World {
         let nas = self.sessions[tag].nas;
         let stated = self.sessions[tag].stated;
         let rules = Arc::clone(&self.plan.rules);
-        if !matches!(answer, None | Some(Answer::Unavailable { .. })) {
+        let away = lock(&self.db).trouble.away_until > self.micros();
+        if !away {
             self.nases[nas].heard(now, &rules);
         }
         let (mut address, mut class) = (stated, None);
@@ -216,7 +217,8 @@ impl World {
         self.tally.doubtful += u64::from(grant.how == How::Doubtful);
         self.check_grant(tag, grant, now);
         let rules = Arc::clone(&self.plan.rules);
-        let accounts = self.nases[self.sessions[tag].nas].accounting.is_some_and(|at| at + rules.silent > now);
+        let accounts =
+            self.nases[self.sessions[tag].nas].accounting.is_some_and(|at| at + rules.silent > now);
         let excused = self.excuses(tag, grant, now);
         let session = &mut self.sessions[tag];
         let again = session.grant.is_some_and(|(_, class)| class == grant.class);
@@ -242,21 +244,27 @@ impl World {
     /// The answer to an accounting packet.
     fn told(&mut self, number: usize, delay: i64, answer: Option<Answer>, now: Time, holder: bool) {
         self.tally.events += 1;
-        let Some(Answer::Accounted(done)) = answer else { return };
         let packet = self.packets[number].clone();
         let rules = Arc::clone(&self.plan.rules);
-        self.nases[packet.nas].heard(now, &rules);
+        // A packet that could not be written down was heard all the same.
+        let away = lock(&self.db).trouble.away_until > self.micros();
+        if !away {
+            self.nases[packet.nas].heard(now, &rules);
+        }
+        let Some(Answer::Accounted(done)) = answer else { return };
         let lost = !self.calm && self.rng.chance(self.plan.loss);
         self.packets[number].acknowledged |= !lost;
         let Some(tag) = packet.tag else { return };
         let at = now - delay;
         let known = &mut self.sessions[tag].known;
         match done {
-            Accounted::Adopted | Accounted::Confirmed | Accounted::Renewed | Accounted::Started => {
+            Accounted::Adopted | Accounted::Renewed | Accounted::Started => {
                 known.sign = known.sign.max(Some(at));
                 known.evicted = false;
             }
-            Accounted::Conflict => known.claimed = Some(now),
+            // Not written down while more than two thirds of the lease are left.
+            Accounted::Confirmed => known.sign = known.sign.max(Some(at - rules.lease / 3)),
+            Accounted::Conflict => known.claimed = Some(now - rules.lease / 12),
             _ => {}
         }
         let believed = !matches!(done, Accounted::Conflict | Accounted::Ignored(_));
@@ -267,7 +275,11 @@ impl World {
 }
 
 fn in_time(answers: Vec<Option<Answer>>, micros: u64) -> Vec<Option<Answer>> {
-    if u128::from(micros) > BUDGET.as_micros() { answers.into_iter().map(|_| None).collect() } else { answers }
+    if u128::from(micros) > BUDGET.as_micros() {
+        answers.into_iter().map(|_| None).collect()
+    } else {
+        answers
+    }
 }
 
 fn brief(answer: &Option<Answer>) -> String {

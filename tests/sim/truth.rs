@@ -50,7 +50,8 @@ pub struct Manners {
 
 impl Manners {
     pub fn of(rng: &mut Rng) -> Self {
-        let ids = rng.pick(&[Ids::InRequest, Ids::InRequest, Ids::InRequest, Ids::InAccounting, Ids::Nowhere]);
+        let ids =
+            rng.pick(&[Ids::InRequest, Ids::InRequest, Ids::InRequest, Ids::InAccounting, Ids::Nowhere]);
         let class = rng.chance(700);
         Self {
             accounts: rng.pick(&[
@@ -139,8 +140,10 @@ pub struct Device {
     pub home: usize,
     pub stated: Option<Ipv4Addr>,
     pub wishes: Option<Ipv4Addr>,
-    /// The session that it uses, or dials.
+    /// The session that it uses.
     pub session: Option<usize>,
+    /// It is about to dial.
+    pub impatient: bool,
 }
 
 /// Where a session is in its life at its NAS.

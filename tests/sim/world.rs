@@ -174,16 +174,11 @@ impl World {
             let home = self.rng.index(self.nases.len());
             let stated = (self.plan.statics && number < 2).then(|| {
                 let inside = self.rng.chance(800);
-                Ipv4Addr::from(
-                    u32::from(FIRST)
-                        + number as u32
-                        + if inside { 0 } else { 0x0001_0000 },
-                )
+                Ipv4Addr::from(u32::from(FIRST) + number as u32 + if inside { 0 } else { 0x0001_0000 })
             });
-            let wishes = self
-                .rng
-                .chance(100)
-                .then(|| Ipv4Addr::from(u32::from(FIRST) + self.rng.range(0, self.plan.addresses.into()) as u32));
+            let wishes = self.rng.chance(100).then(|| {
+                Ipv4Addr::from(u32::from(FIRST) + self.rng.range(0, self.plan.addresses.into()) as u32)
+            });
             let devices = if self.rng.chance(self.plan.second_device) { 2 } else { 1 };
             for device in 0..devices {
                 // Most are known by a MAC address; some by a telephone number, some by nothing.
@@ -200,9 +195,10 @@ impl World {
                     stated: stated.filter(|_| device == 0),
                     wishes,
                     session: None,
+                    impatient: false,
                 });
                 let at = self.rng.range(0, 600) * SECOND;
-                self.after(at, Happening::Dial(self.devices.len() - 1));
+                self.dial_in(at, self.devices.len() - 1);
             }
         }
     }
