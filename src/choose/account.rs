@@ -4,7 +4,7 @@ use ipnet::IpNet;
 
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
-use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, life};
+use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, Time, life};
 
 /// What was decided for an accounting event.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,7 +100,7 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
         return false;
     }
     if token_fits(event, row, lease) {
-        return true;
+        return !is_older(event, lease, cx);
     }
     let began = event.at(cx.now) - event.session_time.unwrap_or(0);
     event.kind != AcctKind::Stop
@@ -116,20 +116,31 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
 /// Its (NAS, Acct-Session-Id) is the one bound to the lease, and nothing else in the event contradicts. A NAS that sends
 /// no ids is bound by its session key.
 fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -> bool {
-    // Ids and keys come round: what says that it is older than the lease is of another session.
-    let older = event.delay > 0 && event.at(cx.now) + ROUNDING < lease.assigned_at;
+    let older = is_older(event, lease, cx);
     let same_id = match (&event.session.id, &lease.session_id) {
         (Some(event_id), Some(lease_id)) => event_id == lease_id && !older,
         (None, None) => {
-            let started = lease.started_at.is_some() && event.classes.is_empty() && !older;
-            lease.key == event.session.key && (started || token_fits(event, row, lease))
+            // Nor is a session this lease's that began before it; but those that were adopted did.
+            let began = event.at(cx.now) - event.session_time.unwrap_or(0);
+            let fits = row.source.as_deref() == Some("adopted") || began + ROUNDING >= lease.assigned_at;
+            let started = lease.started_at.is_some() && event.classes.is_empty() && fits && !older;
+            lease.key == event.session.key && (started || (token_fits(event, row, lease) && !older))
         }
         _ => false,
     };
     let same_owner = event.session.owner.is_empty() || lease.owner == event.session.owner;
     let names_row = event.addresses.contains(&row.address);
     let names_another = event.addresses.iter().any(|address| same_kind(address, &row.address)) && !names_row;
-    same_id && lease.nas == cx.nas.id && !names_another && (names_row || same_owner)
+    // Some NASes name the user differently in accounting; nobody calls from two devices.
+    let stations = event.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
+    let same_caller = names_row && stations.is_none_or(|(a, b)| a == b);
+    same_id && lease.nas == cx.nas.id && !names_another && (same_owner || same_caller)
+}
+
+/// Ids and keys come round, and without an id a redial is given what the older dial was: an event that says that it is older
+/// than the lease is of another session.
+fn is_older(event: &Accounting, lease: &Lease, cx: &Circumstances<'_>) -> bool {
+    event.delay > 0 && event.at(cx.now) + ROUNDING < lease.assigned_at
 }
 
 fn same_kind(a: &IpNet, b: &IpNet) -> bool {
@@ -247,7 +258,7 @@ fn stranger(
     let at = event.at(cx.now);
     match row.status {
         Status::Reserved => ignored(Ignored::Reserved),
-        Status::Available if at > row.updated_at => adopted(event, raw, row, cx),
+        Status::Available if at > last_held(row) => adopted(event, raw, row, cx),
         Status::Available => ignored(Ignored::Late),
         Status::InUse => {
             if row.lease.as_ref().is_some_and(|lease| at <= lease.assigned_at) {
@@ -257,6 +268,11 @@ fn stranger(
             Accounts::Do(change.into_iter().collect(), Accounted::Conflict)
         }
     }
+}
+
+/// Until when a row that is free now was somebody's. That it was made, or tidied up, says nothing of whoever is heard on it.
+fn last_held(row: &Row) -> Time {
+    if row.epoch == 0 { Time::EPOCH } else { row.released_at.unwrap_or(row.updated_at) }
 }
 
 fn adopted(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {

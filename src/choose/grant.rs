@@ -125,7 +125,8 @@ fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
 /// The lease has the ask's session key, and is an older session's all the same. Without an Acct-Session-Id nothing tells a
 /// repetition from a redial but whether the session has started; and ids come round: then it is another device's.
 fn is_redial(ask: &Ask, lease: &Lease) -> bool {
-    let another = ask.session.station.as_ref().zip(lease.station.as_ref()).is_some_and(|(a, b)| a != b);
+    let named = ask.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
+    let another = ask.session.station != lease.station || named.is_some_and(|(a, b)| a != b);
     another || (ask.session.id.is_none() && lease.started_at.is_some())
 }
 
@@ -136,13 +137,14 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
     };
     let (raw, row) = settled.iter().find(|(_, row)| is_own(row))?;
     let lease = row.live_lease(cx.now);
-    if lease.is_some_and(|lease| is_redial(ask, lease)) {
+    let disputed = row.fresh_claim(cx.now, ask.rules.lease).is_some();
+    if lease.is_some_and(|lease| is_redial(ask, lease)) && !disputed {
         return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
-    if lease.is_some() {
+    if lease.is_some_and(|lease| !is_redial(ask, lease)) {
         return Some(repeated(raw, row, ask, cx));
     }
-    if row.pool == pool.id && row.fresh_claim(cx.now, ask.rules.lease).is_none() {
+    if row.pool == pool.id && !disputed {
         return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
     superseded(ask, raw, cx).map(|change| Choice::Prepare(vec![change]))
@@ -151,8 +153,11 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
 /// Step 2: the lease of an older session of the same station, or of the owner's session unheard longest where he has as
 /// many as he may.
 fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+    // Not where somebody else was heard: he inherits.
     let live = |row: &Row| {
-        row.pool == pool.id && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
+        row.pool == pool.id
+            && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
+            && row.fresh_claim(cx.now, ask.rules.lease).is_none()
     };
     let same_station = settled
         .iter()
@@ -160,8 +165,6 @@ fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumst
             live(row)
                 && ask.session.station.is_some()
                 && station(row) == ask.session.station.as_deref()
-                // Not where somebody else was heard: he inherits.
-                && row.fresh_claim(cx.now, ask.rules.lease).is_none()
         })
         .max_by_key(|(_, row)| row.lease.as_ref().map(|lease| lease.assigned_at));
     let limit = usize::try_from(ask.rules.sessions_per_owner).unwrap_or(usize::MAX);

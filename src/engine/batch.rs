@@ -8,13 +8,17 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::inbox::Job;
-use super::reserve::Filling;
+use super::reserve::{Filling, unclashed};
 use super::stats::Counters;
 use super::worker::{Known, Worker};
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served};
 use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
 use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, StoreError};
+
+/// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
+/// before. No NAS boots in less, seconds.
+const BOOT: i64 = 5;
 
 /// What was decided for a job.
 enum Decision {
@@ -115,7 +119,21 @@ impl Worker {
             }
         }
         let written = match self.store.as_mut() {
-            Some(store) if !sets.is_empty() => store.write(&sets, snapshot.now, &self.shared.server)?,
+            Some(store) if !sets.is_empty() => {
+                match store.write(&sets, snapshot.now, &self.shared.server) {
+                    // One that fails alone may give a row to a session that holds another.
+                    Err(error) if jobs.len() == 1 && error.retry() == Retry::SameConnection => {
+                        let given = !matches!(jobs[0].work, Work::Grant(_));
+                        let set = sets[0].iter().map(|change| match given {
+                            true => unclashed(store.as_mut(), change, snapshot.now),
+                            false => Ok(change.clone()),
+                        });
+                        let set: Vec<Change> = set.collect::<Result<_, _>>()?;
+                        store.write(&[&set], snapshot.now, &self.shared.server)?
+                    }
+                    written => written?,
+                }
+            }
             _ => Vec::new(),
         };
         if !written.is_empty() {
@@ -348,7 +366,7 @@ impl Worker {
 
     /// One marker; the rows are cleaned in slices.
     fn nas_ended(&mut self, event: &Accounting, nas: NasFacts, now: Time) -> Result<Accounted, StoreError> {
-        let at = event.at(now);
+        let at = event.at(now) - BOOT;
         let Some(store) = self.store.as_mut() else { return Err(StoreError::Away("no connection".into())) };
         if !store.nas_ended(nas.id, at, now)? {
             return Ok(Accounted::Ignored(Ignored::Repeated));

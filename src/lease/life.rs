@@ -30,7 +30,7 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     let Some(lease) = &row.lease else { return row };
     let Some(end) = end_of(lease) else { return row };
     if row.prev.is_some() {
-        return with_predecessor(&row);
+        return with_predecessor(&row, now);
     }
     let claim = row.fresh_claim(now, lease.seconds);
     let claim = claim.filter(|claim| ended_before(claim.nas).is_none_or(|end| end <= claim.seen_at));
@@ -51,13 +51,16 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     row
 }
 
-/// The row held by the predecessor again, as it was, under a new epoch.
-fn with_predecessor(row: &Row) -> Row {
+/// The row held by the predecessor again, as it was, under a new epoch. Whether its Interims came regularly is not kept:
+/// one that started has another lease's time to be heard before its silence proves anything.
+fn with_predecessor(row: &Row, now: Time) -> Row {
     let mut after = row.clone();
     if let Some(prev) = after.prev.take() {
         after.epoch += 1;
         after.expires_at = Some(prev.expires_at);
-        set_free(&mut after, prev.free_at);
+        let started = prev.lease.started_at.is_some();
+        let heard = if started { now + prev.lease.seconds + Rules::default().grace } else { prev.free_at };
+        set_free(&mut after, prev.free_at.max(heard));
         after.lease = Some(prev.lease);
     }
     after
@@ -124,7 +127,7 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     let old = before.lease.clone().zip(before.expires_at);
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     let remembered = match (&before.prev, old) {
-        (Some(started), _) if unstarted => Some(started.clone()),
+        (Some(prev), _) if unstarted && prev.lease.started_at.is_some() => Some(prev.clone()),
         (_, Some((lease, expires_at))) => {
             Some(Box::new(Predecessor { lease, expires_at, free_at: before.free_at }))
         }
@@ -134,6 +137,7 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
         remembered.as_ref().map_or(change.after.free_at, |prev| prev.free_at.max(change.after.free_at));
     set_free(&mut change.after, later);
     change.after.prev = remembered;
+    change.after.claim = before.claim.clone();
     change.events.retain(|event| event.kind != EventKind::End);
     for event in &mut change.events {
         event.kind = EventKind::TakeOver;
@@ -141,16 +145,24 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     change
 }
 
+/// How long a NAS repeats a request that gets no answer, seconds.
+const REPEATS: i64 = 10;
+
 /// The session asks again while its lease lives: the same lease. An offer that is about to run out is prolonged; `None`:
 /// nothing to write.
 #[must_use]
 pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Change> {
     let lease = before.lease.as_ref().filter(|lease| lease.started_at.is_none())?;
     let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
-    if until.micros_since(end) * 3 <= until.micros_since(now) {
+    // Without an id it may as well be a redial: what happened to the older dial is not to be taken for its.
+    let redial = ask.session.id.is_none() && lease.assigned_at + REPEATS < now;
+    if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
         return None;
     }
     let mut after = before.clone();
+    if let Some(lease) = after.lease.as_mut().filter(|_| redial) {
+        lease.assigned_at = now;
+    }
     after.expires_at = Some(until);
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
     after.free_at = before.free_at.max(now + lease.seconds.max(silence));
@@ -203,7 +215,7 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
 /// and may yet start: it is remembered as long as its offer was promised.
 #[must_use]
 pub fn restore(before: &Row, event: &Accounting, interim: bool, now: Time, promised: Time) -> Change {
-    let mut restored = with_predecessor(before);
+    let mut restored = with_predecessor(before, now);
     let mut events = Vec::new();
     if let Some(lease) = &before.lease {
         events.push(event_of(EventKind::Release, now, lease, "the session it replaced is alive"));
@@ -251,7 +263,7 @@ pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token
         before.lease.as_ref().map(|lease| event_of(EventKind::Release, at, lease, by)).into_iter().collect();
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     if before.prev.as_ref().is_some_and(|prev| unstarted || prev.may_start(now)) {
-        return Change { before: before.clone(), after: with_predecessor(before), events };
+        return Change { before: before.clone(), after: with_predecessor(before, now), events };
     }
     let mut after = before.clone();
     after.status = Status::Available;
@@ -267,6 +279,19 @@ pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token
     }
     after.claim = None;
     Change { before: before.clone(), after, events }
+}
+
+/// Instead of a change whose new holder has another row meanwhile (ids come round: his key was given anew): nobody's.
+#[must_use]
+pub fn vacate(change: &Change, now: Time) -> Change {
+    let mut after = change.before.clone();
+    after.status = Status::Available;
+    after.expires_at = after.expires_at.map(|end| end.min(now));
+    set_free(&mut after, now);
+    (after.prev, after.claim) = (None, None);
+    after.released_at = Some(now);
+    after.released_by = Some(BY_STOP.into());
+    Change { before: change.before.clone(), after, events: change.events.clone() }
 }
 
 /// A session without a lease of ours was heard on a row that is free: it gets a lease, bound at once.
@@ -307,7 +332,7 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
         seen_at: now,
     };
     let old = before.fresh_claim(now, event.rules.lease);
-    let same = old.is_some_and(|old| (old.nas, &old.key) == (new.nas, &new.key));
+    let same = old.is_some_and(|old| old.is_of(&new));
     // The first claimant stays; a second one is told of, but takes nobody's place.
     if old.is_some_and(|old| !same || old.seen_at + event.rules.lease / 12 > now) {
         return None;
@@ -348,7 +373,14 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
         change
             .events
             .insert(0, event_of(EventKind::Conflict, now, loser, "a static address of another subscriber"));
-        change.after.claim = before.claim.clone();
+        change.after.claim = Some(Claim {
+            nas: loser.nas,
+            owner: loser.owner.clone(),
+            session_id: loser.session_id.clone(),
+            station: loser.station.clone(),
+            key: loser.key.clone(),
+            seen_at: now,
+        });
     }
     change
 }

@@ -136,6 +136,15 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The same session claims again, perhaps by an id that its request did not have.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        let same_id = self.session_id.is_none() || self.session_id == other.session_id;
+        self.nas == other.nas
+            && (self.key == other.key
+                || (same_id && self.owner == other.owner && self.station == other.station))
+    }
+
     /// The column's text: NAS, owner, session, station and key, joined by `==` (which no escaped name contains).
     #[must_use]
     pub fn to_text(&self) -> String {

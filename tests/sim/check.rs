@@ -2,7 +2,7 @@
 //!
 //! What is excused, and nothing else, stands in [`World::excuses`] and [`World::shares_by_rule`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use rlm_ippool_rs::engine::{Answer, Grant, How};
@@ -21,8 +21,8 @@ pub struct Check {
     pub keys: HashMap<String, usize>,
     /// The token of each (row, epoch) that was committed.
     pub fences: HashMap<(i64, i64), i64>,
-    /// Grants as a last resort that were committed.
-    pub doubtful: u64,
+    /// Grants as a last resort that were committed: row and epoch.
+    pub doubtful: HashSet<(i64, i64)>,
     /// The database's clock was stepped: event times before are not to be trusted.
     pub stepped_at: Option<Time>,
 }
@@ -49,7 +49,8 @@ impl World {
         let rules = self.plan.rules.clone();
         match &parcel.cargo {
             Cargo::Ask(tag) => {
-                self.check.keys.insert(self.sessions[*tag].asks_as.key.clone(), *tag);
+                let last = self.check.keys.entry(self.sessions[*tag].asks_as.key.clone()).or_insert(*tag);
+                *last = (*last).max(*tag);
             }
             Cargo::Undo(..) => {}
             Cargo::Event(number, delay) => {
@@ -61,7 +62,8 @@ impl World {
                     nas.told_boot = nas.told_boot.max(told);
                     return;
                 };
-                self.check.keys.insert(self.sessions[tag].accounts_as.key.clone(), tag);
+                let last = self.check.keys.entry(self.sessions[tag].accounts_as.key.clone()).or_insert(tag);
+                *last = (*last).max(tag);
                 let (known, at) = (&mut self.sessions[tag].known, now - *delay);
                 match packet.kind {
                     AcctKind::Stop => known.stopped = true,
@@ -107,7 +109,9 @@ impl World {
         {
             self.fail(format!("P2 two leases of {} have one epoch", after.address));
         }
-        self.check.doubtful += u64::from(commit.doubtful);
+        if commit.doubtful {
+            self.check.doubtful.insert((after.id, after.epoch));
+        }
     }
 
     /// P2, P6: nobody's lease is changed by another's events, and none is given up without a proof.
@@ -140,9 +144,40 @@ impl World {
                     before.prev.as_ref().is_some_and(|prev| Some(prev.lease.token) == token(after));
                 self.sessions[old].known.evicted |= !remembered && !restored;
             }
+            Err(why) => {
+                return self.fail(format!(
+                    "P6 {} was taken from #{old} (now {new:?}, by {:?}): {why}",
+                    after.address, after.released_by
+                ));
+            }
+        }
+        self.check_remembered(commit, old, new, parcels, now);
+    }
+
+    /// Whom a take-over replaced is forgotten by proof only, too.
+    fn check_remembered(
+        &mut self,
+        commit: &Commit,
+        old: usize,
+        new: Option<usize>,
+        parcels: &[Parcel],
+        now: Time,
+    ) {
+        let (Some(prev), after) = (&commit.before.prev, &commit.after) else { return };
+        let holds = after.status == Status::InUse
+            && after.lease.as_ref().is_some_and(|lease| lease.token == prev.lease.token);
+        if holds || after.prev.as_ref().is_some_and(|kept| kept.lease.token == prev.lease.token) {
+            return;
+        }
+        let Some(tag) = self.tag_of(&prev.lease) else { return };
+        // A device that dialled again after that has no use for either.
+        let replaced = self.sessions[tag].device == self.sessions[old].device;
+        match self.proof(tag, new, commit, parcels, now) {
+            _ if replaced && new.is_some() => self.sessions[tag].known.evicted = true,
+            Ok(_) => self.sessions[tag].known.evicted = true,
             Err(why) => self.fail(format!(
-                "P6 {} was taken from #{old} (now {new:?}, by {:?}): {why}",
-                after.address, after.released_by
+                "P6 #{tag}, whom a take-over of {} replaced, is forgotten: {why}",
+                after.address
             )),
         }
     }
@@ -174,15 +209,33 @@ impl World {
             return Ok("silence that proves");
         }
         if let Some(new) = new {
+            let token = |row: &Row| row.lease.as_ref().map(|lease| lease.token);
+            let was_there = commit
+                .before
+                .prev
+                .as_ref()
+                .is_some_and(|prev| Some(prev.lease.token) == token(&commit.after));
+            let heard = parcels.iter().any(|parcel| match parcel.cargo {
+                Cargo::Event(number, _) => self.packets[number].tag == Some(new),
+                _ => false,
+            });
+            if was_there && heard && known.sign.is_none() {
+                return Ok("whom it replaced is alive");
+            }
             if self.shares_by_rule(new, old) {
                 return Ok("its own redial, or a stated address");
-            }
-            if self.sessions[new].asks_as.key == session.asks_as.key {
-                return Ok("its NAS gave its id, or its port, to another");
             }
             if commit.doubtful && session.doubtful_from(&self.plan.rules) <= now {
                 return Ok("a last resort");
             }
+        }
+        // A NAS has one session of a key at a time.
+        if self.check.keys.get(&session.asks_as.key).is_some_and(|&last| last > old) {
+            return Ok("its NAS gave its id, or its port, to another");
+        }
+        let redial = |parcel: &Parcel| matches!(parcel.cargo, Cargo::Ask(tag) if self.sessions[tag].device == session.device);
+        if commit.after.released_by.as_deref() != Some("expiry") && parcels.iter().any(redial) {
+            return Ok("its own redial");
         }
         let moved = commit.after.released_by.as_deref() == Some("the session moved");
         if moved && parcels.iter().any(|parcel| matches!(parcel.cargo, Cargo::Ask(tag) if tag == old)) {
@@ -238,9 +291,15 @@ impl World {
                 .is_some_and(|old| old.class() == class && old.is_live(now) && old.address.addr() != address);
             let replaced = row.prev.as_ref().is_some_and(|prev| prev.lease.token == class.token);
             let started = self.sessions[tag].known.first_delivered.is_some();
-            if own || (replaced && !started && had == address) {
+            let device = self.sessions[tag].device;
+            let last = self.sessions[tag..].iter().skip(1).all(|younger| younger.device != device);
+            if own || (replaced && !started && last && had == address) {
                 self.fail(format!("P3 #{tag} had {had} by {class}, and got {address} by {}", grant.class));
             }
+        }
+        let last_resort = self.check.doubtful.contains(&(grant.class.id, grant.class.epoch));
+        if grant.how == How::Doubtful && !last_resort {
+            self.fail(format!("P6 the last resort {address} for #{tag} is not in the history"));
         }
         let before = self.check.tags.get(&grant.class.token).copied();
         if let Some(before) = before.filter(|&before| before != tag)
@@ -271,7 +330,8 @@ impl World {
             let session = &self.sessions[other];
             let nas = &self.nases[session.nas];
             let silent = session.kept_until(nas, &rules, now) <= now;
-            let doubtful = grant.how == How::Doubtful && session.doubtful_from(&rules) <= now;
+            let last_resort = self.check.doubtful.contains(&(grant.class.id, grant.class.epoch));
+            let doubtful = last_resort && session.doubtful_from(&rules) <= now;
             if silent || doubtful {
                 excused.push(other);
             }
@@ -311,6 +371,11 @@ impl World {
 
     /// The pool was said to be full: then no offer that nobody took up may be standing for long.
     pub fn check_leaks(&mut self, tag: usize, server: usize, now: Time) {
+        // While writes fail, a server holds what runs out on its own account.
+        let fired_at = lock(&self.db).trouble.fired_at;
+        if fired_at > 0 && self.micros() < fired_at + 2 * self.plan.rules.lease as u64 * SECOND {
+            return;
+        }
         // The search for last resorts runs once a second.
         if self.micros() < self.servers[server].asked_at + 3 * SECOND || now < lock(&self.db).hold.until {
             return;

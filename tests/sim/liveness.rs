@@ -73,7 +73,6 @@ impl World {
             }
         }
         for nas in &mut self.nases {
-            nas.up_at = 0;
             nas.open.retain(|&tag| self.sessions[tag].stage == Stage::Live);
         }
     }
@@ -96,6 +95,7 @@ impl World {
             wishes: None,
             session: None,
             impatient: false,
+            idle_since: 0,
         });
         number
     }
@@ -138,7 +138,7 @@ impl World {
         };
         let home = self.nases.len();
         self.nases.push(super::truth::Nas::new(home, manners));
-        let (doubtful, asked) = (self.check.doubtful, self.tally.exhausted);
+        let (doubtful, asked) = (self.check.doubtful.len(), self.tally.exhausted);
         for number in 0..=free {
             let device = self.newcomer(&format!("newcomer{number}"), home);
             self.dial_now(device, home);
@@ -158,16 +158,19 @@ impl World {
                 return self.fail("P7 more addresses were given than there are".into());
             }
         }
-        if self.check.doubtful != doubtful {
-            self.fail(format!("P7 {} of {free} were only doubtful", self.check.doubtful - doubtful));
+        if self.check.doubtful.len() != doubtful {
+            self.fail(format!("P7 {} of {free} were only doubtful", self.check.doubtful.len() - doubtful));
         }
         if self.tally.exhausted == asked {
             self.fail("P7 nobody was told that the pool is full".into());
         }
         // All that was granted as a last resort was counted as that.
         let counted = self.tally.doubtful;
-        if counted > self.check.doubtful {
-            self.fail(format!("{counted} doubtful grants were answered, {} committed", self.check.doubtful));
+        if counted > self.check.doubtful.len() as u64 {
+            self.fail(format!(
+                "{counted} doubtful grants were answered, {} committed",
+                self.check.doubtful.len()
+            ));
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Trouble {
     pub read_only_until: u64,
     /// How many of these happened: a step in which none did must be served.
     pub fired: u64,
+    /// When the last did.
+    pub fired_at: u64,
 }
 
 /// What happens to one call.
@@ -48,17 +50,20 @@ impl Trouble {
             away_until: 0,
             read_only_until: 0,
             fired: 0,
+            fired_at: 0,
         }
     }
 
     /// Faults end.
     pub fn heal(&mut self) {
-        *self = Self { fired: self.fired, rng: self.rng.clone(), ..Self::none(0) };
+        *self = Self { fired: self.fired, fired_at: self.fired_at, rng: self.rng.clone(), ..Self::none(0) };
     }
 
     pub fn is_away(&mut self, now: u64) -> bool {
         let away = now < self.away_until;
-        self.fired += u64::from(away);
+        if away {
+            self.fire(now);
+        }
         away
     }
 
@@ -68,7 +73,7 @@ impl Trouble {
             return Fate::Error(StoreError::Away(text("away")));
         }
         if writing && now < self.read_only_until {
-            self.fired += 1;
+            self.fire(now);
             return Fate::Error(StoreError::Failed(text("read-only")));
         }
         let mut at = self.rng.next() % 1000;
@@ -90,7 +95,12 @@ impl Trouble {
         } else {
             return Fate::Fine;
         };
-        self.fired += 1;
+        self.fire(now);
         fate
+    }
+
+    fn fire(&mut self, now: u64) {
+        self.fired += 1;
+        self.fired_at = now;
     }
 }

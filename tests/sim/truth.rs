@@ -81,6 +81,9 @@ impl Manners {
     }
 }
 
+/// Servers tell each other whom they heard once a round: they may take a break for so many seconds shorter than it was.
+const BLUR: i64 = 60;
+
 /// A NAS.
 #[derive(Clone, Debug)]
 pub struct Nas {
@@ -125,7 +128,7 @@ impl Nas {
 
     /// A server answered one of its packets.
     pub fn heard(&mut self, now: Time, rules: &Rules) {
-        if self.last_heard + life::break_of(rules.lease) < now {
+        if self.last_heard + life::break_of(rules.lease) + BLUR < now {
             self.heard_since = now;
         }
         self.last_heard = self.last_heard.max(now);
@@ -142,6 +145,8 @@ pub struct Device {
     pub wishes: Option<Ipv4Addr>,
     /// The session that it uses.
     pub session: Option<usize>,
+    /// When its last session ended.
+    pub idle_since: u64,
     /// It is about to dial.
     pub impatient: bool,
 }
@@ -218,7 +223,7 @@ impl Session {
             return (sign + rules.silent).max(sign + rules.lease + rules.grace);
         }
         // Silence is proof only while the NAS is heard.
-        if nas.last_heard + life::break_of(rules.lease) < now {
+        if nas.last_heard + life::break_of(rules.lease) + BLUR < now {
             return Time(i64::MAX);
         }
         (sign + rules.lease + rules.grace).max(nas.heard_since + rules.lease + rules.grace)

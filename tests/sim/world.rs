@@ -196,6 +196,7 @@ impl World {
                     wishes,
                     session: None,
                     impatient: false,
+                    idle_since: 0,
                 });
                 let at = self.rng.range(0, 600) * SECOND;
                 self.dial_in(at, self.devices.len() - 1);
@@ -256,7 +257,7 @@ impl World {
         let text = format!("{} {}", self.now(), text(self));
         if let Some(trace) = &mut self.trace {
             trace.push_back(text);
-            if trace.len() > 400 {
+            if trace.len() > 5000 {
                 trace.pop_front();
             }
         }
