@@ -99,10 +99,10 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
     if lease.started_at.is_some() {
         return false;
     }
-    if token_fits(event, row, lease) {
-        return !is_older(event, lease, cx);
-    }
     let began = event.at(cx.now) - event.session_time.unwrap_or(0);
+    if token_fits(event, row, lease) {
+        return !is_older(event, lease, cx) && began + life::REPEATS >= lease.assigned_at;
+    }
     event.kind != AcctKind::Stop
         && event.classes.is_empty()
         && lease.session_id.is_none()

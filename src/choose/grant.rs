@@ -104,7 +104,7 @@ fn state(
     }
     match row.live_lease(cx.now) {
         Some(lease) if lease.key == ask.session.key && !is_redial(ask, lease) => repeated(raw, &row, ask, cx),
-        Some(lease) if lease.owner == ask.session.owner => {
+        Some(lease) if lease.owner == ask.session.owner && !is_another(ask, lease) => {
             let mut change = life::take_over(&row, ask, &cx.nas, cx.now, cx.token);
             change.after.source = Some("static".into());
             serve(raw, change, How::Static)
@@ -128,6 +128,11 @@ fn is_redial(ask: &Ask, lease: &Lease) -> bool {
     let named = ask.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
     let another = ask.session.station != lease.station || named.is_some_and(|(a, b)| a != b);
     another || (ask.session.id.is_none() && lease.started_at.is_some())
+}
+
+/// Both devices are known, and differ.
+fn is_another(ask: &Ask, lease: &Lease) -> bool {
+    ask.session.station.as_ref().zip(lease.station.as_ref()).is_some_and(|(a, b)| a != b)
 }
 
 /// Step 1: the address that this session holds.
@@ -162,9 +167,7 @@ fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumst
     let same_station = settled
         .iter()
         .filter(|(_, row)| {
-            live(row)
-                && ask.session.station.is_some()
-                && station(row) == ask.session.station.as_deref()
+            live(row) && ask.session.station.is_some() && station(row) == ask.session.station.as_deref()
         })
         .max_by_key(|(_, row)| row.lease.as_ref().map(|lease| lease.assigned_at));
     let limit = usize::try_from(ask.rules.sessions_per_owner).unwrap_or(usize::MAX);

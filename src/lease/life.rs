@@ -51,8 +51,9 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     row
 }
 
-/// The row held by the predecessor again, as it was, under a new epoch. Whether its Interims came regularly is not kept:
-/// one that started has another lease's time to be heard before its silence proves anything.
+/// The row held by the predecessor again, as it was, under a new epoch. One that started has another lease's time to be
+/// heard before its silence proves anything. Whether its Interims came regularly is not kept, but shows in what was free
+/// soon after its end.
 fn with_predecessor(row: &Row, now: Time) -> Row {
     let mut after = row.clone();
     if let Some(prev) = after.prev.take() {
@@ -61,7 +62,8 @@ fn with_predecessor(row: &Row, now: Time) -> Row {
         let started = prev.lease.started_at.is_some();
         let heard = if started { now + prev.lease.seconds + Rules::default().grace } else { prev.free_at };
         set_free(&mut after, prev.free_at.max(heard));
-        after.lease = Some(prev.lease);
+        let regular = started && prev.free_at < prev.expires_at + prev.lease.seconds;
+        after.lease = Some(Lease { regular, ..prev.lease });
     }
     after
 }
@@ -146,7 +148,7 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
 }
 
 /// How long a NAS repeats a request that gets no answer, seconds.
-const REPEATS: i64 = 10;
+pub const REPEATS: Seconds = 10;
 
 /// The session asks again while its lease lives: the same lease. An offer that is about to run out is prolonged; `None`:
 /// nothing to write.
@@ -215,22 +217,22 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
 /// and may yet start: it is remembered as long as its offer was promised.
 #[must_use]
 pub fn restore(before: &Row, event: &Accounting, interim: bool, now: Time, promised: Time) -> Change {
-    let mut restored = with_predecessor(before, now);
+    let restored = with_predecessor(before, now);
     let mut events = Vec::new();
-    if let Some(lease) = &before.lease {
-        events.push(event_of(EventKind::Release, now, lease, "the session it replaced is alive"));
-        let expires_at = before.expires_at.unwrap_or(now);
-        let offer = Predecessor { lease: lease.clone(), expires_at, free_at: promised };
-        if offer.may_start(now) {
-            restored.free_at = restored.free_at.max(promised);
-            restored.prev = Some(Box::new(offer));
-        }
-    }
     let change = confirm(&restored, event, interim, now);
-    let after = change.map_or(restored, |change| {
+    let mut after = change.map_or(restored, |change| {
         events.extend(change.events);
         change.after
     });
+    if let Some(lease) = &before.lease {
+        events.insert(0, event_of(EventKind::Release, now, lease, "the session it replaced is alive"));
+        let expires_at = before.expires_at.unwrap_or(now);
+        let offer = Predecessor { lease: lease.clone(), expires_at, free_at: promised };
+        if offer.may_start(now) {
+            after.free_at = after.free_at.max(promised);
+            after.prev = Some(Box::new(offer));
+        }
+    }
     Change { before: before.clone(), after, events }
 }
 

@@ -255,6 +255,7 @@ impl World {
         // A redial without an id is taken for the older dial of the same device.
         let (of, tag) = (&self.sessions[of], &self.sessions[tag]);
         of.device == tag.device
+            || of.asks_as.key == tag.asks_as.key
             || (self.plan.rules.sessions_per_owner > 0 && of.asks_as.owner == tag.asks_as.owner)
     }
 

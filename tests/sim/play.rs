@@ -98,9 +98,11 @@ impl World {
         // Two sessions of one owner that live at once have not the same id in their requests: no NAS does that.
         let twin = self.nases[nas].open.iter().any(|&tag| self.sessions[tag].asks_as.key == asks_as.key);
         // Nor does anybody tell apart what ended and what began in the same second, where only time tells.
-        let hasty = self.nases[nas].manners.needs_honest_time()
-            && self.devices[device].idle_since + 5 * SECOND > now
-            && self.devices[device].idle_since > 0;
+        let began = self.devices[device].session.map_or(0, |tag| self.sessions[tag].began_at);
+        let last = began.max(self.devices[device].idle_since);
+        let manners = self.nases[nas].manners;
+        let vague = manners.needs_honest_time() || (manners.repeating && manners.ids == Ids::InAccounting);
+        let hasty = vague && last > 0 && last + 5 * SECOND > now;
         if twin || hasty {
             let later = self.rng.range(1, 10) * SECOND;
             return self.dial_in(later, device);

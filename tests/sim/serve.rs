@@ -262,11 +262,12 @@ impl World {
         self.packets[number].acknowledged |= !lost;
         let Some(tag) = packet.tag else { return };
         let at = now - delay;
+        let news = self.sessions[tag].known.sign.is_none_or(|sign| at >= sign);
         let known = &mut self.sessions[tag].known;
         match done {
             Accounted::Adopted | Accounted::Renewed | Accounted::Started => {
                 known.sign = known.sign.max(Some(at));
-                known.evicted = false;
+                (known.evicted, known.claimed) = (false, None);
             }
             // Not written down while more than two thirds of the lease are left.
             Accounted::Confirmed => known.sign = known.sign.max(Some(at - rules.lease / 3)),
@@ -275,7 +276,7 @@ impl World {
         }
         let kept = self.sessions[tag].kept_until(&self.nases[packet.nas], &rules, now) > now;
         let believed = !matches!(done, Accounted::Conflict | Accounted::Ignored(_));
-        if packet.kind == AcctKind::Interim && holder && kept && !believed {
+        if packet.kind == AcctKind::Interim && holder && kept && news && !believed {
             self.fail(format!("P2 the Interim of #{tag}, who holds the address, came to {done:?}"));
         }
     }
