@@ -305,6 +305,10 @@ impl World {
         let before = self.check.tags.get(&grant.class.token).copied();
         if let Some(before) = before.filter(|&before| before != tag)
             && self.sessions[before].device != self.sessions[tag].device
+            // Who calls from nowhere, with an id that came round, is nobody's but the owner's.
+            && (self.sessions[before].is_live()
+                || self.sessions[before].asks_as.calling_station_id.is_some()
+                || self.sessions[before].asks_as.key != self.sessions[tag].asks_as.key)
         {
             self.fail(format!("P3 #{tag} was given the lease of #{before} on {address}"));
         }

@@ -101,8 +101,11 @@ impl World {
         let began = self.devices[device].session.map_or(0, |tag| self.sessions[tag].began_at);
         let last = began.max(self.devices[device].idle_since);
         let manners = self.nases[nas].manners;
-        let vague = manners.needs_honest_time() || (manners.repeating && manners.ids == Ids::InAccounting);
+        let vague = manners.needs_honest_time();
         let hasty = vague && last > 0 && last + 5 * SECOND > now;
+        if vague && !hasty && !twin {
+            self.devices[device].idle_since = now;
+        }
         if twin || hasty {
             let later = self.rng.range(1, 10) * SECOND;
             return self.dial_in(later, device);

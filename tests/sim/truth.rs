@@ -68,16 +68,17 @@ impl Manners {
             // Without any of these, nothing tells whose Start it is.
             address_in_start: rng.chance(800) || (!class && ids != Ids::InRequest),
             on: rng.chance(600),
-            delay: rng.chance(700) || (!class && ids != Ids::InRequest),
+            delay: rng.chance(700) || ids != Ids::InRequest,
             port: rng.chance(600) || ids != Ids::InRequest,
             doubles: rng.chance(200),
             retries: rng.pick(&[0, 2, 5]),
         }
     }
 
-    /// Nothing but time tells its sessions apart: a packet that came late and does not say so would be believed.
+    /// A redial before the Start looks like a repetition, and gets the same Class: nothing but time tells its sessions
+    /// apart. A packet that came late and does not say so would be believed.
     pub fn needs_honest_time(&self) -> bool {
-        !self.class && self.ids != Ids::InRequest
+        self.ids != Ids::InRequest
     }
 }
 
