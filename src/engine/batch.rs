@@ -14,7 +14,7 @@ use super::worker::{Known, Worker};
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served};
 use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
-use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, StoreError};
+use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, Store, StoreError};
 
 /// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
 /// before. No NAS boots in less, seconds.
@@ -119,21 +119,13 @@ impl Worker {
             }
         }
         let written = match self.store.as_mut() {
-            Some(store) if !sets.is_empty() => {
-                match store.write(&sets, snapshot.now, &self.shared.server) {
-                    // One that fails alone may give a row to a session that holds another.
-                    Err(error) if jobs.len() == 1 && error.retry() == Retry::SameConnection => {
-                        let given = !matches!(jobs[0].work, Work::Grant(_));
-                        let set = sets[0].iter().map(|change| match given {
-                            true => unclashed(store.as_mut(), change, snapshot.now),
-                            false => Ok(change.clone()),
-                        });
-                        let set: Vec<Change> = set.collect::<Result<_, _>>()?;
-                        store.write(&[&set], snapshot.now, &self.shared.server)?
-                    }
-                    written => written?,
+            Some(store) if !sets.is_empty() => match store.write(&sets, snapshot.now, &self.shared.server) {
+                Err(error) if jobs.len() == 1 && error.retry() == Retry::SameConnection => {
+                    let set = unclashed_set(store.as_mut(), &jobs[0], sets[0], snapshot.now)?;
+                    store.write(&[&set], snapshot.now, &self.shared.server)?
                 }
-            }
+                written => written?,
+            },
             _ => Vec::new(),
         };
         if !written.is_empty() {
@@ -396,6 +388,22 @@ impl Worker {
         let answer = Answer::Undone(changes.len());
         if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }
     }
+}
+
+/// A set that cannot be written alone may give a row back to a session that holds another one: then that row is nobody's.
+fn unclashed_set(
+    store: &mut dyn Store,
+    job: &Job,
+    set: &[Change],
+    now: Time,
+) -> Result<Vec<Change>, StoreError> {
+    let asks = |change: &Change| match &job.work {
+        Work::Grant(ask) => change.after.lease.as_ref().is_some_and(|lease| lease.key == ask.session.key),
+        _ => false,
+    };
+    let mut given =
+        |change: &Change| if asks(change) { Ok(change.clone()) } else { unclashed(store, change, now) };
+    set.iter().map(&mut given).collect()
 }
 
 fn session_of(work: &Work) -> Option<&Session> {
