@@ -101,7 +101,8 @@ pub struct Lease {
     pub started_at: Option<Time>,
 }
 
-/// A lease that a take-over replaced. It may come back until the new session starts.
+/// A lease that a take-over replaced. It may come back until the new session starts. Once it has come back, it is the new
+/// session that is remembered here, until its offer is over: it may start after all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Predecessor {
     /// The lease.
@@ -110,6 +111,14 @@ pub struct Predecessor {
     pub expires_at: Time,
     /// Since when the address would have been free beyond doubt.
     pub free_at: Time,
+}
+
+impl Predecessor {
+    /// An offer that nobody took up yet, and which is still promised.
+    #[must_use]
+    pub fn may_start(&self, now: Time) -> bool {
+        self.lease.started_at.is_none() && self.free_at > now
+    }
 }
 
 /// Somebody who was heard using an address that another holds.
@@ -130,6 +139,15 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The same session claims again, perhaps by an id that its request did not have.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        let same_id = self.session_id.is_none() || self.session_id == other.session_id;
+        self.nas == other.nas
+            && (self.key == other.key
+                || (same_id && self.owner == other.owner && self.station == other.station))
+    }
+
     /// The column's text: NAS, owner, session, station and key, joined by `==` (which no escaped name contains).
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -198,6 +216,12 @@ impl Row {
     #[must_use]
     pub fn is_live(&self, now: Time) -> bool {
         self.status == Status::InUse && self.expires_at.is_some_and(|end| end > now)
+    }
+
+    /// When the last of its leases ends: that of the holder, or of whom it replaced.
+    #[must_use]
+    pub fn last_end(&self) -> Option<Time> {
+        self.expires_at.max(self.prev.as_ref().map(|prev| prev.expires_at))
     }
 
     /// The lease that holds it now.
