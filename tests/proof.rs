@@ -2,7 +2,7 @@
 //! runs in a quick size; `IPPOOL_RS_SOAK=1` runs the full one.
 
 // A test that cannot go on says where and ends.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod common;
 use common::radius;
@@ -48,9 +48,17 @@ mod unique;
 mod budget;
 #[path = "proof/crash.rs"]
 mod crash;
+#[path = "proof/durable.rs"]
+mod durable;
 #[path = "proof/history.rs"]
 mod history;
+#[path = "proof/long.rs"]
+mod long;
+#[path = "proof/people.rs"]
+mod people;
 #[path = "proof/silence.rs"]
 mod silence;
+#[path = "proof/start.rs"]
+mod start;
 #[path = "proof/takeover.rs"]
 mod takeover;

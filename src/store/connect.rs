@@ -91,6 +91,17 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// A file is made where it is missing; a folder is not, for it may be a slip of the pen.
+pub fn check_folder(path: &Path) -> Result<(), StoreError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => Err(StoreError::Wrong(format!(
+            "the folder {} of the SQLite file does not exist: create it, writable for the user that runs this",
+            folder.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Opens a SQLite file: WAL, `synchronous = FULL` (an answered commit survives a power cut), a busy handler of
 /// `busy` milliseconds. Without `create`, a file that does not exist is an error.
 #[cfg(feature = "sqlite")]
@@ -102,14 +113,7 @@ pub fn sqlite(path: &Path, create: bool, busy: u32) -> Result<diesel::SqliteConn
                 "the SQLite file {shown} does not exist: create it with `ippool-rs --database sqlite://{shown} schema up`"
             )));
         }
-        if let Some(folder) =
-            path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
-        {
-            return Err(StoreError::Wrong(format!(
-                "the folder {} of the SQLite file does not exist: create it, writable for the user that runs this",
-                folder.display()
-            )));
-        }
+        check_folder(path)?;
     }
     let named = path.to_str().ok_or_else(|| StoreError::Wrong(format!("the path {shown} is not UTF-8")))?;
     let failed = |error: &dyn fmt::Display| {
@@ -160,6 +164,35 @@ pub fn postgres(url: &DatabaseUrl, statement: u32) -> Result<diesel::PgConnectio
     Ok(connection)
 }
 
+/// What the engine does to the tables; rights, like `schema up` and a DBA's GRANT, are for the user who runs radiusd.
+#[cfg(feature = "postgres")]
+const LACKING: &str = "SELECT COALESCE(string_agg(r.name || ' on ' || t.name, ', ' ORDER BY t.name, r.name), '') AS lacking FROM (VALUES \
+     ('ip_pool_assignments', 'SELECT INSERT UPDATE'), ('ip_pool_events', 'INSERT'), ('ip_pool_meta', 'SELECT INSERT UPDATE'), \
+     ('ip_pool_nas', 'SELECT INSERT UPDATE'), ('ip_pool_pools', 'SELECT'), ('ip_pool_ranges', 'SELECT UPDATE'), \
+     ('ip_pool_servers', 'SELECT INSERT UPDATE DELETE'), ('ip_pool_assignments_id_seq', 'USAGE'), \
+     ('ip_pool_events_id_seq', 'USAGE'), ('ip_pool_nas_id_seq', 'USAGE')) t(name, rights), \
+     unnest(string_to_array(t.rights, ' ')) r(name) \
+     WHERE NOT CASE r.name WHEN 'USAGE' THEN has_sequence_privilege(t.name, r.name) ELSE has_table_privilege(t.name, r.name) END";
+
+/// Refuses a user who lacks rights that the engine needs, before the first subscriber finds out.
+#[cfg(feature = "postgres")]
+pub fn check_rights(connection: &mut diesel::PgConnection, url: &DatabaseUrl) -> Result<(), StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        lacking: String,
+    }
+    let rows: Vec<Found> = diesel::RunQueryDsl::load(diesel::sql_query(LACKING), connection)
+        .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
+    match rows.first() {
+        Some(Found { lacking }) if !lacking.is_empty() => Err(StoreError::Wrong(format!(
+            "PostgreSQL at {url}: permission denied: this user lacks {lacking}; grant SELECT, INSERT, UPDATE, DELETE on the \
+             ip_pool_ tables, and USAGE on their sequences, to this user"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Tells "not there" from "there, and will not have us".
 #[cfg(feature = "postgres")]
 fn connect_error(url: &DatabaseUrl, message: &str) -> StoreError {
@@ -175,6 +208,7 @@ fn connect_error(url: &DatabaseUrl, message: &str) -> StoreError {
         || message.contains("forbidden value")
         || message.contains("unexpected character")
         || message.contains("invalid port number")
+        || message.contains("invalid integer value")
         || message.contains("invalid percent-encoded");
     if malformed {
         return StoreError::Wrong(format!("the database URL is malformed: {message}"));

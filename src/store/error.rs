@@ -56,6 +56,11 @@ pub(super) fn classify_sqlite(error: &diesel::result::Error) -> StoreError {
     if text.contains("no such table") || text.contains("no such column") {
         return StoreError::Wrong(format!("{text}: bring the schema up to date with `ippool-rs schema up`"));
     }
+    if text.contains("readonly database") {
+        return StoreError::Wrong(format!(
+            "{text}: the file and its folder must be writable for the user that runs this"
+        ));
+    }
     if text.contains("unable to open")
         || text.contains("disk I/O")
         || text.contains("is full")
@@ -102,7 +107,8 @@ pub(super) fn classify_postgres(error: &diesel::result::Error) -> StoreError {
                 StoreError::Away(text)
             } else if has(&["permission denied"]) {
                 StoreError::Wrong(format!(
-                    "{text}: grant SELECT, INSERT, UPDATE, DELETE on the ip_pool_ tables to this user"
+                    "{text}: grant SELECT, INSERT, UPDATE, DELETE on the ip_pool_ tables, and USAGE on their sequences, \
+                     to this user"
                 ))
             } else if lower.contains("relation \"ip_pool")
                 || (lower.contains("column") && lower.contains("does not exist"))

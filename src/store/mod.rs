@@ -143,6 +143,7 @@ pub fn open(url: &DatabaseUrl) -> Result<Box<dyn Store>, StoreError> {
     if let DatabaseUrl::Sqlite(path) = url
         && !path.exists()
     {
+        connect::check_folder(path)?;
         migrate::up(url)?;
     }
     migrate::verdict(migrate::found_at(url)?, url)?;

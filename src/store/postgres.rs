@@ -82,6 +82,12 @@ fn read_sql(wide: bool) -> String {
     )
 }
 
+/// A name that an administrator wrote by hand stays, for as long as no lease of ours is on the row.
+static ASSIGN: LazyLock<String> = LazyLock::new(|| {
+    let assign = Records::ASSIGN.trim_end_matches(", ");
+    assign.replace("username = n.username", "username = COALESCE(n.username, a.username)")
+});
+
 static READ: LazyLock<String> = LazyLock::new(|| read_sql(false));
 static READ_WIDE: LazyLock<String> = LazyLock::new(|| read_sql(true));
 
@@ -492,7 +498,7 @@ impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> QueryFragment<Bac
             out.push_sql("s AS (SELECT *, count(*) OVER (PARTITION BY set_no) AS found FROM l), ");
         }
         out.push_sql("w AS (UPDATE ip_pool_assignments a SET ");
-        out.push_sql(Records::ASSIGN.trim_end_matches(", "));
+        out.push_sql(&ASSIGN);
         if RARE {
             out.push_sql(", ");
             out.push_sql(Records::ASSIGN_RARE.trim_end_matches(", "));
@@ -619,6 +625,7 @@ impl Postgres {
                  SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '20ms'",
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
+        connect::check_rights(&mut connection, url)?;
         Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH })
     }
 

@@ -301,7 +301,11 @@ macro_rules! record {
                 $(
                     out.push_sql(separator);
                     out.push_sql(concat!(stringify!($field), " = "));
+                    // A name that an administrator wrote by hand stays, for as long as no lease of ours is on the row.
+                    let by_hand = stringify!($field) == "username";
+                    out.push_sql(if by_hand { "COALESCE(" } else { "" });
                     out.push_bind_param::<Nullable<lite_type::$sql>, Option<$rust>>(&self.$field)?;
+                    out.push_sql(if by_hand { ", username)" } else { "" });
                     separator = ", ";
                 )*
                 if with_rare {

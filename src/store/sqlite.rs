@@ -183,8 +183,12 @@ impl<const RARE: bool> QueryFragment<Backend> for Update<RARE> {
         out.push_bind_param::<BigInt, _>(epoch)?;
         out.push_sql(" AND status = ");
         out.push_bind_param::<Text, _>(status)?;
-        out.push_sql(" AND expires_at IS ");
+        // What an administrator wrote by hand is a time of another length.
+        out.push_sql(" AND (expires_at IS ");
         out.push_bind_param::<Nullable<Text>, _>(expires_at)?;
+        out.push_sql(" OR (length(expires_at) <> 26 AND strftime('%Y-%m-%d %H:%M:%f', expires_at) = substr(");
+        out.push_bind_param::<Nullable<Text>, _>(expires_at)?;
+        out.push_sql(", 1, 23)))");
         out.push_sql(" AND free_at = ");
         out.push_bind_param::<Text, _>(free_at)?;
         out.push_sql(" AND updated_at = ");
@@ -202,7 +206,14 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { connection: connect::sqlite(path, false, BUSY)?, path: path.to_owned() })
+        let mut this = Self { connection: connect::sqlite(path, false, BUSY)?, path: path.to_owned() };
+        // SQLite opens a file that it may only read without a word.
+        let touch = "UPDATE ip_pool_meta SET value = value WHERE name = 'catalogue'";
+        match this.transaction(|this| this.batch(touch)) {
+            // Somebody else writes just now, so one can.
+            Ok(()) | Err(StoreError::Busy(_)) => Ok(this),
+            Err(error) => Err(error),
+        }
     }
 
     /// The system's clock is SQLite's.

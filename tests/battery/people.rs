@@ -1,10 +1,10 @@
 //! What administrators write by hand counts.
 
-use rlm_ippool_rs::lease::{Status, life};
+use rlm_ippool_rs::lease::{Change, Row, Status, life};
 use rlm_ippool_rs::store::{FRONT, Lookup, Retry, StoreError, open};
 
 use crate::db::{Db, on_both};
-use crate::ground::{free, give, now, pool, row};
+use crate::ground::{free, give, now, pool, row, write};
 
 #[test]
 fn in_use_with_a_future_end_written_by_hand_is_held() {
@@ -27,6 +27,56 @@ fn in_use_with_a_future_end_written_by_hand_is_held() {
         let text = format!("SET status = 'in_use', username = 'x', expires_at = {whole}");
         db.sql(&format!("UPDATE ip_pool_assignments {text} WHERE id = {}", rows[1].id));
         assert!(row(store.as_mut(), rows[1].id).is_live(at));
+    });
+}
+
+#[test]
+fn a_row_with_a_time_written_by_hand_can_be_written() {
+    on_both(|db| {
+        let (mut store, gold) = pool(db, "gold", &["10.0.0.0-10.0.0.9"]);
+        let rows = free(store.as_mut(), &gold, 10);
+        let forms = match db {
+            Db::Sqlite { .. } => [
+                "datetime('now', '-600 seconds')",
+                "strftime('%Y-%m-%d %H:%M:%f', 'now', '-600 seconds')",
+                "strftime('%Y-%m-%dT%H:%M:%SZ', 'now', '-600 seconds')",
+                "date('now')",
+                "NULL",
+            ],
+            Db::Postgres { .. } => [
+                "date_trunc('second', now() - interval '600 seconds')",
+                "date_trunc('milliseconds', now() - interval '600 seconds')",
+                "now() - interval '600 seconds'",
+                "current_date",
+                "NULL",
+            ],
+        };
+        for (read, form) in rows.iter().zip(forms) {
+            db.sql(&format!("UPDATE ip_pool_assignments SET expires_at = {form} WHERE id = {}", read.id));
+            let found = row(store.as_mut(), read.id);
+            let held = give(store.as_mut(), &found, &crate::ground::ask(form, form, None));
+            assert_eq!(held.status, Status::InUse, "{form}");
+        }
+    });
+}
+
+#[test]
+fn a_name_written_by_hand_stays_when_the_row_is_moved_in_the_queue() {
+    on_both(|db| {
+        let (mut store, gold) = pool(db, "gold", &["10.0.0.0-10.0.0.3"]);
+        let read = free(store.as_mut(), &gold, 1).remove(0);
+        let text = "SET status = 'in_use', username = 'by-hand', expires_at = {+600}";
+        db.sql(&format!("UPDATE ip_pool_assignments {text} WHERE id = {}", read.id));
+        let at = now(store.as_mut());
+        let due = store.due_rows(gold.id, at, 10).unwrap().remove(0);
+        let after = Row { queue_at: at + 600, free_at: at + 600, ..due.clone() };
+        let change = Change { before: due, after, events: Vec::new() };
+        assert_eq!(write(store.as_mut(), &[change], at), [true]);
+        assert!(store.due_rows(gold.id, at, 10).unwrap().is_empty());
+        assert_eq!(
+            db.lines("SELECT username AS line FROM ip_pool_assignments WHERE username IS NOT NULL"),
+            ["by-hand"]
+        );
     });
 }
 

@@ -219,8 +219,8 @@ impl Postgres {
         self.child.as_ref().expect("PostgreSQL runs").id()
     }
 
-    /// The postmaster and all its backends.
-    fn processes(&self) -> Vec<u32> {
+    /// The postmaster and all that it has started.
+    pub fn processes(&self) -> Vec<u32> {
         let postmaster = self.pid();
         let mut all = vec![postmaster];
         for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
