@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
+use crate::lease::faults::{self, Fault};
 use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, Time, life};
 
 /// What was decided for an accounting event.
@@ -131,6 +132,7 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
     let same_owner = event.session.owner.is_empty() || lease.owner == event.session.owner;
     let names_row = event.addresses.contains(&row.address);
     let names_another = event.addresses.iter().any(|address| same_kind(address, &row.address)) && !names_row;
+    let same_id = same_id || (event.kind == AcctKind::Stop && faults::on(Fault::LateStopFrees));
     // Some NASes name the user differently in accounting; nobody calls from two devices.
     let stations = event.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
     let same_caller = names_row && stations.is_none_or(|(a, b)| a == b);
@@ -152,7 +154,8 @@ fn token_fits(event: &Accounting, row: &Row, lease: &Lease) -> bool {
     event
         .classes
         .iter()
-        .any(|class| class.id == row.id && class.token == lease.token && class.epoch <= row.epoch)
+        .filter(|class| class.token == lease.token || faults::on(Fault::ClassWithoutToken))
+        .any(|class| class.id == row.id && class.epoch <= row.epoch)
 }
 
 /// The event is of the session that holds the row, or held it last.
@@ -177,7 +180,10 @@ fn held(
     }
     // A Stop leaves a tombstone; what only seemed to have ended comes back, as the same lease or (if somebody decided
     // that it had ended) as an adoption.
-    if ended && by == life::BY_EXPIRY {
+    if ended && faults::on(Fault::HolderUnanswered) {
+        return ignored(Ignored::Late);
+    }
+    if ended && (by == life::BY_EXPIRY || faults::on(Fault::LateInterimRevives)) {
         // Nobody got it since: a renewal.
     } else if ended && (by == life::BY_STOP || event.at(cx.now) <= row.released_at.unwrap_or(cx.now)) {
         return ignored(Ignored::Late);

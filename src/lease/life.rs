@@ -1,6 +1,7 @@
 //! The transition table: what each event does to a row. Every function takes a row as it is and gives the row as it shall
 //! be; none looks at a clock, draws a number, or chooses between rows.
 
+use super::faults::{self, Fault};
 use super::{
     Accounting, Ask, Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules,
     Seconds, Status, Time,
@@ -96,7 +97,7 @@ fn lease_for(ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Lease {
 
 /// Until when an offer stands: for a NAS that accounts, until its Start is due; else for the whole lease.
 fn offer_end(ask: &Ask, nas: &NasFacts, now: Time) -> Time {
-    let accounts = nas.accounts(now, ask.rules.silent);
+    let accounts = nas.accounts(now, ask.rules.silent) && !faults::on(Fault::OffersLeak);
     now + if accounts { ask.rules.offer.min(ask.lease_seconds) } else { ask.lease_seconds }
 }
 
@@ -138,7 +139,7 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     let later =
         remembered.as_ref().map_or(change.after.free_at, |prev| prev.free_at.max(change.after.free_at));
     set_free(&mut change.after, later);
-    change.after.prev = remembered;
+    change.after.prev = remembered.filter(|_| !faults::on(Fault::TakeOverForgets));
     change.after.claim = before.claim.clone();
     change.events.retain(|event| event.kind != EventKind::End);
     for event in &mut change.events {
@@ -174,7 +175,7 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
 /// Start or Interim of the session that holds the row, or held it until it lapsed. `None`: nothing to write.
 #[must_use]
 pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Option<Change> {
-    let lease = before.lease.as_ref()?;
+    let lease = before.lease.as_ref().filter(|_| !(interim && faults::on(Fault::HolderIgnored)))?;
     let at = event.at(now);
     let mut new = lease.clone();
     new.started_at = Some(lease.started_at.unwrap_or(at));
@@ -274,7 +275,8 @@ pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token
     after.prev = None;
     after.released_at = Some(now);
     after.released_by = Some(by.into());
-    if let Some(claim) = before.fresh_claim(now, rules.lease) {
+    let claim = before.fresh_claim(now, rules.lease);
+    if let Some(claim) = claim.filter(|_| !faults::on(Fault::ClaimForgotten)) {
         let heir = heir_of(claim, rules.lease, token);
         events.push(event_of(EventKind::Adoption, now, &heir, "inherited from the session that ended"));
         hold_started(&mut after, heir, claim.seen_at, rules, "adopted");
@@ -437,7 +439,7 @@ pub fn due(
 fn provably_free_at(row: &Row, nas: &NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
     let end = row.last_end().unwrap_or(Time::EPOCH);
     let free_at = row.free_at.max(end);
-    if free_at > now {
+    if free_at > now || faults::on(Fault::SilenceIsAbsence) {
         return free_at;
     }
     if hold.covers(end, now) {
@@ -510,7 +512,7 @@ fn hold_started(row: &mut Row, lease: Lease, at: Time, rules: &Rules, source: &s
 /// A new holder, a new epoch.
 fn occupy(row: &mut Row, lease: Lease, source: &str) {
     row.status = Status::InUse;
-    row.epoch += 1;
+    row.epoch += i64::from(!faults::on(Fault::EpochStays));
     row.lease = Some(lease);
     row.prev = None;
     row.claim = None;

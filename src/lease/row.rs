@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::faults::{self, Fault};
 use super::{Class, Seconds, Time};
 
 /// `ip_pool_assignments.status`.
@@ -264,7 +265,7 @@ impl Hold {
     /// A lease that ended at `end` may only seem to have ended.
     #[must_use]
     pub fn covers(&self, end: Time, now: Time) -> bool {
-        now < self.until && end > self.from
+        now < self.until && end > self.from && !faults::on(Fault::HoldIgnored)
     }
 }
 

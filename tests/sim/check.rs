@@ -225,7 +225,7 @@ impl World {
             if self.shares_by_rule(new, old) {
                 return Ok("its own redial, or a stated address");
             }
-            if commit.doubtful && session.doubtful_from(&self.plan.rules) <= now {
+            if commit.doubtful && self.is_doubtful(old, now) {
                 return Ok("a last resort");
             }
         }
@@ -336,12 +336,22 @@ impl World {
             let nas = &self.nases[session.nas];
             let silent = session.kept_until(nas, &rules, now) <= now;
             let last_resort = self.check.doubtful.contains(&(grant.class.id, grant.class.epoch));
-            let doubtful = last_resort && session.doubtful_from(&rules) <= now;
+            let doubtful = last_resort && self.is_doubtful(other, now);
             if silent || doubtful {
                 excused.push(other);
             }
         }
         excused
+    }
+
+    /// Its address may be given away as a last resort: its lease ran out, and no hold says that this proves nothing.
+    fn is_doubtful(&self, tag: usize, now: Time) -> bool {
+        let rules = &self.plan.rules;
+        let from = self.sessions[tag].doubtful_from(rules);
+        let hold = lock(&self.db).hold;
+        // A server that did not see the outage knows of the hold a minute later.
+        let known = hold.until - rules.lease - rules.grace + 60 < now;
+        from <= now && !(known && now < hold.until && from - rules.grace > hold.from)
     }
 
     fn sharing(&self, tag: usize, address: IpAddr) -> Vec<usize> {

@@ -128,7 +128,10 @@ impl World {
                 return self.fail(format!("P5 no answer to {}: {}", self.describe(parcel), brief(&answer)));
             }
             match &parcel.cargo {
-                Cargo::Ask(tag) => self.asked(*tag, parcel.server, answer, now, fair && was_free),
+                Cargo::Ask(tag) => {
+                    let alone = parcels.len() == 1;
+                    self.asked(*tag, parcel.server, answer, now, alone && was_free)
+                }
                 Cargo::Event(number, delay) => self.told(*number, *delay, answer, now, was[at] && fair),
                 Cargo::Undo(..) => {}
             }
@@ -170,7 +173,7 @@ impl World {
         let nas = self.sessions[tag].nas;
         let stated = self.sessions[tag].stated;
         let rules = Arc::clone(&self.plan.rules);
-        let away = lock(&self.db).trouble.away_until > self.micros();
+        let away = lock(&self.db).trouble.is_down(self.micros());
         if !away {
             self.nases[nas].heard(now, &rules);
         }
@@ -253,7 +256,7 @@ impl World {
         let packet = self.packets[number].clone();
         let rules = Arc::clone(&self.plan.rules);
         // A packet that could not be written down was heard all the same.
-        let away = lock(&self.db).trouble.away_until > self.micros();
+        let away = lock(&self.db).trouble.is_down(self.micros());
         if !away {
             self.nases[packet.nas].heard(now, &rules);
         }

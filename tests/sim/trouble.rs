@@ -59,6 +59,11 @@ impl Trouble {
         *self = Self { fired: self.fired, fired_at: self.fired_at, rng: self.rng.clone(), ..Self::none(0) };
     }
 
+    /// Nothing can be written down.
+    pub fn is_down(&self, now: u64) -> bool {
+        now < self.away_until || now < self.read_only_until
+    }
+
     pub fn is_away(&mut self, now: u64) -> bool {
         let away = now < self.away_until;
         if away {
