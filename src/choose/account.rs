@@ -121,10 +121,11 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
     let same_id = match (&event.session.id, &lease.session_id) {
         (Some(event_id), Some(lease_id)) => event_id == lease_id && !older,
         (None, None) => {
-            // Nor is a session this lease's that began before it; but those that were adopted did.
+            // Nor is a session this lease's that began before it, or has another Class; but those that were adopted did.
             let began = event.at(cx.now) - event.session_time.unwrap_or(0);
-            let fits = row.source.as_deref() == Some("adopted") || began + ROUNDING >= lease.assigned_at;
-            let started = lease.started_at.is_some() && event.classes.is_empty() && fits && !older;
+            let granted = event.classes.is_empty() && began + ROUNDING >= lease.assigned_at;
+            let fits = granted || row.source.as_deref() == Some("adopted");
+            let started = lease.started_at.is_some() && fits && !older;
             lease.key == event.session.key && (started || (token_fits(event, row, lease) && !older))
         }
         _ => false,

@@ -150,7 +150,10 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
     if lease.is_some_and(|lease| is_redial(ask, lease)) && !disputed {
         return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
-    if lease.is_some_and(|lease| !is_redial(ask, lease)) {
+    // What nobody took up gives way to whoever was heard there, unless the NAS only repeats its request.
+    let gives_way =
+        |lease: &Lease| disputed && lease.started_at.is_none() && lease.assigned_at + life::REPEATS < cx.now;
+    if lease.is_some_and(|lease| !is_redial(ask, lease) && !gives_way(lease)) {
         return Some(repeated(raw, row, ask, cx));
     }
     if row.pool == pool.id && !disputed {

@@ -53,8 +53,7 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
 }
 
 /// The row held by the predecessor again, as it was, under a new epoch. One that started has another lease's time to be
-/// heard before its silence proves anything. Whether its Interims came regularly is not kept, but shows in what was free
-/// soon after its end.
+/// heard before its silence proves anything.
 fn with_predecessor(row: &Row, now: Time) -> Row {
     let mut after = row.clone();
     if let Some(prev) = after.prev.take() {
@@ -63,8 +62,7 @@ fn with_predecessor(row: &Row, now: Time) -> Row {
         let started = prev.lease.started_at.is_some();
         let heard = if started { now + prev.lease.seconds + Rules::default().grace } else { prev.free_at };
         set_free(&mut after, prev.free_at.max(heard));
-        let regular = started && prev.free_at < prev.expires_at + prev.lease.seconds;
-        after.lease = Some(Lease { regular, ..prev.lease });
+        after.lease = Some(prev.with_rhythm());
     }
     after
 }
@@ -337,8 +335,9 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
     };
     let old = before.fresh_claim(now, event.rules.lease);
     let same = old.is_some_and(|old| old.is_of(&new));
-    // The first claimant stays; a second one is told of, but takes nobody's place.
-    if old.is_some_and(|old| !same || old.seen_at + event.rules.lease / 12 > now) {
+    // The first claimant stays while he is heard; a second one is told of, but takes nobody's place.
+    let heard = if same { event.rules.lease / 12 } else { event.rules.lease / 3 };
+    if old.is_some_and(|old| old.seen_at + heard > now) {
         return None;
     }
     let mut after = before.clone();
@@ -395,7 +394,7 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
 pub fn due(
     before: &Row,
     settled: &Row,
-    nas: &NasFacts,
+    nas: &dyn Fn(i64) -> NasFacts,
     hold: Hold,
     now: Time,
     rules: &Rules,
@@ -434,9 +433,8 @@ pub fn due(
     write(after, end.into_iter().collect())
 }
 
-/// Since when, or from when on, silence of this lease is proof. Silence is not absence: a lease whose Interims came is
-/// over only if its NAS was heard for a whole lease while they did not come.
-fn provably_free_at(row: &Row, nas: &NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
+/// Since when, or from when on, the silence of all its leases is proof.
+fn provably_free_at(row: &Row, nas: &dyn Fn(i64) -> NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
     let end = row.last_end().unwrap_or(Time::EPOCH);
     let free_at = row.free_at.max(end);
     if free_at > now || faults::on(Fault::SilenceIsAbsence) {
@@ -445,13 +443,20 @@ fn provably_free_at(row: &Row, nas: &NasFacts, hold: Hold, now: Time, rules: &Ru
     if hold.covers(end, now) {
         return hold.until;
     }
-    let Some(lease) = &row.lease else { return free_at };
+    let proof = |lease: &Lease| silence_proves_at(lease, &nas(lease.nas), free_at, now, rules);
+    let holder = row.lease.as_ref().map_or(free_at, proof);
+    let replaced = row.prev.as_ref().map_or(free_at, |prev| proof(&prev.with_rhythm()));
+    holder.max(replaced)
+}
+
+/// Silence is not absence: a lease whose Interims came is over only if its NAS was heard for a whole lease while they did
+/// not come.
+fn silence_proves_at(lease: &Lease, nas: &NasFacts, free_at: Time, now: Time, rules: &Rules) -> Time {
     if !nas.accounts(now, rules.silent) && !lease.regular {
         // No accounting comes from it: the time in `free_at` is all the proof there will ever be.
         return free_at;
     }
-    let gap = break_of(lease.seconds);
-    if nas.last_heard_at + gap < now {
+    if nas.last_heard_at + break_of(lease.seconds) < now {
         // Not heard now: nothing is proven until it is back.
         return now + lease.seconds;
     }

@@ -112,6 +112,14 @@ pub struct Predecessor {
 }
 
 impl Predecessor {
+    /// Its lease. Whether its Interims came regularly is not kept, but shows: then the address was free soon after its end.
+    #[must_use]
+    pub fn with_rhythm(&self) -> Lease {
+        let started = self.lease.started_at.is_some();
+        let regular = started && self.free_at < self.expires_at + self.lease.seconds;
+        Lease { regular, ..self.lease.clone() }
+    }
+
     /// An offer that nobody took up yet, and which is still promised.
     #[must_use]
     pub fn may_start(&self, now: Time) -> bool {

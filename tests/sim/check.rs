@@ -118,7 +118,12 @@ impl World {
     fn check_holder(&mut self, commit: &Commit, parcels: &[Parcel], now: Time) {
         let (before, after) = (&commit.before, &commit.after);
         let Some(old) = self.holder_of(before) else {
-            self.holder_of(after);
+            let last = before.lease.as_ref().and_then(|lease| self.tag_of(lease));
+            if let Some(new) = self.holder_of(after).filter(|&new| Some(new) == last)
+                && self.sessions[new].known.released
+            {
+                self.fail(format!("P2 #{new} has ended, and has {} again", after.address));
+            }
             return;
         };
         let new = self.holder_of(after);
@@ -271,6 +276,11 @@ impl World {
         let Some(lease) = row.lease.as_ref().filter(|_| row.status == Status::InUse || lapsed) else {
             return false;
         };
+        let (rules, session) = (self.plan.rules.clone(), &self.sessions[tag]);
+        let kept = session.kept_until(&self.nases[session.nas], &rules, self.now()) > self.now();
+        if lease.started_at.is_none() && (lapsed || !kept) {
+            return false;
+        }
         self.check.stepped_at.is_none() && self.tag_of(lease) == Some(tag)
     }
 

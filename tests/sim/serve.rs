@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Grant, How, Work};
-use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Rules, Session as Identity, Time, Want};
+use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Row, Rules, Session as Identity, Time, Want};
 
 use super::memory::{interlope, lock, uncalled};
 use super::world::{Cargo, Happening, Parcel, SECOND, World};
@@ -266,6 +266,12 @@ impl World {
         let Some(tag) = packet.tag else { return };
         let at = now - delay;
         let news = self.sessions[tag].known.sign.is_none_or(|sign| at >= sign);
+        // The row has one place for a claimant.
+        let noted = self.sessions[tag].address.is_some_and(|address| {
+            let keys = [&self.sessions[tag].accounts_as.key, &self.sessions[tag].asks_as.key];
+            let claims = |row: &Row| row.claim.as_ref().is_some_and(|claim| keys.contains(&&claim.key));
+            lock(&self.db).row(address.into()).is_some_and(claims)
+        });
         let known = &mut self.sessions[tag].known;
         match done {
             Accounted::Adopted | Accounted::Renewed | Accounted::Started => {
@@ -274,12 +280,12 @@ impl World {
             }
             // Not written down while more than two thirds of the lease are left.
             Accounted::Confirmed => known.sign = known.sign.max(Some(at - rules.lease / 3)),
-            Accounted::Conflict => known.claimed = Some(now - rules.lease / 12),
+            Accounted::Released => known.released |= packet.kind == AcctKind::Stop,
+            Accounted::Conflict if noted => known.claimed = Some(now - rules.lease / 12),
             _ => {}
         }
-        let kept = self.sessions[tag].kept_until(&self.nases[packet.nas], &rules, now) > now;
         let believed = !matches!(done, Accounted::Conflict | Accounted::Ignored(_));
-        if packet.kind == AcctKind::Interim && holder && kept && news && delay <= 60 && !believed {
+        if packet.kind == AcctKind::Interim && holder && news && delay <= 60 && !believed {
             self.fail(format!("P2 the Interim of #{tag}, who holds the address, came to {done:?}"));
         }
     }
