@@ -134,9 +134,9 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
     let names_row = event.addresses.contains(&row.address);
     let names_another = event.addresses.iter().any(|address| same_kind(address, &row.address)) && !names_row;
     let same_id = same_id || (event.kind == AcctKind::Stop && faults::on(Fault::LateStopFrees));
-    // Some NASes name the user differently in accounting; nobody calls from two devices.
-    let stations = event.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
-    let same_caller = names_row && stations.is_none_or(|(a, b)| a == b);
+    // Some NASes name the user differently in accounting; then the device must be the same.
+    let caller = event.session.calling_station_id.as_ref();
+    let same_caller = names_row && caller.is_some() && caller == lease.calling_station_id.as_ref();
     same_id && lease.nas == cx.nas.id && !names_another && (same_owner || same_caller)
 }
 

@@ -129,9 +129,7 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     let remembered = match (&before.prev, old) {
         (Some(prev), _) if unstarted && prev.lease.started_at.is_some() => Some(prev.clone()),
-        (_, Some((lease, expires_at))) => {
-            Some(Box::new(Predecessor { lease, expires_at, free_at: before.free_at }))
-        }
+        (_, Some((lease, expires_at))) => Some(Box::new(Predecessor::of(lease, expires_at, before.free_at))),
         (prev, None) => prev.clone(),
     };
     let later =

@@ -112,7 +112,20 @@ pub struct Predecessor {
 }
 
 impl Predecessor {
-    /// Its lease. Whether its Interims came regularly is not kept, but shows: then the address was free soon after its end.
+    /// What is remembered of `lease`. Whether its Interims come regularly has no column of its own: `free_at` says it, less
+    /// than a lease after the end, or later.
+    #[must_use]
+    pub fn of(lease: Lease, expires_at: Time, free_at: Time) -> Self {
+        let later = expires_at + lease.seconds;
+        let free_at = match (lease.started_at, lease.regular) {
+            (None, _) => free_at,
+            (Some(_), true) => free_at.min(later - 1),
+            (Some(_), false) => free_at.max(later),
+        };
+        Self { lease, expires_at, free_at }
+    }
+
+    /// Its lease, as it was.
     #[must_use]
     pub fn with_rhythm(&self) -> Lease {
         let started = self.lease.started_at.is_some();

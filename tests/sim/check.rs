@@ -119,7 +119,8 @@ impl World {
         let (before, after) = (&commit.before, &commit.after);
         let Some(old) = self.holder_of(before) else {
             let last = before.lease.as_ref().and_then(|lease| self.tag_of(lease));
-            if let Some(new) = self.holder_of(after).filter(|&new| Some(new) == last)
+            let started = after.lease.as_ref().is_some_and(|lease| lease.started_at.is_some());
+            if let Some(new) = self.holder_of(after).filter(|&new| started && Some(new) == last)
                 && self.sessions[new].known.released
             {
                 self.fail(format!("P2 #{new} has ended, and has {} again", after.address));
