@@ -11,6 +11,9 @@ mod check;
 mod liveness;
 #[path = "sim/memory.rs"]
 mod memory;
+#[cfg(feature = "faults")]
+#[path = "sim/mutations.rs"]
+mod mutations;
 #[path = "sim/plan.rs"]
 mod plan;
 #[path = "sim/play.rs"]

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
+use crate::lease::faults::{self, Fault};
 use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, Time, life};
 
 /// What was decided for an accounting event.
@@ -140,10 +141,11 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
     let same_id = match (&event.session.id, &lease.session_id) {
         (Some(event_id), Some(lease_id)) => event_id == lease_id && !older,
         (None, None) => {
-            // Nor is a session this lease's that began before it; but those that were adopted did.
+            // Nor is a session this lease's that began before it, or has another Class; but those that were adopted did.
             let began = event.at(cx.now) - event.session_time.unwrap_or(0);
-            let fits = row.source.as_deref() == Some("adopted") || began + ROUNDING >= lease.assigned_at;
-            let started = lease.started_at.is_some() && event.classes.is_empty() && fits && !older;
+            let granted = event.classes.is_empty() && began + ROUNDING >= lease.assigned_at;
+            let fits = granted || row.source.as_deref() == Some("adopted");
+            let started = lease.started_at.is_some() && fits && !older;
             lease.key == event.session.key && (started || (token_fits(event, row, lease) && !older))
         }
         _ => false,
@@ -151,9 +153,10 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
     let same_owner = event.session.owner.is_empty() || lease.owner == event.session.owner;
     let names_row = event.addresses.contains(&row.address);
     let names_another = event.addresses.iter().any(|address| same_kind(address, &row.address)) && !names_row;
-    // Some NASes name the user differently in accounting; nobody calls from two devices.
-    let stations = event.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
-    let same_caller = names_row && stations.is_none_or(|(a, b)| a == b);
+    let same_id = same_id || (event.kind == AcctKind::Stop && faults::on(Fault::LateStopFrees));
+    // Some NASes name the user differently in accounting; then the device must be the same.
+    let caller = event.session.calling_station_id.as_ref();
+    let same_caller = names_row && caller.is_some() && caller == lease.calling_station_id.as_ref();
     same_id && lease.nas == cx.nas.id && !names_another && (same_owner || same_caller)
 }
 
@@ -172,7 +175,8 @@ fn token_fits(event: &Accounting, row: &Row, lease: &Lease) -> bool {
     event
         .classes
         .iter()
-        .any(|class| class.id == row.id && class.token == lease.token && class.epoch <= row.epoch)
+        .filter(|class| class.token == lease.token || faults::on(Fault::ClassWithoutToken))
+        .any(|class| class.id == row.id && class.epoch <= row.epoch)
 }
 
 /// The event is of the session that holds the row, or held it last.
@@ -197,7 +201,10 @@ fn held(
     }
     // A Stop leaves a tombstone; what only seemed to have ended comes back, as the same lease or (if somebody decided
     // that it had ended) as an adoption.
-    if ended && by == life::BY_EXPIRY {
+    if ended && faults::on(Fault::HolderUnanswered) {
+        return ignored(Ignored::Late);
+    }
+    if ended && (by == life::BY_EXPIRY || faults::on(Fault::LateInterimRevives)) {
         // Nobody got it since: a renewal.
     } else if ended && (by == life::BY_STOP || event.at(cx.now) <= row.released_at.unwrap_or(cx.now)) {
         return ignored(Ignored::Late);

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::{Circumstances, PoolFacts, Reserve, against, row_of};
 use crate::engine::How;
+use crate::lease::faults::{self, Fault};
 use crate::lease::{Ask, Change, Lease, Row, Status, Want, life};
 
 /// One want served.
@@ -73,6 +74,7 @@ pub fn choose(
     let settled: Vec<(&Row, Row)> = rows
         .iter()
         .filter(|row| row.attribute == want.attribute && !taken(row.id))
+        .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))
         .collect();
     own(ask, pool, &settled, cx)
@@ -148,7 +150,9 @@ fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
 fn is_redial(ask: &Ask, lease: &Lease) -> bool {
     let named = ask.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
     let another = ask.session.station != lease.station || named.is_some_and(|(a, b)| a != b);
-    another || (ask.session.id.is_none() && lease.started_at.is_some())
+    another
+        || (ask.session.id.is_none() && lease.started_at.is_some())
+        || faults::on(Fault::RepetitionIsRedial)
 }
 
 /// Both devices are known, and differ.
@@ -167,7 +171,10 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
     if lease.is_some_and(|lease| is_redial(ask, lease)) && !disputed {
         return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
-    if lease.is_some_and(|lease| !is_redial(ask, lease)) {
+    // What nobody took up gives way to whoever was heard there, unless the NAS only repeats its request.
+    let gives_way =
+        |lease: &Lease| disputed && lease.started_at.is_none() && lease.assigned_at + life::REPEATS < cx.now;
+    if lease.is_some_and(|lease| !is_redial(ask, lease) && !gives_way(lease)) {
         return Some(repeated(raw, row, ask, cx));
     }
     if row.pool == pool.id && !disputed {
@@ -188,7 +195,8 @@ fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumst
     let same_station = settled
         .iter()
         .filter(|(_, row)| {
-            live(row) && ask.session.station.is_some() && station(row) == ask.session.station.as_deref()
+            let same = ask.session.station.is_some() && station(row) == ask.session.station.as_deref();
+            live(row) && (same || faults::on(Fault::TakeOverFromAnyone))
         })
         .max_by_key(|(_, row)| row.lease.as_ref().map(|lease| lease.assigned_at));
     let limit = usize::try_from(ask.rules.sessions_per_owner).unwrap_or(usize::MAX);

@@ -14,6 +14,7 @@ use super::stats::Counters;
 use super::worker::{Known, Worker};
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served, Serving};
+use crate::lease::faults::{self, Fault};
 use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
 use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, Store, StoreError};
 
@@ -199,7 +200,8 @@ impl Worker {
         let mut again = Vec::new();
         let mut lost = false;
         for (number, (job, decision)) in jobs.iter().zip(decisions).enumerate() {
-            let done = places[number].is_none_or(|place| written.get(place).copied().unwrap_or(false));
+            let done = faults::on(Fault::AnsweredBeforeCommit)
+                || places[number].is_none_or(|place| written.get(place).copied().unwrap_or(false));
             match decision {
                 Some(Decision::Answer(answer) | Decision::Write(_, answer)) if done => {
                     self.answer(job, answer)
@@ -423,7 +425,7 @@ impl Worker {
 
     /// One marker; the rows are cleaned in slices.
     fn nas_ended(&mut self, event: &Accounting, nas: NasFacts, now: Time) -> Result<Accounted, StoreError> {
-        let at = event.at(now) - BOOT;
+        let at = if faults::on(Fault::OnIgnoresDelay) { now } else { event.at(now) - BOOT };
         let Some(store) = self.store.as_mut() else { return Err(StoreError::Away("no connection".into())) };
         if !store.nas_ended(nas.id, at, now)? {
             return Ok(Accounted::Ignored(Ignored::Repeated));

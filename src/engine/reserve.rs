@@ -162,8 +162,7 @@ pub fn due(
 ) -> Vec<Change> {
     let change = |(number, row): (i64, &Row)| {
         let settled = life::settle(row, now, &|nas| facts(nas).ended_before);
-        let nas = row.lease.as_ref().map(|lease| facts(lease.nas)).unwrap_or_default();
-        life::due(row, &settled, &nas, hold, now, rules, token.wrapping_add(number))
+        life::due(row, &settled, facts, hold, now, rules, token.wrapping_add(number))
     };
     (0..).zip(rows).filter_map(change).collect()
 }

@@ -13,8 +13,6 @@ pub enum Fault {
     LateInterimRevives,
     /// Accounting-On ends what was granted until it arrived, however late it came.
     OnIgnoresDelay,
-    /// The same Accounting-On again ends what was granted since.
-    OnRepeats,
     /// Accounting-On of one NAS ends the leases of all.
     OnEndsOthers,
     /// The holder's Interim changes nothing.
@@ -37,8 +35,8 @@ pub enum Fault {
     HoldIgnored,
     /// Rows are written whether or not they still are as they were read.
     UnconditionalWrite,
-    /// A reject puts back the row though the session has started.
-    RejectEndsStarted,
+    /// A Class of the row is believed, whatever its token.
+    ClassWithoutToken,
     /// A claimant is forgotten when the holder's lease ends.
     ClaimForgotten,
     /// A new grant keeps the epoch.
@@ -46,6 +44,29 @@ pub enum Fault {
     /// An address is granted before it is committed.
     AnsweredBeforeCommit,
 }
+
+/// All of them.
+pub const ALL: &[Fault] = &[
+    Fault::ErrorIsFull,
+    Fault::LateStopFrees,
+    Fault::LateInterimRevives,
+    Fault::OnIgnoresDelay,
+    Fault::OnEndsOthers,
+    Fault::HolderIgnored,
+    Fault::HolderUnanswered,
+    Fault::OffersLeak,
+    Fault::NewAddressEachAsk,
+    Fault::RepetitionIsRedial,
+    Fault::TakeOverForgets,
+    Fault::TakeOverFromAnyone,
+    Fault::SilenceIsAbsence,
+    Fault::HoldIgnored,
+    Fault::UnconditionalWrite,
+    Fault::ClassWithoutToken,
+    Fault::ClaimForgotten,
+    Fault::EpochStays,
+    Fault::AnsweredBeforeCommit,
+];
 
 #[cfg(feature = "faults")]
 thread_local! {

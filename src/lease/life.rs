@@ -1,6 +1,7 @@
 //! The transition table: what each event does to a row. Every function takes a row as it is and gives the row as it shall
 //! be; none looks at a clock, draws a number, or chooses between rows.
 
+use super::faults::{self, Fault};
 use super::{
     Accounting, Ask, Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules,
     Seconds, Status, Time,
@@ -52,8 +53,7 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
 }
 
 /// The row held by the predecessor again, as it was, under a new epoch. One that started has another lease's time to be
-/// heard before its silence proves anything. Whether its Interims came regularly is not kept, but shows in what was free
-/// soon after its end.
+/// heard before its silence proves anything.
 fn with_predecessor(row: &Row, now: Time) -> Row {
     let mut after = row.clone();
     if let Some(prev) = after.prev.take() {
@@ -62,8 +62,7 @@ fn with_predecessor(row: &Row, now: Time) -> Row {
         let started = prev.lease.started_at.is_some();
         let heard = if started { now + prev.lease.seconds + Rules::default().grace } else { prev.free_at };
         set_free(&mut after, prev.free_at.max(heard));
-        let regular = started && prev.free_at < prev.expires_at + prev.lease.seconds;
-        after.lease = Some(Lease { regular, ..prev.lease });
+        after.lease = Some(prev.with_rhythm());
     }
     after
 }
@@ -96,7 +95,7 @@ fn lease_for(ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Lease {
 
 /// Until when an offer stands: for a NAS that accounts, until its Start is due; else for the whole lease.
 fn offer_end(ask: &Ask, nas: &NasFacts, now: Time) -> Time {
-    let accounts = nas.accounts(now, ask.rules.silent);
+    let accounts = nas.accounts(now, ask.rules.silent) && !faults::on(Fault::OffersLeak);
     now + if accounts { ask.rules.offer.min(ask.lease_seconds) } else { ask.lease_seconds }
 }
 
@@ -130,15 +129,13 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     let remembered = match (&before.prev, old) {
         (Some(prev), _) if unstarted && prev.lease.started_at.is_some() => Some(prev.clone()),
-        (_, Some((lease, expires_at))) => {
-            Some(Box::new(Predecessor { lease, expires_at, free_at: before.free_at }))
-        }
+        (_, Some((lease, expires_at))) => Some(Box::new(Predecessor::of(lease, expires_at, before.free_at))),
         (prev, None) => prev.clone(),
     };
     let later =
         remembered.as_ref().map_or(change.after.free_at, |prev| prev.free_at.max(change.after.free_at));
     set_free(&mut change.after, later);
-    change.after.prev = remembered;
+    change.after.prev = remembered.filter(|_| !faults::on(Fault::TakeOverForgets));
     change.after.claim = before.claim.clone();
     change.events.retain(|event| event.kind != EventKind::End);
     for event in &mut change.events {
@@ -174,7 +171,7 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
 /// Start or Interim of the session that holds the row, or held it until it lapsed. `None`: nothing to write.
 #[must_use]
 pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Option<Change> {
-    let lease = before.lease.as_ref()?;
+    let lease = before.lease.as_ref().filter(|_| !(interim && faults::on(Fault::HolderIgnored)))?;
     let at = event.at(now);
     let mut new = lease.clone();
     new.started_at = Some(lease.started_at.unwrap_or(at));
@@ -274,7 +271,8 @@ pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token
     after.prev = None;
     after.released_at = Some(now);
     after.released_by = Some(by.into());
-    if let Some(claim) = before.fresh_claim(now, rules.lease) {
+    let claim = before.fresh_claim(now, rules.lease);
+    if let Some(claim) = claim.filter(|_| !faults::on(Fault::ClaimForgotten)) {
         let heir = heir_of(claim, rules.lease, token);
         events.push(event_of(EventKind::Adoption, now, &heir, "inherited from the session that ended"));
         hold_started(&mut after, heir, claim.seen_at, rules, "adopted");
@@ -335,8 +333,9 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
     };
     let old = before.fresh_claim(now, event.rules.lease);
     let same = old.is_some_and(|old| old.is_of(&new));
-    // The first claimant stays; a second one is told of, but takes nobody's place.
-    if old.is_some_and(|old| !same || old.seen_at + event.rules.lease / 12 > now) {
+    // The first claimant stays while he is heard; a second one is told of, but takes nobody's place.
+    let heard = if same { event.rules.lease / 12 } else { event.rules.lease / 3 };
+    if old.is_some_and(|old| old.seen_at + heard > now) {
         return None;
     }
     let mut after = before.clone();
@@ -393,7 +392,7 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
 pub fn due(
     before: &Row,
     settled: &Row,
-    nas: &NasFacts,
+    nas: &dyn Fn(i64) -> NasFacts,
     hold: Hold,
     now: Time,
     rules: &Rules,
@@ -432,24 +431,30 @@ pub fn due(
     write(after, end.into_iter().collect())
 }
 
-/// Since when, or from when on, silence of this lease is proof. Silence is not absence: a lease whose Interims came is
-/// over only if its NAS was heard for a whole lease while they did not come.
-fn provably_free_at(row: &Row, nas: &NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
+/// Since when, or from when on, the silence of all its leases is proof.
+fn provably_free_at(row: &Row, nas: &dyn Fn(i64) -> NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
     let end = row.last_end().unwrap_or(Time::EPOCH);
     let free_at = row.free_at.max(end);
-    if free_at > now {
+    if free_at > now || faults::on(Fault::SilenceIsAbsence) {
         return free_at;
     }
     if hold.covers(end, now) {
         return hold.until;
     }
-    let Some(lease) = &row.lease else { return free_at };
+    let proof = |lease: &Lease| silence_proves_at(lease, &nas(lease.nas), free_at, now, rules);
+    let holder = row.lease.as_ref().map_or(free_at, proof);
+    let replaced = row.prev.as_ref().map_or(free_at, |prev| proof(&prev.with_rhythm()));
+    holder.max(replaced)
+}
+
+/// Silence is not absence: a lease whose Interims came is over only if its NAS was heard for a whole lease while they did
+/// not come.
+fn silence_proves_at(lease: &Lease, nas: &NasFacts, free_at: Time, now: Time, rules: &Rules) -> Time {
     if !nas.accounts(now, rules.silent) && !lease.regular {
         // No accounting comes from it: the time in `free_at` is all the proof there will ever be.
         return free_at;
     }
-    let gap = break_of(lease.seconds);
-    if nas.last_heard_at + gap < now {
+    if nas.last_heard_at + break_of(lease.seconds) < now {
         // Not heard now: nothing is proven until it is back.
         return now + lease.seconds;
     }
@@ -510,7 +515,7 @@ fn hold_started(row: &mut Row, lease: Lease, at: Time, rules: &Rules, source: &s
 /// A new holder, a new epoch.
 fn occupy(row: &mut Row, lease: Lease, source: &str) {
     row.status = Status::InUse;
-    row.epoch += 1;
+    row.epoch += i64::from(!faults::on(Fault::EpochStays));
     row.lease = Some(lease);
     row.prev = None;
     row.claim = None;

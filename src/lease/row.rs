@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::faults::{self, Fault};
 use super::{Class, Seconds, Time};
 
 /// `ip_pool_assignments.status`.
@@ -114,6 +115,27 @@ pub struct Predecessor {
 }
 
 impl Predecessor {
+    /// What is remembered of `lease`. Whether its Interims come regularly has no column of its own: `free_at` says it, less
+    /// than a lease after the end, or later.
+    #[must_use]
+    pub fn of(lease: Lease, expires_at: Time, free_at: Time) -> Self {
+        let later = expires_at + lease.seconds;
+        let free_at = match (lease.started_at, lease.regular) {
+            (None, _) => free_at,
+            (Some(_), true) => free_at.min(later - 1),
+            (Some(_), false) => free_at.max(later),
+        };
+        Self { lease, expires_at, free_at }
+    }
+
+    /// Its lease, as it was.
+    #[must_use]
+    pub fn with_rhythm(&self) -> Lease {
+        let started = self.lease.started_at.is_some();
+        let regular = started && self.free_at < self.expires_at + self.lease.seconds;
+        Lease { regular, ..self.lease.clone() }
+    }
+
     /// An offer that nobody took up yet, and which is still promised.
     #[must_use]
     pub fn may_start(&self, now: Time) -> bool {
@@ -267,7 +289,7 @@ impl Hold {
     /// A lease that ended at `end` may only seem to have ended.
     #[must_use]
     pub fn covers(&self, end: Time, now: Time) -> bool {
-        now < self.until && end > self.from
+        now < self.until && end > self.from && !faults::on(Fault::HoldIgnored)
     }
 }
 

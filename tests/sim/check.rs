@@ -118,7 +118,13 @@ impl World {
     fn check_holder(&mut self, commit: &Commit, parcels: &[Parcel], now: Time) {
         let (before, after) = (&commit.before, &commit.after);
         let Some(old) = self.holder_of(before) else {
-            self.holder_of(after);
+            let last = before.lease.as_ref().and_then(|lease| self.tag_of(lease));
+            let started = after.lease.as_ref().is_some_and(|lease| lease.started_at.is_some());
+            if let Some(new) = self.holder_of(after).filter(|&new| started && Some(new) == last)
+                && self.sessions[new].known.released
+            {
+                self.fail(format!("P2 #{new} has ended, and has {} again", after.address));
+            }
             return;
         };
         let new = self.holder_of(after);
@@ -225,7 +231,7 @@ impl World {
             if self.shares_by_rule(new, old) {
                 return Ok("its own redial, or a stated address");
             }
-            if commit.doubtful && session.doubtful_from(&self.plan.rules) <= now {
+            if commit.doubtful && self.is_doubtful(old, now) {
                 return Ok("a last resort");
             }
         }
@@ -271,6 +277,11 @@ impl World {
         let Some(lease) = row.lease.as_ref().filter(|_| row.status == Status::InUse || lapsed) else {
             return false;
         };
+        let (rules, session) = (self.plan.rules.clone(), &self.sessions[tag]);
+        let kept = session.kept_until(&self.nases[session.nas], &rules, self.now()) > self.now();
+        if lease.started_at.is_none() && (lapsed || !kept) {
+            return false;
+        }
         self.check.stepped_at.is_none() && self.tag_of(lease) == Some(tag)
     }
 
@@ -336,12 +347,22 @@ impl World {
             let nas = &self.nases[session.nas];
             let silent = session.kept_until(nas, &rules, now) <= now;
             let last_resort = self.check.doubtful.contains(&(grant.class.id, grant.class.epoch));
-            let doubtful = last_resort && session.doubtful_from(&rules) <= now;
+            let doubtful = last_resort && self.is_doubtful(other, now);
             if silent || doubtful {
                 excused.push(other);
             }
         }
         excused
+    }
+
+    /// Its address may be given away as a last resort: its lease ran out, and no hold says that this proves nothing.
+    fn is_doubtful(&self, tag: usize, now: Time) -> bool {
+        let rules = &self.plan.rules;
+        let from = self.sessions[tag].doubtful_from(rules);
+        let hold = lock(&self.db).hold;
+        // A server that did not see the outage knows of the hold a minute later.
+        let known = hold.until - rules.lease - rules.grace + 60 < now;
+        from <= now && !(known && now < hold.until && from - rules.grace > hold.from)
     }
 
     fn sharing(&self, tag: usize, address: IpAddr) -> Vec<usize> {

@@ -104,7 +104,11 @@ impl World {
         let vague = manners.needs_honest_time();
         let hasty = vague && last > 0 && last + 5 * SECOND > now;
         if vague && !hasty && !twin {
-            self.devices[device].idle_since = now;
+            let owner = self.devices[device].owner.clone();
+            self.devices
+                .iter_mut()
+                .filter(|other| other.owner == owner)
+                .for_each(|other| other.idle_since = now);
         }
         if twin || hasty {
             let later = self.rng.range(1, 10) * SECOND;
@@ -400,12 +404,14 @@ impl World {
 
     fn store_away(&mut self) {
         let most = if self.rng.chance(700) { 120 } else { 2 * self.plan.rules.lease as u64 };
-        let until = self.micros() + self.rng.range(1, most) * SECOND;
+        let now = self.micros();
+        let until = now + self.rng.range(1, most) * SECOND;
         let read_only = self.rng.chance(250);
         self.say(|_| format!("the database is away, reads work: {read_only}"));
         let mut db = lock(&self.db);
         if read_only {
             db.trouble.read_only_until = until;
+            db.trouble.read_only_long = until > now + self.plan.rules.lease as u64 * SECOND / 6;
         } else {
             db.trouble.away_until = until;
         }

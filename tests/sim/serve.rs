@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Grant, How, Work};
-use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Rules, Session as Identity, Time, Want};
+use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Row, Rules, Session as Identity, Time, Want};
 
 use super::memory::{interlope, lock, uncalled};
 use super::world::{Cargo, Happening, Parcel, SECOND, World};
@@ -128,7 +128,10 @@ impl World {
                 return self.fail(format!("P5 no answer to {}: {}", self.describe(parcel), brief(&answer)));
             }
             match &parcel.cargo {
-                Cargo::Ask(tag) => self.asked(*tag, parcel.server, answer, now, fair && was_free),
+                Cargo::Ask(tag) => {
+                    let alone = parcels.len() == 1;
+                    self.asked(*tag, parcel.server, answer, now, alone && was_free)
+                }
                 Cargo::Event(number, delay) => self.told(*number, *delay, answer, now, was[at] && fair),
                 Cargo::Undo(..) => {}
             }
@@ -170,7 +173,7 @@ impl World {
         let nas = self.sessions[tag].nas;
         let stated = self.sessions[tag].stated;
         let rules = Arc::clone(&self.plan.rules);
-        let away = lock(&self.db).trouble.away_until > self.micros();
+        let away = lock(&self.db).trouble.is_down(self.micros());
         if !away {
             self.nases[nas].heard(now, &rules);
         }
@@ -253,7 +256,7 @@ impl World {
         let packet = self.packets[number].clone();
         let rules = Arc::clone(&self.plan.rules);
         // A packet that could not be written down was heard all the same.
-        let away = lock(&self.db).trouble.away_until > self.micros();
+        let away = lock(&self.db).trouble.is_down(self.micros());
         if !away {
             self.nases[packet.nas].heard(now, &rules);
         }
@@ -263,6 +266,12 @@ impl World {
         let Some(tag) = packet.tag else { return };
         let at = now - delay;
         let news = self.sessions[tag].known.sign.is_none_or(|sign| at >= sign);
+        // The row has one place for a claimant.
+        let noted = self.sessions[tag].address.is_some_and(|address| {
+            let keys = [&self.sessions[tag].accounts_as.key, &self.sessions[tag].asks_as.key];
+            let claims = |row: &Row| row.claim.as_ref().is_some_and(|claim| keys.contains(&&claim.key));
+            lock(&self.db).row(address.into()).is_some_and(claims)
+        });
         let known = &mut self.sessions[tag].known;
         match done {
             Accounted::Adopted | Accounted::Renewed | Accounted::Started => {
@@ -271,12 +280,12 @@ impl World {
             }
             // Not written down while more than two thirds of the lease are left.
             Accounted::Confirmed => known.sign = known.sign.max(Some(at - rules.lease / 3)),
-            Accounted::Conflict => known.claimed = Some(now - rules.lease / 12),
+            Accounted::Released => known.released |= packet.kind == AcctKind::Stop,
+            Accounted::Conflict if noted => known.claimed = Some(now - rules.lease / 12),
             _ => {}
         }
-        let kept = self.sessions[tag].kept_until(&self.nases[packet.nas], &rules, now) > now;
         let believed = !matches!(done, Accounted::Conflict | Accounted::Ignored(_));
-        if packet.kind == AcctKind::Interim && holder && kept && news && delay <= 60 && !believed {
+        if packet.kind == AcctKind::Interim && holder && news && delay <= 60 && !believed {
             self.fail(format!("P2 the Interim of #{tag}, who holds the address, came to {done:?}"));
         }
     }

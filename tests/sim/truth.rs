@@ -177,6 +177,8 @@ pub struct Known {
     /// Its lease was lawfully given up: only a claim keeps its address.
     pub evicted: bool,
     pub stopped: bool,
+    /// Its Stop was acknowledged as the end of its lease.
+    pub released: bool,
 }
 
 /// A session, from the dial on.
@@ -227,7 +229,7 @@ impl Session {
         if nas.last_heard + life::break_of(rules.lease) + BLUR < now {
             return Time(i64::MAX);
         }
-        (sign + rules.lease + rules.grace).max(nas.heard_since + rules.lease + rules.grace)
+        (sign + rules.lease + rules.grace).max(nas.heard_since + rules.lease + rules.grace - BLUR)
     }
 
     /// From when on its address may be given away as a last resort.
