@@ -263,7 +263,7 @@ impl Worker {
 
     /// Gives a job its answer, unless this worker was replaced meanwhile: what it knows is then out of date.
     pub(super) fn answer(&self, job: &Job, answer: Answer) {
-        let answer = match (&job.work, answer) {
+        let answer = match (&*job.work, answer) {
             (Work::Grant(_), Answer::Unavailable { why }) if faults::on(Fault::ErrorIsFull) => {
                 Answer::Exhausted { pool: why }
             }
