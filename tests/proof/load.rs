@@ -122,7 +122,7 @@ impl Script for Return {
         if let Some(key) = self.granted.pop_front() {
             return Step::Send(Ask::Start(key), 0);
         }
-        let report = self.turn < self.interims && (self.logins == 0 || chain % 2 == 0);
+        let report = self.turn < self.interims && (self.logins == 0 || chain.is_multiple_of(2));
         if report {
             // Sessions of this phase are not set online, so the places of the others stay.
             if let Some(key) = world.book.at(self.turn) {

@@ -45,7 +45,7 @@ impl Plan {
         let rules = Rules {
             lease,
             offer: 120,
-            silent: lease as i64 * rng.pick(&[4, 8, 24]),
+            silent: lease * rng.pick(&[4, 8, 24]),
             grace: 60,
             cooldown: 10,
             sessions_per_owner: if rng.chance(850) { 0 } else { 1 },
