@@ -22,6 +22,8 @@ mod play;
 mod rng;
 #[path = "sim/runs.rs"]
 mod runs;
+#[path = "sim/scenes.rs"]
+mod scenes;
 #[path = "sim/serve.rs"]
 mod serve;
 #[path = "sim/trouble.rs"]
