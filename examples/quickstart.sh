@@ -2,6 +2,7 @@
 # The quick start: builds the module and the tool, starts a FreeRADIUS of its own with the shipped configuration on SQLite, and lets
 # three subscribers dial in. Everything happens in a temporary folder and on free ports of 127.0.0.1; nothing of it is left behind.
 # Usage: examples/quickstart.sh    Needs Rust; other packages are installed where that is possible. Ends with 0 if all was as promised.
+# IPPOOL_RS_BUILT=FOLDER: with what was built there, instead of building.
 set -eu
 cd "$(dirname "$0")/.."
 tests/install-packages.sh build radiusd
@@ -14,9 +15,14 @@ fail() {
 	exit 1
 }
 
-say "1. Build: rlm_ippool_rs.so for radiusd, and ippool-rs for you (some minutes the first time)"
-cargo build --release --lib --bins
-built=${CARGO_TARGET_DIR:-target}/release
+if [ -n "${IPPOOL_RS_BUILT:-}" ]; then
+	say "1. librlm_ippool_rs.so and ippool-rs of $IPPOOL_RS_BUILT"
+	built=$IPPOOL_RS_BUILT
+else
+	say "1. Build: rlm_ippool_rs.so for radiusd, and ippool-rs for you (some minutes the first time)"
+	cargo build --release --lib --bins
+	built=${CARGO_TARGET_DIR:-target}/release
+fi
 
 work=$(mktemp -d)
 pid=

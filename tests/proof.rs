@@ -44,6 +44,8 @@ mod world;
 #[path = "proof/unique.rs"]
 mod unique;
 
+#[path = "proof/adopt.rs"]
+mod adopt;
 #[path = "proof/budget.rs"]
 mod budget;
 #[path = "proof/crash.rs"]

@@ -30,8 +30,8 @@ suite() {
 
 suite "$@"
 # The simulator must find each mistake that can be built into the life cycle.
-if [ "$#" = 0 ] && [ -e tests/sim.rs ] && grep -q '^faults' Cargo.toml; then
-	suite --features faults --test sim
+if [ "$#" = 0 ] && [ -e tests/sim/mutations.rs ]; then
+	suite --features faults --test sim mutations
 fi
 
 # `test result: ok. 12 passed; 0 failed; …`, one line for each program.

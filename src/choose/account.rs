@@ -4,7 +4,8 @@ use ipnet::IpNet;
 
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
-use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, life};
+use crate::lease::faults::{self, Fault};
+use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, Time, life};
 
 /// What was decided for an accounting event.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,10 +120,10 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
     if lease.started_at.is_some() {
         return false;
     }
-    if token_fits(event, row, lease) {
-        return true;
-    }
     let began = event.at(cx.now) - event.session_time.unwrap_or(0);
+    if token_fits(event, row, lease) {
+        return !is_older(event, lease, cx) && began + life::REPEATS >= lease.assigned_at;
+    }
     event.kind != AcctKind::Stop
         && event.classes.is_empty()
         && lease.session_id.is_none()
@@ -136,17 +137,33 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
 /// Its (NAS, Acct-Session-Id) is the one bound to the lease, and nothing else in the event contradicts. A NAS that sends
 /// no ids is bound by its session key.
 fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -> bool {
+    let older = is_older(event, lease, cx);
     let same_id = match (&event.session.id, &lease.session_id) {
-        (Some(event_id), Some(lease_id)) => event_id == lease_id,
+        (Some(event_id), Some(lease_id)) => event_id == lease_id && !older,
         (None, None) => {
-            lease.key == event.session.key && (lease.started_at.is_some() || token_fits(event, row, lease))
+            // Nor is a session this lease's that began before it, or has another Class; but those that were adopted did.
+            let began = event.at(cx.now) - event.session_time.unwrap_or(0);
+            let granted = event.classes.is_empty() && began + ROUNDING >= lease.assigned_at;
+            let fits = granted || row.source.as_deref() == Some("adopted");
+            let started = lease.started_at.is_some() && fits && !older;
+            lease.key == event.session.key && (started || (token_fits(event, row, lease) && !older))
         }
         _ => false,
     };
     let same_owner = event.session.owner.is_empty() || lease.owner == event.session.owner;
     let names_row = event.addresses.contains(&row.address);
     let names_another = event.addresses.iter().any(|address| same_kind(address, &row.address)) && !names_row;
-    same_id && lease.nas == cx.nas.id && !names_another && (names_row || same_owner)
+    let same_id = same_id || (event.kind == AcctKind::Stop && faults::on(Fault::LateStopFrees));
+    // Some NASes name the user differently in accounting; then the device must be the same.
+    let caller = event.session.calling_station_id.as_ref();
+    let same_caller = names_row && caller.is_some() && caller == lease.calling_station_id.as_ref();
+    same_id && lease.nas == cx.nas.id && !names_another && (same_owner || same_caller)
+}
+
+/// Ids and keys come round, and without an id a redial is given what the older dial was: an event that says that it is older
+/// than the lease is of another session.
+fn is_older(event: &Accounting, lease: &Lease, cx: &Circumstances<'_>) -> bool {
+    event.delay > 0 && event.at(cx.now) + ROUNDING < lease.assigned_at
 }
 
 fn same_kind(a: &IpNet, b: &IpNet) -> bool {
@@ -158,7 +175,8 @@ fn token_fits(event: &Accounting, row: &Row, lease: &Lease) -> bool {
     event
         .classes
         .iter()
-        .any(|class| class.id == row.id && class.token == lease.token && class.epoch <= row.epoch)
+        .filter(|class| class.token == lease.token || faults::on(Fault::ClassWithoutToken))
+        .any(|class| class.id == row.id && class.epoch <= row.epoch)
 }
 
 /// The event is of the session that holds the row, or held it last.
@@ -183,7 +201,10 @@ fn held(
     }
     // A Stop leaves a tombstone; what only seemed to have ended comes back, as the same lease or (if somebody decided
     // that it had ended) as an adoption.
-    if ended && by == life::BY_EXPIRY {
+    if ended && faults::on(Fault::HolderUnanswered) {
+        return ignored(Ignored::Late);
+    }
+    if ended && (by == life::BY_EXPIRY || faults::on(Fault::LateInterimRevives)) {
         // Nobody got it since: a renewal.
     } else if ended && (by == life::BY_STOP || event.at(cx.now) <= row.released_at.unwrap_or(cx.now)) {
         return ignored(Ignored::Late);
@@ -227,16 +248,24 @@ fn unbind<'a>(
     })
 }
 
-/// The event is of a session that a take-over replaced, and whose successor has not started.
+/// The event is of a session that a take-over replaced, and whose successor has not started; or of that successor, after
+/// its predecessor has come back.
 fn preceded(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {
+    let Some(holder) = &row.lease else { return ignored(Ignored::Late) };
+    let promised = life::promised_until(holder, &(cx.facts)(holder.nas), &event.rules);
     if event.kind == AcctKind::Stop {
-        return Accounts::Do(vec![against(raw, life::forget_predecessor(row, cx.now))], Accounted::Released);
+        let change = life::forget_predecessor(row, promised, cx.now);
+        return Accounts::Do(vec![against(raw, change)], Accounted::Released);
     }
-    let taken_over_at = row.lease.as_ref().map_or(cx.now, |lease| lease.assigned_at);
-    if event.at(cx.now) <= taken_over_at {
+    if event.at(cx.now) <= holder.assigned_at {
         return ignored(Ignored::Late);
     }
-    let change = life::restore(row, event, event.kind == AcctKind::Interim, cx.now);
+    if holder.started_at.is_some() {
+        // Both are alive.
+        let change = life::claim(row, event, cx.nas.id, cx.now).map(|change| against(raw, change));
+        return Accounts::Do(change.into_iter().collect(), Accounted::Conflict);
+    }
+    let change = life::restore(row, event, event.kind == AcctKind::Interim, cx.now, promised);
     Accounts::Do(vec![against(raw, change)], Accounted::Renewed)
 }
 
@@ -259,7 +288,7 @@ fn stranger(
     let at = event.at(cx.now);
     match row.status {
         Status::Reserved => ignored(Ignored::Reserved),
-        Status::Available if at > row.updated_at => adopted(event, raw, row, cx),
+        Status::Available if at > last_held(row) => adopted(event, raw, row, cx),
         Status::Available => ignored(Ignored::Late),
         Status::InUse => {
             if row.lease.as_ref().is_some_and(|lease| at <= lease.assigned_at) {
@@ -269,6 +298,11 @@ fn stranger(
             Accounts::Do(change.into_iter().collect(), Accounted::Conflict)
         }
     }
+}
+
+/// Until when a row that is free now was somebody's. That it was made, or tidied up, says nothing of whoever is heard on it.
+fn last_held(row: &Row) -> Time {
+    if row.epoch == 0 { Time::EPOCH } else { row.released_at.unwrap_or(row.updated_at) }
 }
 
 fn adopted(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {

@@ -6,7 +6,8 @@ use ipnet::IpNet;
 
 use super::{Circumstances, PoolFacts, Reserve, against, row_of};
 use crate::engine::How;
-use crate::lease::{Ask, Change, Row, Status, Want, life};
+use crate::lease::faults::{self, Fault};
+use crate::lease::{Ask, Change, Lease, Row, Status, Want, life};
 
 /// One want served.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +74,7 @@ pub fn choose(
     let settled: Vec<(&Row, Row)> = rows
         .iter()
         .filter(|row| row.attribute == want.attribute && !taken(row.id))
+        .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))
         .collect();
     own(ask, pool, &settled, cx)
@@ -124,8 +126,8 @@ fn state(
         return Choice::Prepare(stale);
     }
     match row.live_lease(cx.now) {
-        Some(lease) if lease.key == ask.session.key => repeated(raw, &row, ask, cx),
-        Some(lease) if lease.owner == ask.session.owner => {
+        Some(lease) if lease.key == ask.session.key && !is_redial(ask, lease) => repeated(raw, &row, ask, cx),
+        Some(lease) if lease.owner == ask.session.owner && !is_another(ask, lease) => {
             let mut change = life::take_over(&row, ask, &cx.nas, cx.now, cx.token);
             change.after.source = Some("static".into());
             serve(raw, change, How::Static)
@@ -143,6 +145,21 @@ fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
     same.then(|| against(raw, life::release(&row, "the session moved", cx.now, cx.now, &ask.rules, cx.token)))
 }
 
+/// The lease has the ask's session key, and is an older session's all the same. Without an Acct-Session-Id nothing tells a
+/// repetition from a redial but whether the session has started; and ids come round: then it is another device's.
+fn is_redial(ask: &Ask, lease: &Lease) -> bool {
+    let named = ask.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
+    let another = ask.session.station != lease.station || named.is_some_and(|(a, b)| a != b);
+    another
+        || (ask.session.id.is_none() && lease.started_at.is_some())
+        || faults::on(Fault::RepetitionIsRedial)
+}
+
+/// Both devices are known, and differ.
+fn is_another(ask: &Ask, lease: &Lease) -> bool {
+    ask.session.station.as_ref().zip(lease.station.as_ref()).is_some_and(|(a, b)| a != b)
+}
+
 /// Step 1: the address that this session holds.
 fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
     let is_own = |row: &Row| {
@@ -150,15 +167,18 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
     };
     let (raw, row) = settled.iter().find(|(_, row)| is_own(row))?;
     let lease = row.live_lease(cx.now);
-    // Without an Acct-Session-Id nothing tells a repetition from a redial but whether the session has started.
-    if lease.is_some_and(|lease| ask.session.id.is_none() && lease.started_at.is_some()) {
+    let disputed = row.fresh_claim(cx.now, ask.rules.lease).is_some();
+    if lease.is_some_and(|lease| is_redial(ask, lease)) && !disputed {
         return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
-    if lease.is_some() {
+    // What nobody took up gives way to whoever was heard there, unless the NAS only repeats its request.
+    let gives_way =
+        |lease: &Lease| disputed && lease.started_at.is_none() && lease.assigned_at + life::REPEATS < cx.now;
+    if lease.is_some_and(|lease| !is_redial(ask, lease) && !gives_way(lease)) {
         return Some(repeated(raw, row, ask, cx));
     }
-    if row.pool == pool.id && row.fresh_claim(cx.now, ask.rules.lease).is_none() {
-        return Some(serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "again"), How::Former));
+    if row.pool == pool.id && !disputed {
+        return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
     superseded(ask, raw, cx).map(|change| Choice::Prepare(vec![change]))
 }
@@ -166,13 +186,17 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
 /// Step 2: the lease of an older session of the same station, or of the owner's session unheard longest where he has as
 /// many as he may.
 fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+    // Not where somebody else was heard: he inherits.
     let live = |row: &Row| {
-        row.pool == pool.id && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
+        row.pool == pool.id
+            && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
+            && row.fresh_claim(cx.now, ask.rules.lease).is_none()
     };
     let same_station = settled
         .iter()
         .filter(|(_, row)| {
-            live(row) && ask.session.station.is_some() && station(row) == ask.session.station.as_deref()
+            let same = ask.session.station.is_some() && station(row) == ask.session.station.as_deref();
+            live(row) && (same || faults::on(Fault::TakeOverFromAnyone))
         })
         .max_by_key(|(_, row)| row.lease.as_ref().map(|lease| lease.assigned_at));
     let limit = usize::try_from(ask.rules.sessions_per_owner).unwrap_or(usize::MAX);
@@ -208,6 +232,10 @@ fn former(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstanc
         .iter()
         .filter(|(_, row)| usable(row))
         .max_by_key(|(_, row)| (station(row).is_some(), row.lease.as_ref().map(|lease| lease.assigned_at)))?;
+    if row.status == Status::InUse {
+        // Who lapsed may live all the same: nobody is forgotten before the new session starts.
+        return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
+    }
     Some(serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "former address"), How::Former))
 }
 

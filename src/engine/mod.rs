@@ -9,6 +9,7 @@ mod clock;
 mod crank;
 mod inbox;
 mod look;
+mod memory;
 mod recent;
 mod reserve;
 mod stats;
@@ -117,6 +118,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     warden: Mutex<Option<JoinHandle<()>>>,
     readers: look::Readers,
+    memory: memory::Memory,
 }
 
 /// The engines that run.
@@ -155,11 +157,17 @@ impl Engine {
             .spawn(move || guard(&guarded, store))
             .map_err(|error| StoreError::Wrong(format!("no thread can be started: {error}")))?;
         let readers = look::Readers::new(shared.url.clone());
-        Ok(Self { shared, warden: Mutex::new(Some(warden)), readers })
+        Ok(Self { shared, warden: Mutex::new(Some(warden)), readers, memory: memory::Memory::default() })
     }
 
     /// Has `work` done in the next batch, and waits for it at most `budget`. Never panics, never waits longer.
     pub fn ask(&self, work: Work, budget: Duration) -> Answer {
+        let interest = memory::Interest::of(&work);
+        let answer = self.serve(work, budget);
+        self.memory.pass(interest, answer, Instant::now())
+    }
+
+    fn serve(&self, work: Work, budget: Duration) -> Answer {
         let shared = &self.shared;
         let away = || format!("database {} does not answer", shared.url);
         if shared.down.load(Ordering::Acquire) || shared.busy_for() > STUCK {
@@ -168,13 +176,8 @@ impl Engine {
         }
         let deadline = Instant::now() + budget;
         let slot = Arc::new(Slot::default());
-        shared.inbox.push(Job {
-            work: Box::new(work),
-            deadline,
-            slot: Arc::clone(&slot),
-            alone: false,
-            wide: Cell::new(false),
-        });
+        let (work, wide) = (Box::new(work), Cell::new(false));
+        shared.inbox.push(Job { work, deadline, slot: Arc::clone(&slot), alone: false, wide });
         slot.wait(deadline).unwrap_or_else(|| {
             Counters::add(&shared.counters.unavailable);
             Answer::Unavailable { why: format!("{} within {} ms", away(), budget.as_millis()) }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::How;
 use crate::choose::Reserve;
-use crate::lease::{Change, Hold, NasFacts, Row, Rules, Time, life};
-use crate::store::{Catalogue, FRONT, Place, Store, StoreError};
+use crate::lease::{Change, Hold, NasFacts, Row, Rules, Status, Time, life};
+use crate::store::{Catalogue, FRONT, Lookup, Place, Retry, Store, StoreError};
 
 /// How many rows are read at once.
 const READ: u32 = 256;
@@ -162,8 +162,7 @@ pub fn due(
 ) -> Vec<Change> {
     let change = |(number, row): (i64, &Row)| {
         let settled = life::settle(row, now, &|nas| facts(nas).ended_before);
-        let nas = row.lease.as_ref().map(|lease| facts(lease.nas)).unwrap_or_default();
-        life::due(row, &settled, &nas, hold, now, rules, token.wrapping_add(number))
+        life::due(row, &settled, facts, hold, now, rules, token.wrapping_add(number))
     };
     (0..).zip(rows).filter_map(change).collect()
 }
@@ -179,5 +178,37 @@ pub fn write_each(
         return Ok(0);
     }
     let sets: Vec<&[Change]> = changes.iter().map(std::slice::from_ref).collect();
-    Ok(store.write(&sets, now, server)?.into_iter().filter(|&written| written).count())
+    match store.write(&sets, now, server) {
+        Ok(written) => return Ok(written.into_iter().filter(|&written| written).count()),
+        Err(error) if error.retry() != Retry::SameConnection => return Err(error),
+        Err(_) => {}
+    }
+    // One that cannot be written must not keep the others from it.
+    let mut count = 0;
+    for change in changes {
+        let change = unclashed(store, change, now)?;
+        match store.write(&[std::slice::from_ref(&change)], now, server) {
+            Ok(written) => count += written.into_iter().filter(|&written| written).count(),
+            Err(error) if error.retry() != Retry::SameConnection => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(count)
+}
+
+/// The change, unless it gives the row to a session that holds another one: ids come round, and the session that a row
+/// remembers has ended when its key was given anew.
+pub fn unclashed(store: &mut dyn Store, change: &Change, now: Time) -> Result<Change, StoreError> {
+    let key =
+        |row: &Row| row.lease.as_ref().filter(|_| row.status == Status::InUse).map(|lease| lease.key.clone());
+    let Some(new) = key(&change.after).filter(|new| key(&change.before).as_ref() != Some(new)) else {
+        return Ok(change.clone());
+    };
+    let snapshot = store.read(&[Lookup { key: Some(new), ..Lookup::default() }])?;
+    let elsewhere = snapshot
+        .rows
+        .iter()
+        .flatten()
+        .any(|row| row.id != change.before.id && row.attribute == change.before.attribute);
+    Ok(if elsewhere { life::vacate(change, now) } else { change.clone() })
 }

@@ -10,7 +10,8 @@ use super::inbox::{Job, lock};
 use super::recent::Recent;
 use super::reserve::{Shelves, due, write_each};
 use super::stats::Counters;
-use super::{Answer, Shared};
+use super::{Answer, Shared, Work};
+use crate::lease::faults::{self, Fault};
 use crate::lease::{Hold, NasFacts, Rules, Time, life};
 use crate::store::{self, Catalogue, Heard, NasRow, Retry, Store, StoreError};
 
@@ -262,6 +263,12 @@ impl Worker {
 
     /// Gives a job its answer, unless this worker was replaced meanwhile: what it knows is then out of date.
     pub(super) fn answer(&self, job: &Job, answer: Answer) {
+        let answer = match (&*job.work, answer) {
+            (Work::Grant(_), Answer::Unavailable { why }) if faults::on(Fault::ErrorIsFull) => {
+                Answer::Exhausted { pool: why }
+            }
+            (_, answer) => answer,
+        };
         if self.shared.generation.load(Ordering::Acquire) == self.generation {
             self.shared.counters.count(&answer);
             job.slot.fill(answer);
@@ -271,7 +278,14 @@ impl Worker {
     /// The facts of a NAS by its id.
     pub(super) fn facts(nases: &HashMap<String, Known>, id: i64) -> NasFacts {
         // A fleet has tens of NASes; those of leases under judgement are mostly one.
-        nases.values().find(|known| known.row.facts.id == id).map(|known| known.row.facts).unwrap_or_default()
+        let any = faults::on(Fault::OnEndsOthers);
+        let ended_before = nases.values().filter_map(|known| known.row.facts.ended_before).max();
+        let other = |facts: NasFacts| if any { NasFacts { ended_before, ..facts } } else { facts };
+        nases
+            .values()
+            .find(|known| known.row.facts.id == id)
+            .map(|known| other(known.row.facts))
+            .unwrap_or_default()
     }
 
     /// The database's time, by ours since it last told: at most a second ago. None: it never did.

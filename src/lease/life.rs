@@ -1,6 +1,7 @@
 //! The transition table: what each event does to a row. Every function takes a row as it is and gives the row as it shall
 //! be; none looks at a clock, draws a number, or chooses between rows.
 
+use super::faults::{self, Fault};
 use super::{
     Accounting, Ask, Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules,
     Seconds, Status, Time,
@@ -15,8 +16,8 @@ pub const BY_NAS: &str = "nas";
 /// `released_by` of a grant whose request was rejected after all.
 pub const BY_REJECT: &str = "reject";
 
-/// The row as it stands at `now`: an On/Off of a NAS ends what was granted there before, and an offer that nobody took up
-/// gives way to the predecessor it replaced. `ended_before` is the On/Off marker of a NAS.
+/// The row as it stands at `now`: an On/Off of a NAS ends what was granted there before. Who was heard on the address
+/// besides inherits it, or the predecessor whom an offer replaced gets it back. `ended_before` is the On/Off marker of a NAS.
 #[must_use]
 pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) -> Row {
     let mut row = row.clone();
@@ -28,29 +29,40 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
         row.prev = None;
     }
     let Some(lease) = &row.lease else { return row };
-    let ended = end_of(lease);
-    let offer_lapsed = lease.started_at.is_none() && row.expires_at.is_none_or(|end| end <= now);
-    if row.prev.is_some() && (ended.is_some() || offer_lapsed) {
-        return with_predecessor(&row);
+    let Some(end) = end_of(lease) else { return row };
+    if row.prev.is_some() {
+        return with_predecessor(&row, now);
     }
-    if let Some(end) = ended {
-        row.status = Status::Available;
-        row.expires_at = row.expires_at.map(|expires| expires.min(end));
-        set_free(&mut row, end);
-        row.released_at = Some(end);
-        row.released_by = Some(BY_NAS.into());
+    let claim = row.fresh_claim(now, lease.seconds);
+    let claim = claim.filter(|claim| ended_before(claim.nas).is_none_or(|end| end <= claim.seen_at));
+    if let Some(claim) = claim {
+        // The token of whoever looks first must be that of whoever writes.
+        let token = lease.token.rotate_left(17) ^ row.epoch;
+        let (heir, seen_at) = (heir_of(claim, lease.seconds, token), claim.seen_at);
+        let rules = Rules { lease: lease.seconds, silent: lease.seconds, ..Rules::default() };
+        hold_started(&mut row, heir, seen_at, &rules, "adopted");
+        return row;
     }
+    row.status = Status::Available;
+    row.expires_at = row.expires_at.map(|expires| expires.min(end));
+    set_free(&mut row, end);
+    row.claim = None;
+    row.released_at = Some(end);
+    row.released_by = Some(BY_NAS.into());
     row
 }
 
-/// The row held by the predecessor again, as it was, under a new epoch.
-fn with_predecessor(row: &Row) -> Row {
+/// The row held by the predecessor again, as it was, under a new epoch. One that started has another lease's time to be
+/// heard before its silence proves anything.
+fn with_predecessor(row: &Row, now: Time) -> Row {
     let mut after = row.clone();
     if let Some(prev) = after.prev.take() {
         after.epoch += 1;
         after.expires_at = Some(prev.expires_at);
-        set_free(&mut after, prev.free_at);
-        after.lease = Some(prev.lease);
+        let started = prev.lease.started_at.is_some();
+        let heard = if started { now + prev.lease.seconds + Rules::default().grace } else { prev.free_at };
+        set_free(&mut after, prev.free_at.max(heard));
+        after.lease = Some(prev.with_rhythm());
     }
     after
 }
@@ -61,8 +73,8 @@ fn set_free(row: &mut Row, at: Time) {
     row.queue_at = at;
 }
 
-/// A new lease for `ask` at the NAS `nas`.
-fn lease_for(ask: &Ask, nas: i64, now: Time, token: i64) -> Lease {
+/// A new lease for `ask` at the NAS `nas`. It is younger than the On/Off that the NAS has told of, whatever the clock says.
+fn lease_for(ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Lease {
     let session = &ask.session;
     Lease {
         owner: session.owner.clone(),
@@ -70,20 +82,20 @@ fn lease_for(ask: &Ask, nas: i64, now: Time, token: i64) -> Lease {
         subscriber_id: session.subscriber_id.clone(),
         station: session.station.clone(),
         calling_station_id: session.calling_station_id.clone(),
-        nas,
+        nas: nas.id,
         key: session.key.clone(),
         session_id: session.id.clone(),
         token,
         seconds: ask.lease_seconds,
         regular: false,
-        assigned_at: now,
+        assigned_at: nas.ended_before.map_or(now, |ended| ended.max(now)),
         started_at: None,
     }
 }
 
 /// Until when an offer stands: for a NAS that accounts, until its Start is due; else for the whole lease.
 fn offer_end(ask: &Ask, nas: &NasFacts, now: Time) -> Time {
-    let accounts = nas.accounts(now, ask.rules.silent);
+    let accounts = nas.accounts(now, ask.rules.silent) && !faults::on(Fault::OffersLeak);
     now + if accounts { ask.rules.offer.min(ask.lease_seconds) } else { ask.lease_seconds }
 }
 
@@ -100,7 +112,7 @@ pub fn grant(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64, det
                 .map(|old| event_of(EventKind::End, before.expires_at.unwrap_or(now), old, BY_EXPIRY)),
         );
     }
-    occupy(&mut after, lease_for(ask, nas.id, now, token), "module");
+    occupy(&mut after, lease_for(ask, nas, now, token), "module");
     after.expires_at = Some(offer_end(ask, nas, now));
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
     set_free(&mut after, now + ask.lease_seconds.max(silence));
@@ -116,16 +128,15 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     let old = before.lease.clone().zip(before.expires_at);
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     let remembered = match (&before.prev, old) {
-        (Some(started), _) if unstarted => Some(started.clone()),
-        (_, Some((lease, expires_at))) => {
-            Some(Box::new(Predecessor { lease, expires_at, free_at: before.free_at }))
-        }
+        (Some(prev), _) if unstarted && prev.lease.started_at.is_some() => Some(prev.clone()),
+        (_, Some((lease, expires_at))) => Some(Box::new(Predecessor::of(lease, expires_at, before.free_at))),
         (prev, None) => prev.clone(),
     };
     let later =
         remembered.as_ref().map_or(change.after.free_at, |prev| prev.free_at.max(change.after.free_at));
     set_free(&mut change.after, later);
-    change.after.prev = remembered;
+    change.after.prev = remembered.filter(|_| !faults::on(Fault::TakeOverForgets));
+    change.after.claim = before.claim.clone();
     change.events.retain(|event| event.kind != EventKind::End);
     for event in &mut change.events {
         event.kind = EventKind::TakeOver;
@@ -133,16 +144,24 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     change
 }
 
+/// How long a NAS repeats a request that gets no answer, seconds.
+pub const REPEATS: Seconds = 10;
+
 /// The session asks again while its lease lives: the same lease. An offer that is about to run out is prolonged; `None`:
 /// nothing to write.
 #[must_use]
 pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Change> {
     let lease = before.lease.as_ref().filter(|lease| lease.started_at.is_none())?;
     let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
-    if until.micros_since(end) * 3 <= until.micros_since(now) {
+    // Without an id it may as well be a redial: what happened to the older dial is not to be taken for its.
+    let redial = ask.session.id.is_none() && lease.assigned_at + REPEATS < now;
+    if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
         return None;
     }
     let mut after = before.clone();
+    if let Some(lease) = after.lease.as_mut().filter(|_| redial) {
+        lease.assigned_at = now;
+    }
     after.expires_at = Some(until);
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
     after.free_at = before.free_at.max(now + lease.seconds.max(silence));
@@ -152,7 +171,7 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
 /// Start or Interim of the session that holds the row, or held it until it lapsed. `None`: nothing to write.
 #[must_use]
 pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Option<Change> {
-    let lease = before.lease.as_ref()?;
+    let lease = before.lease.as_ref().filter(|_| !(interim && faults::on(Fault::HolderIgnored)))?;
     let at = event.at(now);
     let mut new = lease.clone();
     new.started_at = Some(lease.started_at.unwrap_or(at));
@@ -164,7 +183,8 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
     let mut after = before.clone();
     let expires_at = before.expires_at.unwrap_or(at).max(at + lease.seconds);
     let revived = before.status != Status::InUse;
-    let unchanged = new == *lease && before.prev.is_none() && !revived;
+    let waiting = before.prev.as_ref().filter(|prev| lease.started_at.is_some() && prev.may_start(now));
+    let unchanged = new == *lease && before.prev.is_some() == waiting.is_some() && !revived;
     let left = before.expires_at.map_or(0, |end| end.micros_since(now));
     if unchanged && left * 3 > lease.seconds * 2_000_000 {
         return None;
@@ -177,8 +197,9 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
         (true, true) => before.free_at.max(regular_end),
         (false, _) => before.free_at.max(at + event.rules.silent).max(regular_end),
     };
+    after.free_at = waiting.map_or(after.free_at, |prev| prev.free_at.max(after.free_at));
     after.queue_at = if revived { after.free_at } else { before.queue_at.min(after.free_at) };
-    after.prev = None;
+    after.prev = waiting.cloned();
     after.released_at = None;
     after.released_by = None;
     let mut events = Vec::new();
@@ -189,45 +210,59 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
     Some(Change { before: before.clone(), after, events })
 }
 
-/// The predecessor is alive: it gets its lease back, confirmed by `event`.
+/// The predecessor is alive: it gets its lease back, confirmed by `event`. Whom it gives way to was told the address too,
+/// and may yet start: it is remembered as long as its offer was promised.
 #[must_use]
-pub fn restore(before: &Row, event: &Accounting, interim: bool, now: Time) -> Change {
-    let restored = with_predecessor(before);
+pub fn restore(before: &Row, event: &Accounting, interim: bool, now: Time, promised: Time) -> Change {
+    let restored = with_predecessor(before, now);
     let mut events = Vec::new();
+    let change = confirm(&restored, event, interim, now);
+    let mut after = change.map_or(restored, |change| {
+        events.extend(change.events);
+        change.after
+    });
     if let Some(lease) = &before.lease {
-        events.push(event_of(EventKind::Release, now, lease, "the session it replaced is alive"));
-    }
-    match confirm(&restored, event, interim, now) {
-        Some(change) => {
-            events.extend(change.events);
-            Change { before: before.clone(), after: change.after, events }
+        events.insert(0, event_of(EventKind::Release, now, lease, "the session it replaced is alive"));
+        let expires_at = before.expires_at.unwrap_or(now);
+        let offer = Predecessor { lease: lease.clone(), expires_at, free_at: promised };
+        if offer.may_start(now) {
+            after.free_at = after.free_at.max(promised);
+            after.prev = Some(Box::new(offer));
         }
-        None => Change { before: before.clone(), after: restored, events },
     }
+    Change { before: before.clone(), after, events }
 }
 
-/// The predecessor's Stop: it will not come back.
+/// Until when an offer of the lease is promised: `nas` is where it is.
 #[must_use]
-pub fn forget_predecessor(before: &Row, now: Time) -> Change {
+pub fn promised_until(lease: &Lease, nas: &NasFacts, rules: &Rules) -> Time {
+    let silence = if nas.accounts(lease.assigned_at, rules.silent) { 0 } else { rules.silent };
+    lease.assigned_at + lease.seconds.max(silence)
+}
+
+/// The predecessor's Stop: it will not come back. An offer then stands as if it had replaced nobody.
+#[must_use]
+pub fn forget_predecessor(before: &Row, promised: Time, now: Time) -> Change {
     let mut after = before.clone();
-    let events = after
-        .prev
-        .take()
-        .map(|prev| event_of(EventKind::Release, now, &prev.lease, BY_STOP))
-        .into_iter()
-        .collect();
+    let prev = after.prev.take();
+    if before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none()) {
+        let end = before.expires_at.unwrap_or(now);
+        set_free(&mut after, before.free_at.min(promised.max(end)));
+    }
+    let events =
+        prev.map(|prev| event_of(EventKind::Release, now, &prev.lease, BY_STOP)).into_iter().collect();
     Change { before: before.clone(), after, events }
 }
 
 /// The lease ends. Who was heard using the address besides inherits it; the predecessor of an offer that never started
-/// gets it back; else it cools.
+/// gets it back, and so does an offer that may yet start; else it cools.
 #[must_use]
 pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token: i64) -> Change {
     let mut events: Vec<Event> =
         before.lease.as_ref().map(|lease| event_of(EventKind::Release, at, lease, by)).into_iter().collect();
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
-    if before.prev.is_some() && unstarted {
-        return Change { before: before.clone(), after: with_predecessor(before), events };
+    if before.prev.as_ref().is_some_and(|prev| unstarted || prev.may_start(now)) {
+        return Change { before: before.clone(), after: with_predecessor(before, now), events };
     }
     let mut after = before.clone();
     after.status = Status::Available;
@@ -236,13 +271,27 @@ pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token
     after.prev = None;
     after.released_at = Some(now);
     after.released_by = Some(by.into());
-    if let Some(claim) = before.fresh_claim(now, rules.lease) {
+    let claim = before.fresh_claim(now, rules.lease);
+    if let Some(claim) = claim.filter(|_| !faults::on(Fault::ClaimForgotten)) {
         let heir = heir_of(claim, rules.lease, token);
         events.push(event_of(EventKind::Adoption, now, &heir, "inherited from the session that ended"));
         hold_started(&mut after, heir, claim.seen_at, rules, "adopted");
     }
     after.claim = None;
     Change { before: before.clone(), after, events }
+}
+
+/// Instead of a change whose new holder has another row meanwhile (ids come round: his key was given anew): nobody's.
+#[must_use]
+pub fn vacate(change: &Change, now: Time) -> Change {
+    let mut after = change.before.clone();
+    after.status = Status::Available;
+    after.expires_at = after.expires_at.map(|end| end.min(now));
+    set_free(&mut after, now);
+    (after.prev, after.claim) = (None, None);
+    after.released_at = Some(now);
+    after.released_by = Some(BY_STOP.into());
+    Change { before: change.before.clone(), after, events: change.events.clone() }
 }
 
 /// A session without a lease of ours was heard on a row that is free: it gets a lease, bound at once.
@@ -283,9 +332,10 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
         seen_at: now,
     };
     let old = before.fresh_claim(now, event.rules.lease);
-    let same = old.is_some_and(|old| (old.nas, &old.key) == (new.nas, &new.key));
-    // The first claimant stays; a second one is told of, but takes nobody's place.
-    if old.is_some_and(|old| !same || old.seen_at + event.rules.lease / 12 > now) {
+    let same = old.is_some_and(|old| old.is_of(&new));
+    // The first claimant stays while he is heard; a second one is told of, but takes nobody's place.
+    let heard = if same { event.rules.lease / 12 } else { event.rules.lease / 3 };
+    if old.is_some_and(|old| old.seen_at + heard > now) {
         return None;
     }
     let mut after = before.clone();
@@ -303,6 +353,11 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
 /// or its session has started.
 #[must_use]
 pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option<Change> {
+    // Its predecessor has come back meanwhile: nobody waits for it any more.
+    if let Some(prev) = row.prev.as_ref().filter(|prev| prev.lease.token == class.token) {
+        let events = vec![event_of(EventKind::Release, now, &prev.lease, BY_REJECT)];
+        return Some(Change { before: row.clone(), after: Row { prev: None, ..row.clone() }, events });
+    }
     let lease = row.lease.as_ref().filter(|lease| row.class() == class && lease.started_at.is_none())?;
     let events = vec![event_of(EventKind::Release, now, lease, BY_REJECT)];
     let mut after = original.clone();
@@ -319,7 +374,14 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
         change
             .events
             .insert(0, event_of(EventKind::Conflict, now, loser, "a static address of another subscriber"));
-        change.after.claim = before.claim.clone();
+        change.after.claim = Some(Claim {
+            nas: loser.nas,
+            owner: loser.owner.clone(),
+            session_id: loser.session_id.clone(),
+            station: loser.station.clone(),
+            key: loser.key.clone(),
+            seen_at: now,
+        });
     }
     change
 }
@@ -330,7 +392,7 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
 pub fn due(
     before: &Row,
     settled: &Row,
-    nas: &NasFacts,
+    nas: &dyn Fn(i64) -> NasFacts,
     hold: Hold,
     now: Time,
     rules: &Rules,
@@ -345,7 +407,9 @@ pub fn due(
     if free_at > now {
         let mut after = settled.clone();
         set_free(&mut after, free_at);
-        return (after != *before).then_some(()).and_then(|()| write(after, Vec::new()));
+        let heir = settled.lease.as_ref().filter(|_| settled.epoch != before.epoch && settled.prev.is_none());
+        let events = heir.map(|heir| event_of(EventKind::Adoption, now, heir, "after its NAS went down"));
+        return (after != *before).then_some(()).and_then(|()| write(after, events.into_iter().collect()));
     }
     if settled.fresh_claim(now, rules.lease).is_some() {
         return Some(Change {
@@ -357,6 +421,7 @@ pub fn due(
     after.status = Status::Available;
     after.queue_at = after.free_at;
     after.claim = None;
+    after.prev = None;
     after.released_at = Some(after.free_at);
     after.released_by = Some(BY_EXPIRY.into());
     let end = settled
@@ -366,29 +431,42 @@ pub fn due(
     write(after, end.into_iter().collect())
 }
 
-/// Since when, or from when on, silence of this lease is proof. Silence is not absence: a lease whose Interims came is
-/// over only if its NAS was heard for a whole lease while they did not come.
-fn provably_free_at(row: &Row, nas: &NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
-    let end = row.expires_at.unwrap_or(Time::EPOCH);
+/// Since when, or from when on, the silence of all its leases is proof.
+fn provably_free_at(row: &Row, nas: &dyn Fn(i64) -> NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
+    let end = row.last_end().unwrap_or(Time::EPOCH);
     let free_at = row.free_at.max(end);
-    if free_at > now {
+    if free_at > now || faults::on(Fault::SilenceIsAbsence) {
         return free_at;
     }
     if hold.covers(end, now) {
         return hold.until;
     }
-    let Some(lease) = &row.lease else { return free_at };
+    let proof = |lease: &Lease| silence_proves_at(lease, &nas(lease.nas), free_at, now, rules);
+    let holder = row.lease.as_ref().map_or(free_at, proof);
+    let replaced = row.prev.as_ref().map_or(free_at, |prev| proof(&prev.with_rhythm()));
+    holder.max(replaced)
+}
+
+/// Silence is not absence: a lease whose Interims came is over only if its NAS was heard for a whole lease while they did
+/// not come.
+fn silence_proves_at(lease: &Lease, nas: &NasFacts, free_at: Time, now: Time, rules: &Rules) -> Time {
     if !nas.accounts(now, rules.silent) && !lease.regular {
         // No accounting comes from it: the time in `free_at` is all the proof there will ever be.
         return free_at;
     }
-    let gap = break_of(lease.seconds);
-    if nas.last_heard_at + gap < now {
+    if nas.last_heard_at + break_of(lease.seconds) < now {
         // Not heard now: nothing is proven until it is back.
         return now + lease.seconds;
     }
     let heard_long_enough = nas.heard_since + lease.seconds + rules.grace;
-    if lease.regular { heard_long_enough.max(free_at) } else { free_at }
+    if lease.regular {
+        heard_long_enough.max(free_at)
+    } else if lease.started_at.is_none() {
+        // Its Start may have been among what was not heard; but no NAS is waited for longer than silence proves nothing.
+        heard_long_enough.min(lease.assigned_at + rules.silent).max(free_at)
+    } else {
+        free_at
+    }
 }
 
 /// How long a NAS must be silent for a break in hearing it: two Interim intervals, seconds.
@@ -401,7 +479,7 @@ pub const fn break_of(lease: Seconds) -> Seconds {
 /// Past its end and grace, though not proven free: a last resort when a pool has nothing else. The row is settled.
 #[must_use]
 pub fn is_doubtful(row: &Row, hold: Hold, now: Time, rules: &Rules) -> bool {
-    let end = row.expires_at.unwrap_or(now);
+    let end = row.last_end().unwrap_or(now);
     row.status == Status::InUse
         && row.lease.is_some()
         && end + rules.grace <= now
@@ -437,7 +515,7 @@ fn hold_started(row: &mut Row, lease: Lease, at: Time, rules: &Rules, source: &s
 /// A new holder, a new epoch.
 fn occupy(row: &mut Row, lease: Lease, source: &str) {
     row.status = Status::InUse;
-    row.epoch += 1;
+    row.epoch += i64::from(!faults::on(Fault::EpochStays));
     row.lease = Some(lease);
     row.prev = None;
     row.claim = None;

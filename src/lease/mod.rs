@@ -5,6 +5,8 @@
 
 mod ask;
 mod class;
+#[doc(hidden)]
+pub mod faults;
 pub mod life;
 mod name;
 pub mod range;

@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 
+use super::faults::{self, Fault};
 use super::{Class, Seconds, Time};
 
 /// `ip_pool_assignments.status`.
@@ -51,6 +52,8 @@ pub struct Rules {
     pub sessions_per_owner: u32,
     /// `static_wins`: an address stated by the reply takes the row from another's live lease.
     pub static_wins: bool,
+    /// `on_unavailable = last_known`: leases seen are remembered for a time without the database.
+    pub last_known: bool,
 }
 
 impl Default for Rules {
@@ -63,6 +66,7 @@ impl Default for Rules {
             cooldown: 10,
             sessions_per_owner: 0,
             static_wins: true,
+            last_known: false,
         }
     }
 }
@@ -98,7 +102,8 @@ pub struct Lease {
     pub started_at: Option<Time>,
 }
 
-/// A lease that a take-over replaced. It may come back until the new session starts.
+/// A lease that a take-over replaced. It may come back until the new session starts. Once it has come back, it is the new
+/// session that is remembered here, until its offer is over: it may start after all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Predecessor {
     /// The lease.
@@ -107,6 +112,35 @@ pub struct Predecessor {
     pub expires_at: Time,
     /// Since when the address would have been free beyond doubt.
     pub free_at: Time,
+}
+
+impl Predecessor {
+    /// What is remembered of `lease`. Whether its Interims come regularly has no column of its own: `free_at` says it, less
+    /// than a lease after the end, or later.
+    #[must_use]
+    pub fn of(lease: Lease, expires_at: Time, free_at: Time) -> Self {
+        let later = expires_at + lease.seconds;
+        let free_at = match (lease.started_at, lease.regular) {
+            (None, _) => free_at,
+            (Some(_), true) => free_at.min(later - 1),
+            (Some(_), false) => free_at.max(later),
+        };
+        Self { lease, expires_at, free_at }
+    }
+
+    /// Its lease, as it was.
+    #[must_use]
+    pub fn with_rhythm(&self) -> Lease {
+        let started = self.lease.started_at.is_some();
+        let regular = started && self.free_at < self.expires_at + self.lease.seconds;
+        Lease { regular, ..self.lease.clone() }
+    }
+
+    /// An offer that nobody took up yet, and which is still promised.
+    #[must_use]
+    pub fn may_start(&self, now: Time) -> bool {
+        self.lease.started_at.is_none() && self.free_at > now
+    }
 }
 
 /// Somebody who was heard using an address that another holds.
@@ -127,6 +161,15 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// The same session claims again, perhaps by an id that its request did not have.
+    #[must_use]
+    pub fn is_of(&self, other: &Self) -> bool {
+        let same_id = self.session_id.is_none() || self.session_id == other.session_id;
+        self.nas == other.nas
+            && (self.key == other.key
+                || (same_id && self.owner == other.owner && self.station == other.station))
+    }
+
     /// The column's text: NAS, owner, session, station and key, joined by `==` (which no escaped name contains).
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -197,6 +240,12 @@ impl Row {
         self.status == Status::InUse && self.expires_at.is_some_and(|end| end > now)
     }
 
+    /// When the last of its leases ends: that of the holder, or of whom it replaced.
+    #[must_use]
+    pub fn last_end(&self) -> Option<Time> {
+        self.expires_at.max(self.prev.as_ref().map(|prev| prev.expires_at))
+    }
+
     /// The lease that holds it now.
     #[must_use]
     pub fn live_lease(&self, now: Time) -> Option<&Lease> {
@@ -240,7 +289,7 @@ impl Hold {
     /// A lease that ended at `end` may only seem to have ended.
     #[must_use]
     pub fn covers(&self, end: Time, now: Time) -> bool {
-        now < self.until && end > self.from
+        now < self.until && end > self.from && !faults::on(Fault::HoldIgnored)
     }
 }
 

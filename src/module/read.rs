@@ -114,6 +114,7 @@ impl Draft {
 pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
     let mut reader = Reader { section, items, mistakes: Vec::new() };
     reader.refuse_unknown(&KNOWN, "");
+    let on_unavailable = reader.choice("on_unavailable", OnUnavailable::Fail, &UNAVAILABLE, "");
     let settings = Settings {
         database: reader.database(),
         pool_name: reader.not_empty("pool_name", "Pool-Name"),
@@ -135,9 +136,9 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         ),
         on_exhausted: reader.choice("on_exhausted", Refusal::Reject, &REFUSALS, ""),
         on_unknown_pool: reader.choice("on_unknown_pool", Refusal::Reject, &REFUSALS, ""),
-        on_unavailable: reader.choice("on_unavailable", OnUnavailable::Fail, &UNAVAILABLE, ""),
+        on_unavailable,
         messages: reader.messages(),
-        rules: Arc::new(reader.rules()),
+        rules: Arc::new(Rules { last_known: on_unavailable == OnUnavailable::LastKnown, ..reader.rules() }),
     };
     reader.choice("mode", (), &[("managed", ())], "`observe` and `off` are not available in this version");
     let mut places: Vec<_> = items.iter().map(|item| (item.name.clone(), item.place.clone())).collect();
@@ -342,6 +343,7 @@ impl<'a> Reader<'a> {
             sessions_per_owner: u32::try_from(self.number("sessions_per_owner", 0, 0, 1_000_000).0)
                 .unwrap_or(0),
             static_wins: self.choice("static_wins", rules.static_wins, &SWITCH, ""),
+            ..rules
         }
     }
 

@@ -89,7 +89,7 @@ fn who_was_replaced_by_a_take_over_is_found_by_his_session() {
         let new = row(store, read.id);
         assert_eq!(new.prev.as_ref().unwrap().lease.session_id.as_deref(), Some("1"));
         let at = now(store);
-        assert_eq!(write(store, &[life::forget_predecessor(&new, at)], at), [true]);
+        assert_eq!(write(store, &[life::forget_predecessor(&new, at, at)], at), [true]);
         assert!(found(store, replaced("1")).is_empty());
     });
 }

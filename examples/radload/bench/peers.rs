@@ -41,8 +41,8 @@ pub const ALL: [Peer; 6] = [
     Peer { name: "sqlippool-pg", kind: Kind::Queries, threads: 8, config: "sqlippool-pg.conf" },
     Peer { name: "sqlippool-pg-proc", kind: Kind::Procedure, threads: 8, config: "sqlippool-pg.conf" },
     Peer { name: "ippool-gdbm", kind: Kind::Gdbm, threads: 4, config: "ippool-gdbm.conf" },
-    Peer { name: "ours-sqlite", kind: Kind::OursSqlite, threads: 32, config: "ours.conf" },
-    Peer { name: "ours-pg", kind: Kind::OursPostgres, threads: 32, config: "ours.conf" },
+    Peer { name: "ours-sqlite", kind: Kind::OursSqlite, threads: 64, config: "ours.conf" },
+    Peer { name: "ours-pg", kind: Kind::OursPostgres, threads: 64, config: "ours.conf" },
 ];
 
 impl Peer {

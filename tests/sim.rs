@@ -1,0 +1,34 @@
+//! The simulator: one process, one seed, one run, on a virtual clock. The engine, the choice and the life cycle are the real
+//! ones; database, network, NASes and subscribers are simulated, with their faults.
+//!
+//! `SIM_SEEDS`, `SIM_STEPS`: how much. `SIM_SEED`: only this one, with its last events. Not here: SQL, radiusd.
+#![cfg(test)]
+#![allow(missing_docs, unused_crate_dependencies, reason = "a test")]
+
+#[path = "sim/check.rs"]
+mod check;
+#[path = "sim/liveness.rs"]
+mod liveness;
+#[path = "sim/memory.rs"]
+mod memory;
+#[cfg(feature = "faults")]
+#[path = "sim/mutations.rs"]
+mod mutations;
+#[path = "sim/plan.rs"]
+mod plan;
+#[path = "sim/play.rs"]
+mod play;
+#[path = "sim/rng.rs"]
+mod rng;
+#[path = "sim/runs.rs"]
+mod runs;
+#[path = "sim/scenes.rs"]
+mod scenes;
+#[path = "sim/serve.rs"]
+mod serve;
+#[path = "sim/trouble.rs"]
+mod trouble;
+#[path = "sim/truth.rs"]
+mod truth;
+#[path = "sim/world.rs"]
+mod world;

@@ -1,0 +1,290 @@
+//! Scenes, each played through the engine: who holds the address in the end. The rules that the simulator found wanting
+//! stand here as sentences.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use rlm_ippool_rs::engine::{Accounted, Answer, Clock, Crank, Grant, Ignored, Work};
+use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Class, Row, Rules, Session, Status, Time, Want};
+
+use super::memory::{Db, Memory, Shared, lock};
+use super::trouble::Trouble;
+use super::world::{FIRST, SECOND};
+
+/// A server, its database, and a clock.
+struct Stage {
+    clock: Arc<AtomicU64>,
+    db: Shared,
+    crank: Crank,
+    rules: Arc<Rules>,
+}
+
+/// A session as its NAS knows it.
+#[derive(Clone)]
+struct Actor {
+    session: Session,
+    grant: Option<Grant>,
+    began: Time,
+}
+
+fn actor(nas: &str, id: &str, device: &str, owner: &str) -> Actor {
+    let (id, calling) = (Some(id.to_owned()).filter(|id| !id.is_empty()), Some(device.to_owned()));
+    let key = Session::key_of(nas, id.as_deref(), Some("port0"), calling.as_deref(), owner);
+    let session = Session {
+        nas: nas.into(),
+        owner: owner.into(),
+        username: owner.into(),
+        station: calling.clone(),
+        calling_station_id: calling,
+        id,
+        key,
+        ..Session::default()
+    };
+    Actor { session, grant: None, began: Time::EPOCH }
+}
+
+impl Stage {
+    fn new(addresses: u32) -> Self {
+        let clock = Arc::new(AtomicU64::new(0));
+        let mut db = Db::new(Arc::clone(&clock), Trouble::none(0));
+        db.add_pool("pool", FIRST, addresses);
+        let db = Arc::new(Mutex::new(db));
+        let behind = Arc::clone(&db);
+        let open = move || Some(Box::new(Memory::new(Arc::clone(&behind))) as _);
+        let crank = Crank::new("server", Clock::turned(Arc::clone(&clock)), Box::new(open));
+        let mut stage = Self { clock, db, crank, rules: Arc::default() };
+        // Somebody accounts at each NAS, so that offers are short.
+        for nas in ["nas", "other"] {
+            let mut somebody = actor(nas, "0", "02:00:00:00:00:00", "somebody");
+            let heard = stage.tell(&mut somebody, AcctKind::Interim, 0, None);
+            assert_eq!(heard, Accounted::Ignored(Ignored::Stranger));
+        }
+        stage
+    }
+
+    /// Seconds pass; the server does what is due by the clock.
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..seconds.div_ceil(60) {
+            self.clock.fetch_add(SECOND * seconds.min(60), Ordering::Relaxed);
+            self.crank.turn();
+        }
+    }
+
+    fn now(&self) -> Time {
+        lock(&self.db).now()
+    }
+
+    fn serve(&mut self, work: Work) -> Answer {
+        self.crank.serve(vec![work], Duration::from_millis(200), 12).remove(0).unwrap()
+    }
+
+    fn ask(&mut self, who: &mut Actor, stated: Option<Ipv4Addr>) -> Ipv4Addr {
+        let want = Want {
+            attribute: "Framed-IP-Address".into(),
+            pool: "pool".into(),
+            hint: None,
+            stated: stated.map(IpAddr::V4),
+        };
+        let rules = Arc::clone(&self.rules);
+        let (session, wants, lease_seconds) = (who.session.clone(), vec![want], rules.lease);
+        let answer = self.serve(Work::Grant(Ask { session, wants, lease_seconds, rules }));
+        let Answer::Granted(mut grants) = answer else { panic!("{answer:?}") };
+        let grant = grants.remove(0);
+        let IpAddr::V4(address) = grant.address.addr() else { panic!("{grant:?}") };
+        (who.grant, who.began) = (Some(grant), self.now());
+        address
+    }
+
+    /// Its NAS tells of `who`; the delay is how late, and `class` whether Class comes back.
+    fn tell(&mut self, who: &mut Actor, kind: AcctKind, delay: i64, class: Option<Class>) -> Accounted {
+        let address = who.grant.as_ref().map(|grant| IpNet::from(grant.address.addr()));
+        let answer = self.serve(Work::Account(Accounting {
+            kind,
+            session: who.session.clone(),
+            classes: class.into_iter().collect(),
+            addresses: address.into_iter().collect(),
+            delay,
+            session_time: Some((self.now() - delay).seconds_since(who.began)),
+            rules: Arc::clone(&self.rules),
+        }));
+        let Answer::Accounted(done) = answer else { panic!("{answer:?}") };
+        done
+    }
+
+    fn reject(&mut self, who: &Actor) {
+        let undo = who.grant.iter().filter_map(|grant| grant.undo.clone()).collect();
+        self.serve(Work::Undo(undo));
+    }
+
+    fn row(&self, address: Ipv4Addr) -> Row {
+        lock(&self.db).row(address.into()).cloned().unwrap()
+    }
+
+    /// Who holds the address: his Acct-Session-Id.
+    fn holder(&self, address: Ipv4Addr) -> Option<String> {
+        let row = self.row(address);
+        row.lease.filter(|_| row.status == Status::InUse).and_then(|lease| lease.session_id)
+    }
+}
+
+/// The older session is started; the redial is granted its address.
+fn taken_over() -> (Stage, Actor, Actor, Ipv4Addr) {
+    let mut stage = Stage::new(4);
+    let mut old = actor("nas", "old", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut old, None);
+    stage.tell(&mut old, AcctKind::Start, 0, None);
+    stage.pass(30);
+    let mut new = actor("nas", "new", "02:00:00:00:00:01", "alice");
+    assert_eq!(stage.ask(&mut new, None), address);
+    stage.pass(5);
+    (stage, old, new, address)
+}
+
+#[test]
+fn after_a_take_over_the_right_session_holds_the_address_in_every_order() {
+    use AcctKind::{Interim, Start, Stop};
+    /// What happens next: a session is heard, the redial is rejected, or time passes.
+    #[derive(Clone, Copy, Debug)]
+    enum Next {
+        Old(AcctKind),
+        New(AcctKind),
+        Reject,
+        Wait,
+    }
+    use Next::{New, Old, Reject, Wait};
+    let table: &[(&[Next], Option<&str>)] = &[
+        // The redial begins.
+        (&[New(Start)], Some("new")),
+        (&[New(Start), Old(Stop)], Some("new")),
+        (&[Old(Stop), New(Start)], Some("new")),
+        (&[Old(Stop)], Some("new")),
+        (&[New(Start), New(Stop)], None),
+        // Its Start is lost.
+        (&[Wait, New(Interim)], Some("new")),
+        (&[Wait, Old(Stop), New(Interim)], Some("new")),
+        (&[Wait, Old(Stop)], Some("new")),
+        (&[New(Stop), Old(Interim)], Some("old")),
+        (&[Wait, New(Stop)], Some("old")),
+        // The Accept is lost, or the request rejected: the older session lives on.
+        (&[Old(Interim)], Some("old")),
+        (&[Wait, Old(Interim)], Some("old")),
+        (&[Reject], Some("old")),
+        (&[Reject, Old(Stop)], None),
+        (&[Old(Interim), Reject], Some("old")),
+        (&[Old(Interim), Reject, Old(Stop)], None),
+        // Both are heard: who came back first stays, and the other inherits.
+        (&[Old(Interim), New(Start)], Some("old")),
+        (&[Old(Interim), New(Start), Old(Stop)], Some("new")),
+        (&[Old(Interim), Old(Stop)], Some("new")),
+        (&[Old(Interim), Old(Stop), New(Start)], Some("new")),
+        (&[Old(Interim), New(Start), New(Stop)], Some("old")),
+    ];
+    for (scene, right) in table {
+        let (mut stage, mut old, mut new, address) = taken_over();
+        for next in *scene {
+            match next {
+                Old(kind) => drop(stage.tell(&mut old, *kind, 0, None)),
+                New(kind) => drop(stage.tell(&mut new, *kind, 0, None)),
+                Reject => stage.reject(&new),
+                Wait => stage.pass(300),
+            }
+            stage.pass(5);
+        }
+        assert_eq!(stage.holder(address).as_deref(), *right, "{scene:?}: {:?}", stage.row(address));
+    }
+}
+
+#[test]
+fn a_late_stop_of_the_older_session_frees_nothing() {
+    let (mut stage, mut old, mut new, address) = taken_over();
+    stage.tell(&mut new, AcctKind::Start, 0, None);
+    assert_eq!(stage.tell(&mut old, AcctKind::Stop, 0, None), Accounted::Ignored(Ignored::Stranger));
+    assert_eq!(stage.holder(address).as_deref(), Some("new"));
+}
+
+#[test]
+fn where_ids_come_round_another_device_is_no_repetition() {
+    let mut stage = Stage::new(4);
+    let mut first = actor("nas", "5", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut first, None);
+    stage.tell(&mut first, AcctKind::Start, 0, None);
+    let class = first.grant.as_ref().map(|grant| grant.class);
+    let mut second = actor("nas", "5", "02:00:00:00:00:02", "alice");
+    stage.ask(&mut second, None);
+    assert_ne!(second.grant.as_ref().map(|grant| grant.class), class);
+    assert_eq!(
+        stage.row(address).lease.and_then(|lease| lease.station).as_deref(),
+        Some("02:00:00:00:00:02")
+    );
+}
+
+#[test]
+fn what_happened_before_the_lease_does_not_end_it() {
+    let mut stage = Stage::new(4);
+    // No id anywhere: both sessions have one key.
+    let mut old = actor("nas", "", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut old, None);
+    stage.tell(&mut old, AcctKind::Start, 0, None);
+    stage.pass(600);
+    let mut new = actor("nas", "", "02:00:00:00:00:01", "alice");
+    assert_eq!(stage.ask(&mut new, None), address);
+    stage.tell(&mut new, AcctKind::Start, 0, None);
+    stage.pass(300);
+    stage.tell(&mut old, AcctKind::Stop, 310, None);
+    assert_eq!(stage.row(address).status, Status::InUse);
+}
+
+#[test]
+fn who_loses_his_address_to_a_static_one_inherits_it() {
+    let mut stage = Stage::new(4);
+    let mut bob = actor("nas", "bob", "02:00:00:00:00:01", "bob");
+    let address = stage.ask(&mut bob, None);
+    stage.tell(&mut bob, AcctKind::Start, 0, None);
+    let mut carol = actor("nas", "carol", "02:00:00:00:00:02", "carol");
+    stage.ask(&mut carol, Some(address));
+    stage.tell(&mut carol, AcctKind::Start, 0, None);
+    assert_eq!(stage.holder(address).as_deref(), Some("carol"));
+    stage.tell(&mut carol, AcctKind::Stop, 0, None);
+    assert_eq!(stage.holder(address).as_deref(), Some("bob"));
+}
+
+#[test]
+fn a_session_is_adopted_on_an_address_whose_row_was_not_made_yet() {
+    let mut stage = Stage::new(4);
+    let mut alice = actor("nas", "alice", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut alice, None);
+    let mut other = Stage::new(4);
+    alice.began = other.now();
+    assert_eq!(other.tell(&mut alice, AcctKind::Interim, 5, None), Accounted::Adopted);
+    assert_eq!(other.holder(address).as_deref(), Some("alice"));
+}
+
+#[test]
+fn who_dials_in_right_after_a_boot_keeps_his_address() {
+    let mut stage = Stage::new(4);
+    let mut alice = actor("nas", "alice", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut alice, None);
+    stage.tell(&mut alice, AcctKind::Start, 0, None);
+    stage.clock.fetch_add(2 * SECOND, Ordering::Relaxed);
+    let mut boot = actor("nas", "", "", "");
+    assert_eq!(stage.tell(&mut boot, AcctKind::On, 0, None), Accounted::NasEnded);
+    stage.pass(120);
+    assert_eq!(stage.holder(address).as_deref(), Some("alice"));
+}
+
+#[test]
+fn an_address_outlives_the_clock_that_steps_back_behind_a_boot() {
+    let mut stage = Stage::new(4);
+    let mut boot = actor("nas", "", "", "");
+    stage.tell(&mut boot, AcctKind::On, 0, None);
+    lock(&stage.db).stepped -= 3600 * SECOND as i64;
+    stage.pass(60);
+    let mut alice = actor("nas", "alice", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut alice, None);
+    stage.tell(&mut alice, AcctKind::Start, 0, None);
+    stage.pass(120);
+    assert_eq!(stage.holder(address).as_deref(), Some("alice"));
+}
