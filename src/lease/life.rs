@@ -151,16 +151,22 @@ pub const REPEATS: Seconds = 10;
 /// nothing to write.
 #[must_use]
 pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Change> {
-    let lease = before.lease.as_ref().filter(|lease| lease.started_at.is_none())?;
-    let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
-    // Without an id it may as well be a redial: what happened to the older dial is not to be taken for its.
-    let redial = ask.session.id.is_none() && lease.assigned_at + REPEATS < now;
-    if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
-        return None;
-    }
+    let lease = before.lease.as_ref()?;
+    // It may as well be a redial: ids come round, and without one nothing tells. What happened to the older dial is then
+    // not to be taken for its.
+    let redial =
+        lease.assigned_at + REPEATS < now && (ask.session.id.is_none() || lease.started_at.is_some());
     let mut after = before.clone();
     if let Some(lease) = after.lease.as_mut().filter(|_| redial) {
         lease.assigned_at = now;
+    }
+    let moved = || Change { before: before.clone(), after: after.clone(), events: Vec::new() };
+    if lease.started_at.is_some() {
+        return redial.then(moved);
+    }
+    let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
+    if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
+        return None;
     }
     after.expires_at = Some(until);
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
