@@ -75,6 +75,22 @@ impl Manners {
         }
     }
 
+    /// The best there are.
+    pub const fn best() -> Self {
+        Self {
+            accounts: Accounts::Regular,
+            ids: Ids::InRequest,
+            repeating: false,
+            class: true,
+            address_in_start: true,
+            on: true,
+            delay: true,
+            port: true,
+            doubles: false,
+            retries: 3,
+        }
+    }
+
     /// A redial before the Start looks like a repetition, and gets the same Class: nothing but time tells its sessions
     /// apart. A packet that came late and does not say so would be believed.
     pub fn needs_honest_time(&self) -> bool {
