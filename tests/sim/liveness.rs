@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rlm_ippool_rs::lease::Status;
 
-use super::memory::lock;
+use super::db::lock;
 use super::truth::{Accounts, Device, Manners, Nas, Stage};
 use super::world::{FIRST, Happening, SECOND, World};
 

@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Clock, Crank, Grant, Ignored, Work};
 use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Class, Row, Rules, Session, Status, Time, Want};
 
-use super::memory::{Db, Memory, Shared, lock};
+use super::db::{Db, Shared, lock};
+use super::memory::Memory;
 use super::trouble::Trouble;
 use super::world::{FIRST, SECOND};
 

@@ -12,7 +12,8 @@ use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Grant, How, Work};
 use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Row, Rules, Session as Identity, Time, Want};
 
-use super::memory::{interlope, lock, uncalled};
+use super::db::lock;
+use super::memory::{interlope, uncalled};
 use super::world::{Cargo, Happening, Parcel, SECOND, World};
 
 /// How long a hook waits.
