@@ -12,7 +12,7 @@ use super::reserve::{Shelves, due, write_each};
 use super::stats::Counters;
 use super::{Answer, Shared, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Hold, NasFacts, Rules, Time, life};
+use crate::lease::{Hold, NasFacts, Rules, Time, silence};
 use crate::store::{self, Catalogue, Heard, NasRow, Retry, Store, StoreError};
 
 /// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
@@ -464,7 +464,7 @@ impl Worker {
 
     /// Writes down who was heard.
     pub(super) fn save_heard(&mut self, now: Time) -> Result<(), StoreError> {
-        let gap = life::break_of(self.rules.as_ref().map_or(3600, |rules| rules.lease));
+        let gap = silence::break_of(self.rules.as_ref().map_or(3600, |rules| rules.lease));
         let heard: Vec<Heard> = self
             .nases
             .values()

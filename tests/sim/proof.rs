@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use rlm_ippool_rs::engine::Grant;
-use rlm_ippool_rs::lease::{Row, Time};
+use rlm_ippool_rs::lease::Time;
 
 use super::db::{Commit, lock};
 use super::world::{Cargo, Parcel, World};
@@ -36,17 +36,7 @@ impl World {
             return Ok("silence that proves");
         }
         if let Some(new) = new {
-            let token = |row: &Row| row.lease.as_ref().map(|lease| lease.token);
-            let was_there = commit
-                .before
-                .prev
-                .as_ref()
-                .is_some_and(|prev| Some(prev.lease.token) == token(&commit.after));
-            let heard = parcels.iter().any(|parcel| match parcel.cargo {
-                Cargo::Event(number, _) => self.packets[number].tag == Some(new),
-                _ => false,
-            });
-            if was_there && heard && known.sign.is_none() {
+            if known.sign.is_none() && self.came_back(new, commit, parcels) {
                 return Ok("whom it replaced is alive");
             }
             if self.shares_by_rule(new, old) {
@@ -71,6 +61,18 @@ impl World {
         Err(format!("it is kept until {kept}, now {now}; {known:?}"))
     }
 
+    /// Whom the row remembered was heard, and has it again.
+    fn came_back(&self, new: usize, commit: &Commit, parcels: &[Parcel]) -> bool {
+        let token = commit.after.lease.as_ref().map(|lease| lease.token);
+        let was_there = commit.before.prev.as_ref().is_some_and(|prev| Some(prev.lease.token) == token);
+        let heard = |parcel: &Parcel| match parcel.cargo {
+            Cargo::Event(number, _) => self.packets[number].tag == Some(new),
+            _ => false,
+        };
+        was_there && parcels.iter().any(heard)
+    }
+
+    /// The parcel speaks of this session, or of one that the servers cannot tell from it.
     pub fn concerns(&self, parcel: &Parcel, tag: usize) -> bool {
         let of = match &parcel.cargo {
             Cargo::Ask(of) | Cargo::Undo(of, _) => *of,
