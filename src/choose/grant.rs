@@ -174,8 +174,8 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
         return over();
     }
     let (live, disputed) = (row.is_live(cx.now), row.fresh_claim(cx.now, ask.rules.lease).is_some());
-    // What nobody took up gives way to whoever was heard there, unless the NAS only repeats its request.
-    let gives_way = disputed && lease.started_at.is_none() && lease.assigned_at + life::REPEATS < cx.now;
+    // It gives way to whoever else was heard there, unless the NAS only repeats its request.
+    let gives_way = disputed && lease.assigned_at + life::REPEATS < cx.now;
     if live && !is_redial(ask, lease) && !gives_way {
         return Some(repeated(raw, row, ask, cx));
     }

@@ -368,6 +368,8 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
     let events = vec![event_of(EventKind::Release, now, lease, BY_REJECT)];
     let mut after = original.clone();
     after.epoch = row.epoch + 1;
+    // Who was heard meanwhile is not forgotten.
+    after.claim = row.claim.clone().or(after.claim);
     Some(Change { before: row.clone(), after, events })
 }
 

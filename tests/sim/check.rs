@@ -288,8 +288,12 @@ impl World {
         }
     }
 
-    pub fn stepped(&mut self, _by: i64) {
+    /// The database's clock was stepped: whom the servers heard a moment before, they heard a moment ago.
+    pub fn stepped(&mut self, by: i64) {
         self.check.stepped_at = Some(self.now());
+        for nas in &mut self.nases {
+            nas.last_heard.0 += by;
+        }
     }
 
     pub fn describe(&self, parcel: &Parcel) -> String {

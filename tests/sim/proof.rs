@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use rlm_ippool_rs::engine::Grant;
-use rlm_ippool_rs::lease::Time;
+use rlm_ippool_rs::lease::{AcctKind, Time};
 
 use super::db::{Commit, lock};
 use super::world::{Cargo, Parcel, World};
@@ -30,6 +30,9 @@ impl World {
         let undone = parcels.iter().any(|parcel| matches!(&parcel.cargo, Cargo::Undo(tag, _) if *tag == old));
         if undone && known.sign.is_none() {
             return Ok("its reject");
+        }
+        if parcels.iter().any(|parcel| self.is_ageless_stop(parcel, old)) {
+            return Ok("a Stop of its id that does not say how late it is");
         }
         let kept = session.kept_until(nas, &self.plan.rules, now);
         if kept <= now {
@@ -59,6 +62,15 @@ impl World {
             return Ok("it has another address");
         }
         Err(format!("it is kept until {kept}, now {now}; {known:?}"))
+    }
+
+    /// The Stop of an older session whose id came round: it came late, and does not say so.
+    fn is_ageless_stop(&self, parcel: &Parcel, tag: usize) -> bool {
+        let Cargo::Event(number, 0) = parcel.cargo else { return false };
+        let packet = &self.packets[number];
+        let same =
+            |of: usize| of < tag && self.sessions[of].accounts_as.key == self.sessions[tag].accounts_as.key;
+        packet.kind == AcctKind::Stop && packet.tag.is_some_and(same)
     }
 
     /// Whom the row remembered was heard, and has it again.

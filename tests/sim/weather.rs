@@ -82,7 +82,6 @@ impl World {
         let mut db = lock(&self.db);
         if read_only {
             db.trouble.read_only_until = until;
-            db.trouble.read_only_long = until > now + self.plan.rules.lease as u64 * SECOND / 6;
         } else {
             db.trouble.away_until = until;
         }
