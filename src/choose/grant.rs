@@ -140,9 +140,15 @@ fn state(
 /// The lease of this very session on another row: it ends, as the session is about to be somewhere else.
 fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
     let row = cx.settle(raw);
-    let same =
-        row.status == Status::InUse && row.lease.as_ref().is_some_and(|lease| lease.key == ask.session.key);
-    same.then(|| against(raw, life::release(&row, "the session moved", cx.now, cx.now, &ask.rules, cx.token)))
+    let holds = |row: &Row| {
+        row.status == Status::InUse && row.lease.as_ref().is_some_and(|lease| lease.key == ask.session.key)
+    };
+    if holds(&row) {
+        let by = "the session moved";
+        return Some(against(raw, life::release(&row, by, cx.now, cx.now, &ask.rules, cx.token)));
+    }
+    // Ended by an On/Off, and not tidied up yet: until it is, its key cannot be given to another row.
+    holds(raw).then(|| Change { before: raw.clone(), after: row, events: Vec::new() })
 }
 
 /// The lease has the ask's session key, and may be an older session's all the same: without an Acct-Session-Id nothing tells
@@ -166,11 +172,11 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
     let is_own = |row: &Row| {
         row.status == Status::InUse && row.lease.as_ref().is_some_and(|l| l.key == ask.session.key)
     };
-    let (raw, row) = settled.iter().find(|(_, row)| is_own(row))?;
+    let (raw, row) = settled.iter().find(|(raw, row)| is_own(row) || is_own(raw))?;
     let lease = row.lease.as_ref()?;
     let over = || superseded(ask, raw, cx).map(|change| Choice::Prepare(vec![change]));
     // Ids come round: what another device had by this one is over.
-    if is_another(ask, lease) {
+    if is_another(ask, lease) || !is_own(row) {
         return over();
     }
     let (live, disputed) = (row.is_live(cx.now), row.fresh_claim(cx.now, ask.rules.lease).is_some());

@@ -413,7 +413,7 @@ impl Worker {
             }
         }
         if let Some((nas, at)) = self.ended.pop_front() {
-            self.clean(nas, at)?;
+            self.clean(nas, at).inspect_err(|_| self.ended.push_back((nas, at)))?;
         } else if here >= self.timetable.due {
             self.timetable.due = here + PULSE;
             self.take_in()?;
@@ -448,6 +448,14 @@ impl Worker {
             self.shelves.clear();
         }
         for row in &catalogue.nases {
+            // Whoever was told of an On/Off may have died before the rows were tidied up.
+            let known = self.nases.get(&row.key).and_then(|known| known.row.facts.ended_before);
+            self.ended.extend(
+                row.facts
+                    .ended_before
+                    .filter(|_| known < row.facts.ended_before)
+                    .map(|at| (row.facts.id, at)),
+            );
             match self.nases.get_mut(&row.key) {
                 Some(known) => known.row = merged(&known.row, row),
                 None => {
@@ -465,6 +473,10 @@ impl Worker {
     /// Writes down who was heard.
     pub(super) fn save_heard(&mut self, now: Time) -> Result<(), StoreError> {
         let gap = silence::break_of(self.rules.as_ref().map_or(3600, |rules| rules.lease));
+        // After an outage: when they were heard, not when that could be written down.
+        let unsaved = self.nases.values().filter(|known| known.unsaved);
+        let now =
+            unsaved.map(|known| known.row.facts.last_heard_at).min().map_or(now, |heard| heard.min(now));
         let heard: Vec<Heard> = self
             .nases
             .values()

@@ -36,11 +36,8 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     let claim = row.fresh_claim(now, lease.seconds);
     let claim = claim.filter(|claim| ended_before(claim.nas).is_none_or(|end| end <= claim.seen_at));
     if let Some(claim) = claim {
-        // The token of whoever looks first must be that of whoever writes.
-        let token = lease.token.rotate_left(17) ^ row.epoch;
-        let (heir, seen_at) = (heir_of(claim, lease.seconds, token), claim.seen_at);
-        let rules = Rules { lease: lease.seconds, silent: lease.seconds, ..Rules::default() };
-        hold_started(&mut row, heir, seen_at, &rules, "adopted");
+        let claim = claim.clone();
+        inherit(&mut row, &claim);
         return row;
     }
     row.status = Status::Available;
@@ -50,6 +47,14 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     row.released_at = Some(end);
     row.released_by = Some(BY_NAS.into());
     row
+}
+
+/// The claimant gets the row. The token of whoever looks first must be that of whoever writes.
+fn inherit(row: &mut Row, claim: &Claim) {
+    let (seconds, token) = row.lease.as_ref().map_or((0, 0), |lease| (lease.seconds, lease.token));
+    let heir = heir_of(claim, seconds, token.rotate_left(17) ^ row.epoch);
+    let rules = Rules { lease: seconds, silent: seconds, ..Rules::default() };
+    hold_started(row, heir, claim.seen_at, &rules, "adopted");
 }
 
 /// The row held by the predecessor again, as it was, under a new epoch. One that started has another lease's time to be
@@ -369,7 +374,14 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
     let mut after = original.clone();
     after.epoch = row.epoch + 1;
     // Who was heard meanwhile is not forgotten.
-    after.claim = row.claim.clone().or(after.claim);
+    match row.fresh_claim(now, lease.seconds) {
+        Some(claim) if after.status == Status::InUse => after.claim = Some(claim.clone()),
+        Some(claim) => {
+            after.lease = row.lease.clone();
+            inherit(&mut after, claim);
+        }
+        None => {}
+    }
     Some(Change { before: row.clone(), after, events })
 }
 

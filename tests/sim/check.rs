@@ -291,8 +291,9 @@ impl World {
     /// The database's clock was stepped: whom the servers heard a moment before, they heard a moment ago.
     pub fn stepped(&mut self, by: i64) {
         self.check.stepped_at = Some(self.now());
+        let heard = Time(self.now().0 + (-by).max(0));
         for nas in &mut self.nases {
-            nas.last_heard.0 += by;
+            (nas.last_heard, nas.heard_since) = (heard, Time::EPOCH);
         }
     }
 

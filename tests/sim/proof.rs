@@ -6,7 +6,7 @@ use rlm_ippool_rs::engine::Grant;
 use rlm_ippool_rs::lease::{AcctKind, Time};
 
 use super::db::{Commit, lock};
-use super::world::{Cargo, Parcel, World};
+use super::world::{Cargo, Parcel, SECOND, World};
 
 impl World {
     /// Why the lease of `old` may be given up now.
@@ -64,13 +64,13 @@ impl World {
         Err(format!("it is kept until {kept}, now {now}; {known:?}"))
     }
 
-    /// The Stop of an older session whose id came round: it came late, and does not say so.
+    /// The Stop of an older session whose id came round: it came late, and does not say so; or both are of the same seconds.
     fn is_ageless_stop(&self, parcel: &Parcel, tag: usize) -> bool {
-        let Cargo::Event(number, 0) = parcel.cargo else { return false };
-        let packet = &self.packets[number];
-        let same =
-            |of: usize| of < tag && self.sessions[of].accounts_as.key == self.sessions[tag].accounts_as.key;
-        packet.kind == AcctKind::Stop && packet.tag.is_some_and(same)
+        let Cargo::Event(number, delay) = parcel.cargo else { return false };
+        let (packet, young) = (&self.packets[number], &self.sessions[tag]);
+        let honest = delay > 0 && packet.at + 5 * SECOND < young.dialled_at;
+        let older = |of: usize| of < tag && self.sessions[of].accounts_as.key == young.accounts_as.key;
+        packet.kind == AcctKind::Stop && !honest && packet.tag.is_some_and(older)
     }
 
     /// Whom the row remembered was heard, and has it again.

@@ -308,3 +308,19 @@ fn an_address_outlives_the_clock_that_steps_back_behind_a_boot() {
     stage.pass(120);
     assert_eq!(stage.holder(address).as_deref(), Some("alice"));
 }
+
+#[test]
+fn an_id_used_before_the_boot_is_free_though_nobody_tidied_up() {
+    let mut stage = Stage::new(4);
+    let mut old = actor("nas", "5", "", "alice");
+    let address = stage.ask(&mut old, None);
+    stage.tell(&mut old, AcctKind::Start, 0, None);
+    stage.pass(60);
+    let mut boot = actor("nas", "", "", "");
+    stage.tell(&mut boot, AcctKind::On, 0, None);
+    assert_eq!(stage.holder(address).as_deref(), Some("5"));
+    let mut new = actor("nas", "5", "", "alice");
+    stage.ask(&mut new, None);
+    stage.tell(&mut new, AcctKind::Start, 0, None);
+    assert_eq!(lock(&stage.db).rows.iter().filter(|row| row.status == Status::InUse).count(), 1);
+}
