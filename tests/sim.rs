@@ -7,6 +7,8 @@
 
 #[path = "sim/check.rs"]
 mod check;
+#[path = "sim/db.rs"]
+mod db;
 #[path = "sim/liveness.rs"]
 mod liveness;
 #[path = "sim/memory.rs"]
@@ -18,8 +20,12 @@ mod mutations;
 mod plan;
 #[path = "sim/play.rs"]
 mod play;
+#[path = "sim/proof.rs"]
+mod proof;
 #[path = "sim/rng.rs"]
 mod rng;
+#[path = "sim/rows.rs"]
+mod rows;
 #[path = "sim/runs.rs"]
 mod runs;
 #[path = "sim/scenes.rs"]
@@ -30,5 +36,7 @@ mod serve;
 mod trouble;
 #[path = "sim/truth.rs"]
 mod truth;
+#[path = "sim/weather.rs"]
+mod weather;
 #[path = "sim/world.rs"]
 mod world;

@@ -117,6 +117,14 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
     if bound(event, row, lease, cx) {
         return true;
     }
+    // An heir may have been known by its port only.
+    let heir = row.source.as_deref() == Some("adopted") && lease.session_id.is_none();
+    if heir && event.session.id.is_some() && row.status == Status::InUse {
+        return lease.nas == cx.nas.id
+            && lease.owner == event.session.owner
+            && lease.station == event.session.station
+            && event.addresses.contains(&row.address);
+    }
     if lease.started_at.is_some() {
         return false;
     }

@@ -140,24 +140,31 @@ fn state(
 /// The lease of this very session on another row: it ends, as the session is about to be somewhere else.
 fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
     let row = cx.settle(raw);
-    let same =
-        row.status == Status::InUse && row.lease.as_ref().is_some_and(|lease| lease.key == ask.session.key);
-    same.then(|| against(raw, life::release(&row, "the session moved", cx.now, cx.now, &ask.rules, cx.token)))
+    let holds = |row: &Row| {
+        row.status == Status::InUse && row.lease.as_ref().is_some_and(|lease| lease.key == ask.session.key)
+    };
+    if holds(&row) {
+        let by = "the session moved";
+        return Some(against(raw, life::release(&row, by, cx.now, cx.now, &ask.rules, cx.token)));
+    }
+    // Ended by an On/Off, and not tidied up yet: until it is, its key cannot be given to another row.
+    holds(raw).then(|| Change { before: raw.clone(), after: row, events: Vec::new() })
 }
 
-/// The lease has the ask's session key, and is an older session's all the same. Without an Acct-Session-Id nothing tells a
-/// repetition from a redial but whether the session has started; and ids come round: then it is another device's.
+/// The lease has the ask's session key, and may be an older session's all the same: without an Acct-Session-Id nothing tells
+/// a repetition from a redial but whether the session has started.
 fn is_redial(ask: &Ask, lease: &Lease) -> bool {
-    let named = ask.session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
-    let another = ask.session.station != lease.station || named.is_some_and(|(a, b)| a != b);
-    another
+    ask.session.station != lease.station
         || (ask.session.id.is_none() && lease.started_at.is_some())
         || faults::on(Fault::RepetitionIsRedial)
 }
 
 /// Both devices are known, and differ.
 fn is_another(ask: &Ask, lease: &Lease) -> bool {
-    ask.session.station.as_ref().zip(lease.station.as_ref()).is_some_and(|(a, b)| a != b)
+    let session = &ask.session;
+    let stations = session.station.as_ref().zip(lease.station.as_ref());
+    let callers = session.calling_station_id.as_ref().zip(lease.calling_station_id.as_ref());
+    stations.is_some_and(|(a, b)| a != b) || (stations.is_none() && callers.is_some_and(|(a, b)| a != b))
 }
 
 /// Step 1: the address that this session holds.
@@ -165,22 +172,23 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
     let is_own = |row: &Row| {
         row.status == Status::InUse && row.lease.as_ref().is_some_and(|l| l.key == ask.session.key)
     };
-    let (raw, row) = settled.iter().find(|(_, row)| is_own(row))?;
-    let lease = row.live_lease(cx.now);
-    let disputed = row.fresh_claim(cx.now, ask.rules.lease).is_some();
-    if lease.is_some_and(|lease| is_redial(ask, lease)) && !disputed {
-        return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
+    let (raw, row) = settled.iter().find(|(raw, row)| is_own(row) || is_own(raw))?;
+    let lease = row.lease.as_ref()?;
+    let over = || superseded(ask, raw, cx).map(|change| Choice::Prepare(vec![change]));
+    // Ids come round: what another device had by this one is over.
+    if is_another(ask, lease) || !is_own(row) {
+        return over();
     }
-    // What nobody took up gives way to whoever was heard there, unless the NAS only repeats its request.
-    let gives_way =
-        |lease: &Lease| disputed && lease.started_at.is_none() && lease.assigned_at + life::REPEATS < cx.now;
-    if lease.is_some_and(|lease| !is_redial(ask, lease) && !gives_way(lease)) {
+    let (live, disputed) = (row.is_live(cx.now), row.fresh_claim(cx.now, ask.rules.lease).is_some());
+    // It gives way to whoever else was heard there, unless the NAS only repeats its request.
+    let gives_way = disputed && lease.assigned_at + life::REPEATS < cx.now;
+    if live && !is_redial(ask, lease) && !gives_way {
         return Some(repeated(raw, row, ask, cx));
     }
-    if row.pool == pool.id && !disputed {
+    if (live || row.pool == pool.id) && !disputed {
         return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
-    superseded(ask, raw, cx).map(|change| Choice::Prepare(vec![change]))
+    over()
 }
 
 /// Step 2: the lease of an older session of the same station, or of the owner's session unheard longest where he has as

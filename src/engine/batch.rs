@@ -15,7 +15,7 @@ use super::worker::{Known, Worker};
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served, Serving};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, life};
+use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Session, Time, silence};
 use crate::store::{Heard, Lookup, PoolRow, Retry, Snapshot, Store, StoreError};
 
 /// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
@@ -258,7 +258,7 @@ impl Worker {
                 continue;
             };
             let facts = &mut known.row.facts;
-            if facts.last_heard_at + life::break_of(rules.lease) < now {
+            if facts.last_heard_at + silence::break_of(rules.lease) < now {
                 facts.heard_since = now;
             }
             facts.last_heard_at = facts.last_heard_at.max(now);

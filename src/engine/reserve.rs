@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::How;
 use crate::choose::Reserve;
-use crate::lease::{Change, Hold, NasFacts, Row, Rules, Status, Time, life};
+use crate::lease::{Change, Hold, NasFacts, Row, Rules, Status, Time, life, silence};
 use crate::store::{Catalogue, FRONT, Lookup, Place, Store, StoreError};
 
 /// How many rows are read at once.
@@ -145,7 +145,7 @@ impl Filling<'_> {
         let rows = self.store.lapsed_rows(pool, self.now - self.rules.grace, READ)?;
         let is_doubtful = |row: &Row| {
             let settled = life::settle(row, self.now, &|nas| (self.facts)(nas).ended_before);
-            life::is_doubtful(&settled, self.hold, self.now, self.rules)
+            silence::is_doubtful(&settled, self.hold, self.now, self.rules)
         };
         Ok(rows.into_iter().filter(is_doubtful).map(|row| (row, How::Doubtful)).collect())
     }
@@ -162,7 +162,7 @@ pub fn due(
 ) -> Vec<Change> {
     let change = |(number, row): (i64, &Row)| {
         let settled = life::settle(row, now, &|nas| facts(nas).ended_before);
-        life::due(row, &settled, facts, hold, now, rules, token.wrapping_add(number))
+        silence::due(row, &settled, facts, hold, now, rules, token.wrapping_add(number))
     };
     (0..).zip(rows).filter_map(change).collect()
 }

@@ -12,7 +12,7 @@ use super::reserve::{Shelves, due, write_each};
 use super::stats::Counters;
 use super::{Answer, Shared, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Hold, NasFacts, Rules, Time, life};
+use crate::lease::{Hold, NasFacts, Rules, Time, silence};
 use crate::store::{self, Catalogue, Heard, NasRow, Retry, Store, StoreError};
 
 /// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
@@ -445,7 +445,7 @@ impl Worker {
             }
         }
         if let Some((nas, at)) = self.ended.pop_front() {
-            self.clean(nas, at)?;
+            self.clean(nas, at).inspect_err(|_| self.ended.push_back((nas, at)))?;
         } else if here >= self.timetable.due {
             self.timetable.due = here + PULSE;
             self.take_in()?;
@@ -480,6 +480,14 @@ impl Worker {
             self.shelves.clear();
         }
         for row in &catalogue.nases {
+            // Whoever was told of an On/Off may have died before the rows were tidied up.
+            let known = self.nases.get(&row.key).and_then(|known| known.row.facts.ended_before);
+            self.ended.extend(
+                row.facts
+                    .ended_before
+                    .filter(|_| known < row.facts.ended_before)
+                    .map(|at| (row.facts.id, at)),
+            );
             match self.nases.get_mut(&row.key) {
                 Some(known) => known.row = merged(&known.row, row),
                 None => {
@@ -496,7 +504,11 @@ impl Worker {
 
     /// Writes down who was heard.
     pub(super) fn save_heard(&mut self, now: Time) -> Result<(), StoreError> {
-        let gap = life::break_of(self.rules.as_ref().map_or(3600, |rules| rules.lease));
+        let gap = silence::break_of(self.rules.as_ref().map_or(3600, |rules| rules.lease));
+        // After an outage: when they were heard, not when that could be written down.
+        let unsaved = self.nases.values().filter(|known| known.unsaved);
+        let now =
+            unsaved.map(|known| known.row.facts.last_heard_at).min().map_or(now, |heard| heard.min(now));
         let heard: Vec<Heard> = self
             .nases
             .values()

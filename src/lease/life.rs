@@ -3,8 +3,8 @@
 
 use super::faults::{self, Fault};
 use super::{
-    Accounting, Ask, Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules,
-    Seconds, Status, Time,
+    Accounting, Ask, Change, Claim, Event, EventKind, Lease, NasFacts, Predecessor, Row, Rules, Seconds,
+    Status, Time,
 };
 
 /// `released_by` of a lease that ended by expiry: no tombstone, its session may come back.
@@ -36,11 +36,8 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     let claim = row.fresh_claim(now, lease.seconds);
     let claim = claim.filter(|claim| ended_before(claim.nas).is_none_or(|end| end <= claim.seen_at));
     if let Some(claim) = claim {
-        // The token of whoever looks first must be that of whoever writes.
-        let token = lease.token.rotate_left(17) ^ row.epoch;
-        let (heir, seen_at) = (heir_of(claim, lease.seconds, token), claim.seen_at);
-        let rules = Rules { lease: lease.seconds, silent: lease.seconds, ..Rules::default() };
-        hold_started(&mut row, heir, seen_at, &rules, "adopted");
+        let claim = claim.clone();
+        inherit(&mut row, &claim);
         return row;
     }
     row.status = Status::Available;
@@ -50,6 +47,14 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     row.released_at = Some(end);
     row.released_by = Some(BY_NAS.into());
     row
+}
+
+/// The claimant gets the row. The token of whoever looks first must be that of whoever writes.
+fn inherit(row: &mut Row, claim: &Claim) {
+    let (seconds, token) = row.lease.as_ref().map_or((0, 0), |lease| (lease.seconds, lease.token));
+    let heir = heir_of(claim, seconds, token.rotate_left(17) ^ row.epoch);
+    let rules = Rules { lease: seconds, silent: seconds, ..Rules::default() };
+    hold_started(row, heir, claim.seen_at, &rules, "adopted");
 }
 
 /// The row held by the predecessor again, as it was, under a new epoch. One that started has another lease's time to be
@@ -68,7 +73,7 @@ fn with_predecessor(row: &Row, now: Time) -> Row {
 }
 
 /// `free_at`, and the queue with it: for changes that re-queue the row anyway.
-fn set_free(row: &mut Row, at: Time) {
+pub(super) fn set_free(row: &mut Row, at: Time) {
     row.free_at = at;
     row.queue_at = at;
 }
@@ -151,16 +156,22 @@ pub const REPEATS: Seconds = 10;
 /// nothing to write.
 #[must_use]
 pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Change> {
-    let lease = before.lease.as_ref().filter(|lease| lease.started_at.is_none())?;
-    let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
-    // Without an id it may as well be a redial: what happened to the older dial is not to be taken for its.
-    let redial = ask.session.id.is_none() && lease.assigned_at + REPEATS < now;
-    if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
-        return None;
-    }
+    let lease = before.lease.as_ref()?;
+    // It may as well be a redial: ids come round, and without one nothing tells. What happened to the older dial is then
+    // not to be taken for its.
+    let redial =
+        lease.assigned_at + REPEATS < now && (ask.session.id.is_none() || lease.started_at.is_some());
     let mut after = before.clone();
     if let Some(lease) = after.lease.as_mut().filter(|_| redial) {
         lease.assigned_at = now;
+    }
+    let moved = || Change { before: before.clone(), after: after.clone(), events: Vec::new() };
+    if lease.started_at.is_some() {
+        return redial.then(moved);
+    }
+    let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
+    if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
+        return None;
     }
     after.expires_at = Some(until);
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
@@ -362,6 +373,15 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
     let events = vec![event_of(EventKind::Release, now, lease, BY_REJECT)];
     let mut after = original.clone();
     after.epoch = row.epoch + 1;
+    // Who was heard meanwhile is not forgotten.
+    match row.fresh_claim(now, lease.seconds) {
+        Some(claim) if after.status == Status::InUse => after.claim = Some(claim.clone()),
+        Some(claim) => {
+            after.lease = row.lease.clone();
+            inherit(&mut after, claim);
+        }
+        None => {}
+    }
     Some(Change { before: row.clone(), after, events })
 }
 
@@ -384,107 +404,6 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
         });
     }
     change
-}
-
-/// What becomes of a row whose turn in the queue has come while it is marked as in use. `None`: nothing yet, and nothing to
-/// write. The row is settled and its `queue_at` is past.
-#[must_use]
-pub fn due(
-    before: &Row,
-    settled: &Row,
-    nas: &dyn Fn(i64) -> NasFacts,
-    hold: Hold,
-    now: Time,
-    rules: &Rules,
-    token: i64,
-) -> Option<Change> {
-    let write = |after: Row, events: Vec<Event>| Some(Change { before: before.clone(), after, events });
-    if settled.status != Status::InUse {
-        let ended = before.lease.as_ref().map(|lease| event_of(EventKind::Release, now, lease, BY_NAS));
-        return write(settled.clone(), ended.into_iter().collect());
-    }
-    let free_at = provably_free_at(settled, nas, hold, now, rules);
-    if free_at > now {
-        let mut after = settled.clone();
-        set_free(&mut after, free_at);
-        let heir = settled.lease.as_ref().filter(|_| settled.epoch != before.epoch && settled.prev.is_none());
-        let events = heir.map(|heir| event_of(EventKind::Adoption, now, heir, "after its NAS went down"));
-        return (after != *before).then_some(()).and_then(|()| write(after, events.into_iter().collect()));
-    }
-    if settled.fresh_claim(now, rules.lease).is_some() {
-        return Some(Change {
-            before: before.clone(),
-            ..release(settled, BY_EXPIRY, now, now, rules, token)
-        });
-    }
-    let mut after = settled.clone();
-    after.status = Status::Available;
-    after.queue_at = after.free_at;
-    after.claim = None;
-    after.prev = None;
-    after.released_at = Some(after.free_at);
-    after.released_by = Some(BY_EXPIRY.into());
-    let end = settled
-        .lease
-        .as_ref()
-        .map(|lease| event_of(EventKind::End, after.expires_at.unwrap_or(now), lease, BY_EXPIRY));
-    write(after, end.into_iter().collect())
-}
-
-/// Since when, or from when on, the silence of all its leases is proof.
-fn provably_free_at(row: &Row, nas: &dyn Fn(i64) -> NasFacts, hold: Hold, now: Time, rules: &Rules) -> Time {
-    let end = row.last_end().unwrap_or(Time::EPOCH);
-    let free_at = row.free_at.max(end);
-    if free_at > now || faults::on(Fault::SilenceIsAbsence) {
-        return free_at;
-    }
-    if hold.covers(end, now) {
-        return hold.until;
-    }
-    let proof = |lease: &Lease| silence_proves_at(lease, &nas(lease.nas), free_at, now, rules);
-    let holder = row.lease.as_ref().map_or(free_at, proof);
-    let replaced = row.prev.as_ref().map_or(free_at, |prev| proof(&prev.with_rhythm()));
-    holder.max(replaced)
-}
-
-/// Silence is not absence: a lease whose Interims came is over only if its NAS was heard for a whole lease while they did
-/// not come.
-fn silence_proves_at(lease: &Lease, nas: &NasFacts, free_at: Time, now: Time, rules: &Rules) -> Time {
-    if !nas.accounts(now, rules.silent) && !lease.regular {
-        // No accounting comes from it: the time in `free_at` is all the proof there will ever be.
-        return free_at;
-    }
-    if nas.last_heard_at + break_of(lease.seconds) < now {
-        // Not heard now: nothing is proven until it is back.
-        return now + lease.seconds;
-    }
-    let heard_long_enough = nas.heard_since + lease.seconds + rules.grace;
-    if lease.regular {
-        heard_long_enough.max(free_at)
-    } else if lease.started_at.is_none() {
-        // Its Start may have been among what was not heard; but no NAS is waited for longer than silence proves nothing.
-        heard_long_enough.min(lease.assigned_at + rules.silent).max(free_at)
-    } else {
-        free_at
-    }
-}
-
-/// How long a NAS must be silent for a break in hearing it: two Interim intervals, seconds.
-#[must_use]
-pub const fn break_of(lease: Seconds) -> Seconds {
-    let interval = lease / 6;
-    if interval > 60 { interval * 2 } else { 120 }
-}
-
-/// Past its end and grace, though not proven free: a last resort when a pool has nothing else. The row is settled.
-#[must_use]
-pub fn is_doubtful(row: &Row, hold: Hold, now: Time, rules: &Rules) -> bool {
-    let end = row.last_end().unwrap_or(now);
-    row.status == Status::InUse
-        && row.lease.is_some()
-        && end + rules.grace <= now
-        && !hold.covers(end, now)
-        && row.fresh_claim(now, rules.lease).is_none()
 }
 
 /// The lease that a claimant inherits.
@@ -524,7 +443,7 @@ fn occupy(row: &mut Row, lease: Lease, source: &str) {
     row.source = Some(source.into());
 }
 
-fn event_of(kind: EventKind, at: Time, lease: &Lease, detail: &str) -> Event {
+pub(super) fn event_of(kind: EventKind, at: Time, lease: &Lease, detail: &str) -> Event {
     Event {
         kind,
         at,

@@ -11,6 +11,7 @@ pub mod life;
 mod name;
 pub mod range;
 mod row;
+pub mod silence;
 mod station;
 mod time;
 

@@ -1,14 +1,14 @@
 //! The checker: after every step, every commit and every answer is held against the promises and against what really is.
 //!
-//! What is excused, and nothing else, stands in [`World::excuses`] and [`World::shares_by_rule`].
+//! Not here: what proves that a lease is over, and what is excused (`proof`).
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 
 use rlm_ippool_rs::engine::{Answer, Grant, How};
 use rlm_ippool_rs::lease::{AcctKind, Lease, Row, Status, Time};
 
-use super::memory::{Commit, lock};
+use super::db::{Commit, lock};
+use super::rows::{invariants, line};
 use super::truth::Accounts;
 use super::world::{Cargo, Parcel, SECOND, World};
 
@@ -188,83 +188,6 @@ impl World {
         }
     }
 
-    /// Why the lease of `old` may be given up now.
-    fn proof(
-        &self,
-        old: usize,
-        new: Option<usize>,
-        commit: &Commit,
-        parcels: &[Parcel],
-        now: Time,
-    ) -> Result<&'static str, String> {
-        let session = &self.sessions[old];
-        let nas = &self.nases[session.nas];
-        let known = &session.known;
-        if known.stopped {
-            return Ok("its Stop");
-        }
-        if session.boot < nas.told_boot {
-            return Ok("its NAS rebooted");
-        }
-        let undone = parcels.iter().any(|parcel| matches!(&parcel.cargo, Cargo::Undo(tag, _) if *tag == old));
-        if undone && known.sign.is_none() {
-            return Ok("its reject");
-        }
-        let kept = session.kept_until(nas, &self.plan.rules, now);
-        if kept <= now {
-            return Ok("silence that proves");
-        }
-        if let Some(new) = new {
-            let token = |row: &Row| row.lease.as_ref().map(|lease| lease.token);
-            let was_there = commit
-                .before
-                .prev
-                .as_ref()
-                .is_some_and(|prev| Some(prev.lease.token) == token(&commit.after));
-            let heard = parcels.iter().any(|parcel| match parcel.cargo {
-                Cargo::Event(number, _) => self.packets[number].tag == Some(new),
-                _ => false,
-            });
-            if was_there && heard && known.sign.is_none() {
-                return Ok("whom it replaced is alive");
-            }
-            if self.shares_by_rule(new, old) {
-                return Ok("its own redial, or a stated address");
-            }
-            if commit.doubtful && self.is_doubtful(old, now) {
-                return Ok("a last resort");
-            }
-        }
-        // A NAS has one session of a key at a time.
-        if self.check.keys.get(&session.asks_as.key).is_some_and(|&last| last > old) {
-            return Ok("its NAS gave its id, or its port, to another");
-        }
-        let redial = |parcel: &Parcel| matches!(parcel.cargo, Cargo::Ask(tag) if self.sessions[tag].device == session.device);
-        if commit.after.released_by.as_deref() != Some("expiry") && parcels.iter().any(redial) {
-            return Ok("its own redial");
-        }
-        let moved = commit.after.released_by.as_deref() == Some("the session moved");
-        if moved && parcels.iter().any(|parcel| matches!(parcel.cargo, Cargo::Ask(tag) if tag == old)) {
-            return Ok("it has another address");
-        }
-        Err(format!("it is kept until {kept}, now {now}; {known:?}"))
-    }
-
-    fn concerns(&self, parcel: &Parcel, tag: usize) -> bool {
-        let of = match &parcel.cargo {
-            Cargo::Ask(of) | Cargo::Undo(of, _) => *of,
-            Cargo::Event(number, _) => match self.packets[*number].tag {
-                Some(of) => of,
-                None => return false,
-            },
-        };
-        // A redial without an id is taken for the older dial of the same device.
-        let (of, tag) = (&self.sessions[of], &self.sessions[tag]);
-        of.device == tag.device
-            || of.asks_as.key == tag.asks_as.key
-            || (self.plan.rules.sessions_per_owner > 0 && of.asks_as.owner == tag.asks_as.owner)
-    }
-
     /// Before the step: the packet is of a session that lives and holds its address.
     pub fn holds(&mut self, parcel: &Parcel) -> bool {
         let Cargo::Event(number, _) = parcel.cargo else { return false };
@@ -325,66 +248,6 @@ impl World {
         }
     }
 
-    /// By the rules of identity, `new` may have the address of `old`: the same device, which has one session at a time; the
-    /// same owner, where he may have one only; an address that the administrator states.
-    pub fn shares_by_rule(&self, new: usize, old: usize) -> bool {
-        let (n, o) = (&self.sessions[new], &self.sessions[old]);
-        let owner = n.asks_as.owner == o.asks_as.owner;
-        n.device == o.device
-            || (owner && n.asks_as.station.is_some() && n.asks_as.station == o.asks_as.station)
-            || (owner && self.plan.rules.sessions_per_owner > 0)
-            || n.stated.is_some()
-            // The reply stated it, and no server could write that down.
-            || (o.stated.is_some() && o.known.granted.is_none() && o.known.sign.is_none())
-    }
-
-    /// The live sessions that may share the address of this grant, since no server could know of them any more.
-    pub fn excuses(&mut self, tag: usize, grant: &Grant, now: Time) -> Vec<usize> {
-        let rules = self.plan.rules.clone();
-        let mut excused = Vec::new();
-        for other in self.sharing(tag, grant.address.addr()) {
-            let session = &self.sessions[other];
-            let nas = &self.nases[session.nas];
-            let silent = session.kept_until(nas, &rules, now) <= now;
-            let last_resort = self.check.doubtful.contains(&(grant.class.id, grant.class.epoch));
-            let doubtful = last_resort && self.is_doubtful(other, now);
-            if silent || doubtful {
-                excused.push(other);
-            }
-        }
-        excused
-    }
-
-    /// Its address may be given away as a last resort: its lease ran out, and no hold says that this proves nothing.
-    fn is_doubtful(&self, tag: usize, now: Time) -> bool {
-        let rules = &self.plan.rules;
-        let from = self.sessions[tag].doubtful_from(rules);
-        let hold = lock(&self.db).hold;
-        // A server that did not see the outage knows of the hold a minute later.
-        let known = hold.until - rules.lease - rules.grace + 60 < now;
-        from <= now && !(known && now < hold.until && from - rules.grace > hold.from)
-    }
-
-    fn sharing(&self, tag: usize, address: IpAddr) -> Vec<usize> {
-        self.devices
-            .iter()
-            .filter_map(|device| device.session)
-            .filter(|&other| other != tag && self.sessions[other].is_live())
-            .filter(|&other| self.sessions[other].address.map(IpAddr::V4) == Some(address))
-            .collect()
-    }
-
-    /// P1: a session begins, and no other that lives has its address.
-    pub fn begun(&mut self, tag: usize, address: std::net::Ipv4Addr) {
-        for other in self.sharing(tag, address.into()) {
-            let excused = self.sessions[tag].excused.contains(&other);
-            self.tally.excused += u64::from(excused);
-            if !excused && !self.shares_by_rule(tag, other) && !self.shares_by_rule(other, tag) {
-                self.fail(format!("P1 #{tag} and #{other} both have {address}"));
-            }
-        }
-    }
-
     /// There is an address that anybody could have.
     pub fn free_now(&self) -> bool {
         let db = lock(&self.db);
@@ -425,8 +288,13 @@ impl World {
         }
     }
 
-    pub fn stepped(&mut self, _by: i64) {
+    /// The database's clock was stepped: whom the servers heard a moment before, they heard a moment ago.
+    pub fn stepped(&mut self, by: i64) {
         self.check.stepped_at = Some(self.now());
+        let heard = Time(self.now().0 + (-by).max(0));
+        for nas in &mut self.nases {
+            (nas.last_heard, nas.heard_since) = (heard, Time::EPOCH);
+        }
     }
 
     pub fn describe(&self, parcel: &Parcel) -> String {
@@ -442,55 +310,5 @@ impl World {
                 )
             }
         }
-    }
-}
-
-/// A row in one line.
-fn line(row: &Row) -> String {
-    let lease = row.lease.as_ref();
-    let prev =
-        row.prev.as_ref().map(|prev| format!(" prev {}", prev.lease.session_id.as_deref().unwrap_or("-")));
-    let claim = row.claim.as_ref().map(|claim| format!(" claim {} {}", claim.owner, claim.seen_at));
-    format!(
-        "{} {:?} e{} {} id {} from {} start {} end {} free {} {}{}{}",
-        row.address,
-        row.status,
-        row.epoch,
-        lease.map_or("-", |lease| lease.owner.as_str()),
-        lease.and_then(|lease| lease.session_id.as_deref()).unwrap_or("-"),
-        lease.map_or_else(String::new, |lease| lease.assigned_at.to_string()),
-        lease.and_then(|lease| lease.started_at).map_or("-".into(), |at| at.to_string()),
-        row.expires_at.map_or("-".into(), |at| at.to_string()),
-        row.free_at,
-        row.released_by.as_deref().unwrap_or("-"),
-        prev.unwrap_or_default(),
-        claim.unwrap_or_default(),
-    )
-}
-
-/// What holds of every row, whoever wrote it.
-fn invariants(commit: &Commit) -> Result<(), String> {
-    let row = &commit.after;
-    let is = |holds: bool, text: &str| if holds { Ok(()) } else { Err(format!("{text}: {}", line(row))) };
-    is(row.queue_at <= row.free_at, "its place in the queue is later than it is free")?;
-    match row.status {
-        Status::InUse => {
-            let lease = row.lease.as_ref().ok_or("in use by nobody")?;
-            is(row.epoch > 0, "in use in epoch 0")?;
-            let end = row.expires_at.ok_or("in use without an end")?;
-            is(row.free_at >= end, "free before the lease ends")?;
-            let waits = row.prev.as_ref().is_some_and(|prev| prev.lease.started_at.is_none());
-            is(
-                row.prev.is_none() || lease.started_at.is_none() || waits,
-                "started, and still remembers whom it replaced",
-            )?;
-            is(row.released_at.is_none(), "in use and released")
-        }
-        Status::Available => {
-            is(row.prev.is_none(), "available, with a predecessor")?;
-            is(row.claim.is_none(), "available, with a claimant")?;
-            is(row.lease.is_none() || row.queue_at == row.free_at, "available, and not in its place")
-        }
-        Status::Reserved => Ok(()),
     }
 }

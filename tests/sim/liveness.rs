@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rlm_ippool_rs::lease::Status;
 
-use super::memory::lock;
-use super::truth::{Accounts, Device, Ids, Manners, Stage};
+use super::db::lock;
+use super::truth::{Accounts, Device, Manners, Nas, Stage};
 use super::world::{FIRST, Happening, SECOND, World};
 
 impl World {
@@ -100,18 +100,49 @@ impl World {
         number
     }
 
-    /// As many newcomers as there are addresses without a session get one each; one more is told that the pool is full.
+    /// As many newcomers as there are addresses without a session get one each, none of them doubtful. When also the last
+    /// leases of the canaries are given away, somebody is told that the pool is full.
     fn fill(&mut self) {
-        let pool = self.plan.addresses;
+        let used = self.used();
+        let free = self.plan.addresses as usize - used;
+        let home = self.nases.len();
+        self.nases.push(Nas::new(home, Manners::best()));
+        let (doubtful, asked) = (self.check.doubtful.len(), self.tally.exhausted);
+        for number in 0..=free + home {
+            let device = self.newcomer(&format!("newcomer{number}"), home);
+            self.dial_now(device, home);
+            let until = self.micros() + 4 * SECOND;
+            while self.micros() < until && self.violation.is_none() {
+                self.step();
+            }
+            let begun = self.devices[device].session.is_some();
+            if self.violation.is_some() || (number >= free && !begun) {
+                break;
+            }
+            if !begun {
+                return self.fail(format!("P7 newcomer {number} of {free} found no address, {used} in use"));
+            }
+            if number < free && self.check.doubtful.len() > doubtful {
+                return self.fail(format!("P7 newcomer {number} of {free} got what was only doubtful"));
+            }
+        }
+        if self.violation.is_none() && self.tally.exhausted == asked {
+            self.fail("P7 more addresses were given than there are".into());
+        }
+        // All that was granted as a last resort was counted as that.
+        if self.tally.doubtful > self.check.doubtful.len() as u64 {
+            self.fail("doubtful grants were answered that are not in the history".into());
+        }
+    }
+
+    /// How many addresses of the pool have a session, or stand in a canary's last lease, where no Stop comes.
+    fn used(&self) -> usize {
         let first = u32::from(FIRST);
-        let mut used: HashSet<u32> = self
-            .sessions
-            .iter()
-            .filter(|session| session.stage == Stage::Live)
+        let live = self.sessions.iter().filter(|session| session.stage == Stage::Live);
+        let mut used: HashSet<u32> = live
             .filter_map(|session| session.address.map(u32::from))
-            .filter(|address| (first..first + pool).contains(address))
+            .filter(|address| (first..first + self.plan.addresses).contains(address))
             .collect();
-        // A canary's last lease may still stand, where no Stop comes.
         used.extend(lock(&self.db).rows.iter().filter_map(|row| {
             match row.address.addr() {
                 IpAddr::V4(address) => row
@@ -122,55 +153,6 @@ impl World {
                 IpAddr::V6(_) => None,
             }
         }));
-        let free = pool as usize - used.len();
-        // A NAS of its own, of the best manners.
-        let manners = Manners {
-            accounts: Accounts::Regular,
-            ids: Ids::InRequest,
-            repeating: false,
-            class: true,
-            address_in_start: true,
-            on: true,
-            delay: true,
-            port: true,
-            doubles: false,
-            retries: 3,
-        };
-        let home = self.nases.len();
-        self.nases.push(super::truth::Nas::new(home, manners));
-        let (doubtful, asked) = (self.check.doubtful.len(), self.tally.exhausted);
-        for number in 0..=free {
-            let device = self.newcomer(&format!("newcomer{number}"), home);
-            self.dial_now(device, home);
-            let until = self.micros() + 4 * SECOND;
-            while self.micros() < until && self.violation.is_none() {
-                self.step();
-            }
-            if self.violation.is_some() {
-                return;
-            }
-            let begun = self.devices[device].session.is_some();
-            if number < free && !begun {
-                return self
-                    .fail(format!("P7 newcomer {number} of {free} found no address, {} in use", used.len()));
-            }
-            if number == free && begun {
-                return self.fail("P7 more addresses were given than there are".into());
-            }
-        }
-        if self.check.doubtful.len() != doubtful {
-            self.fail(format!("P7 {} of {free} were only doubtful", self.check.doubtful.len() - doubtful));
-        }
-        if self.tally.exhausted == asked {
-            self.fail("P7 nobody was told that the pool is full".into());
-        }
-        // All that was granted as a last resort was counted as that.
-        let counted = self.tally.doubtful;
-        if counted > self.check.doubtful.len() as u64 {
-            self.fail(format!(
-                "{counted} doubtful grants were answered, {} committed",
-                self.check.doubtful.len()
-            ));
-        }
+        used.len()
     }
 }

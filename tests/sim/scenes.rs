@@ -10,7 +10,8 @@ use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Clock, Crank, Grant, Ignored, Work};
 use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Class, Row, Rules, Session, Status, Time, Want};
 
-use super::memory::{Db, Memory, Shared, lock};
+use super::db::{Db, Shared, lock};
+use super::memory::Memory;
 use super::trouble::Trouble;
 use super::world::{FIRST, SECOND};
 
@@ -211,14 +212,33 @@ fn where_ids_come_round_another_device_is_no_repetition() {
     let mut first = actor("nas", "5", "02:00:00:00:00:01", "alice");
     let address = stage.ask(&mut first, None);
     stage.tell(&mut first, AcctKind::Start, 0, None);
-    let class = first.grant.as_ref().map(|grant| grant.class);
     let mut second = actor("nas", "5", "02:00:00:00:00:02", "alice");
-    stage.ask(&mut second, None);
-    assert_ne!(second.grant.as_ref().map(|grant| grant.class), class);
-    assert_eq!(
-        stage.row(address).lease.and_then(|lease| lease.station).as_deref(),
-        Some("02:00:00:00:00:02")
-    );
+    assert_ne!(stage.ask(&mut second, None), address);
+    assert_eq!(stage.holder(address), None);
+}
+
+#[test]
+fn an_id_that_came_round_takes_nothing_from_whom_its_last_bearer_replaced() {
+    let (mut stage, mut old, _, address) = taken_over();
+    stage.pass(300);
+    let mut other = actor("nas", "new", "02:00:00:00:00:02", "alice");
+    assert_ne!(stage.ask(&mut other, None), address);
+    assert_eq!(stage.holder(address).as_deref(), Some("old"));
+    assert_eq!(stage.tell(&mut old, AcctKind::Interim, 0, None), Accounted::Renewed);
+}
+
+#[test]
+fn a_late_stop_does_not_end_the_next_session_with_its_id() {
+    let mut stage = Stage::new(4);
+    let mut old = actor("nas", "5", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut old, None);
+    stage.tell(&mut old, AcctKind::Start, 0, None);
+    stage.pass(600);
+    let mut new = actor("nas", "5", "02:00:00:00:00:01", "alice");
+    assert_eq!(stage.ask(&mut new, None), address);
+    stage.pass(30);
+    stage.tell(&mut old, AcctKind::Stop, 60, None);
+    assert_eq!(stage.holder(address).as_deref(), Some("5"));
 }
 
 #[test]
@@ -287,4 +307,20 @@ fn an_address_outlives_the_clock_that_steps_back_behind_a_boot() {
     stage.tell(&mut alice, AcctKind::Start, 0, None);
     stage.pass(120);
     assert_eq!(stage.holder(address).as_deref(), Some("alice"));
+}
+
+#[test]
+fn an_id_used_before_the_boot_is_free_though_nobody_tidied_up() {
+    let mut stage = Stage::new(4);
+    let mut old = actor("nas", "5", "", "alice");
+    let address = stage.ask(&mut old, None);
+    stage.tell(&mut old, AcctKind::Start, 0, None);
+    stage.pass(60);
+    let mut boot = actor("nas", "", "", "");
+    stage.tell(&mut boot, AcctKind::On, 0, None);
+    assert_eq!(stage.holder(address).as_deref(), Some("5"));
+    let mut new = actor("nas", "5", "", "alice");
+    stage.ask(&mut new, None);
+    stage.tell(&mut new, AcctKind::Start, 0, None);
+    assert_eq!(lock(&stage.db).rows.iter().filter(|row| row.status == Status::InUse).count(), 1);
 }

@@ -12,7 +12,8 @@ use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Grant, How, Work};
 use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Row, Rules, Session as Identity, Time, Want};
 
-use super::memory::{interlope, lock, uncalled};
+use super::db::lock;
+use super::memory::{interlope, uncalled};
 use super::world::{Cargo, Happening, Parcel, SECOND, World};
 
 /// How long a hook waits.
@@ -173,7 +174,7 @@ impl World {
         let nas = self.sessions[tag].nas;
         let stated = self.sessions[tag].stated;
         let rules = Arc::clone(&self.plan.rules);
-        let away = lock(&self.db).trouble.is_down(self.micros());
+        let away = lock(&self.db).trouble.away_until > self.micros();
         if !away {
             self.nases[nas].heard(now, &rules);
         }
@@ -256,7 +257,7 @@ impl World {
         let packet = self.packets[number].clone();
         let rules = Arc::clone(&self.plan.rules);
         // A packet that could not be written down was heard all the same.
-        let away = lock(&self.db).trouble.is_down(self.micros());
+        let away = lock(&self.db).trouble.away_until > self.micros();
         if !away {
             self.nases[packet.nas].heard(now, &rules);
         }

@@ -22,8 +22,6 @@ pub struct Trouble {
     pub away_until: u64,
     /// Reads work, writes fail, before this.
     pub read_only_until: u64,
-    /// … for longer than a sixth of a lease.
-    pub read_only_long: bool,
     /// How many of these happened: a step in which none did must be served.
     pub fired: u64,
     /// When the last did.
@@ -51,7 +49,6 @@ impl Trouble {
             slow: 0,
             away_until: 0,
             read_only_until: 0,
-            read_only_long: false,
             fired: 0,
             fired_at: 0,
         }
@@ -60,11 +57,6 @@ impl Trouble {
     /// Faults end.
     pub fn heal(&mut self) {
         *self = Self { fired: self.fired, fired_at: self.fired_at, rng: self.rng.clone(), ..Self::none(0) };
-    }
-
-    /// Nothing can be written down, for so long that a server must take notice.
-    pub fn is_down(&self, now: u64) -> bool {
-        now < self.away_until || (now < self.read_only_until && self.read_only_long)
     }
 
     pub fn is_away(&mut self, now: u64) -> bool {

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use rlm_ippool_rs::lease::{AcctKind, Class, Rules, Session as Identity, Time, life};
+use rlm_ippool_rs::lease::{AcctKind, Class, Rules, Session as Identity, Time, silence};
 
 use super::rng::Rng;
 
@@ -75,6 +75,22 @@ impl Manners {
         }
     }
 
+    /// The best there are.
+    pub const fn best() -> Self {
+        Self {
+            accounts: Accounts::Regular,
+            ids: Ids::InRequest,
+            repeating: false,
+            class: true,
+            address_in_start: true,
+            on: true,
+            delay: true,
+            port: true,
+            doubles: false,
+            retries: 3,
+        }
+    }
+
     /// A redial before the Start looks like a repetition, and gets the same Class: nothing but time tells its sessions
     /// apart. A packet that came late and does not say so would be believed.
     pub fn needs_honest_time(&self) -> bool {
@@ -129,7 +145,7 @@ impl Nas {
 
     /// A server answered one of its packets.
     pub fn heard(&mut self, now: Time, rules: &Rules) {
-        if self.last_heard + life::break_of(rules.lease) + BLUR < now {
+        if self.last_heard + silence::break_of(rules.lease) + BLUR < now {
             self.heard_since = now;
         }
         self.last_heard = self.last_heard.max(now);
@@ -226,7 +242,7 @@ impl Session {
             return (sign + rules.silent).max(sign + rules.lease + rules.grace);
         }
         // Silence is proof only while the NAS is heard.
-        if nas.last_heard + life::break_of(rules.lease) + BLUR < now {
+        if nas.last_heard + silence::break_of(rules.lease) + BLUR < now {
             return Time(i64::MAX);
         }
         (sign + rules.lease + rules.grace).max(nas.heard_since + rules.lease + rules.grace - BLUR)

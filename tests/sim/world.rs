@@ -12,7 +12,8 @@ use rlm_ippool_rs::lease::{Class, Time};
 use rlm_ippool_rs::store::Store;
 
 use super::check::Check;
-use super::memory::{Db, Memory, Shared, lock};
+use super::db::{Db, Shared, lock};
+use super::memory::Memory;
 use super::plan::Plan;
 use super::rng::Rng;
 use super::trouble::Trouble;
