@@ -1,6 +1,6 @@
 //! Front door 1: the C interface of radiusd. The only room with `unsafe`.
 //!
-//! Here: the table that radiusd finds, and the six functions in it. Each is a funnel: null check, [`guard()`], copy in, one safe
+//! Here: the table that radiusd finds, and the six functions in it. Each is a funnel: null check, `guard()`, copy in, one safe
 //! call, copy out. `SAFETY.md` has the contracts that span files. What a hook decides stands in [`crate::module`].
 
 #![allow(unsafe_code)]

@@ -13,7 +13,7 @@ use super::{Item, Place};
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// Takes the URL as written; whether it is one is checked by [`read`].
+    /// Takes the URL as written; whether it is one is checked by `read`.
     #[must_use]
     pub fn new(url: &str) -> Self {
         Self(url.to_owned())
