@@ -173,7 +173,7 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
     if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
         return None;
     }
-    after.expires_at = Some(until);
+    after.expires_at = Some(until.max(end));
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
     after.free_at = before.free_at.max(now + lease.seconds.max(silence));
     Some(Change { before: before.clone(), after, events: Vec::new() })
