@@ -75,12 +75,12 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match error {
             StoreError::Away(_) => Exit::Unavailable,
-            StoreError::Busy(_) => Exit::TryAgain,
+            StoreError::Busy(_) | StoreError::Clash(_) => Exit::TryAgain,
             StoreError::Failed(_) => Exit::Failed,
             StoreError::Wrong(_) => Exit::Configuration,
         };
         let next = match error {
-            StoreError::Busy(_) => "; nothing was changed: try again",
+            StoreError::Busy(_) | StoreError::Clash(_) => "; nothing was changed: try again",
             _ => "",
         };
         Self::new(exit, format!("{error}{next}"))

@@ -62,6 +62,7 @@ struct Shared {
     inbox: Inbox,
     counters: Counters,
     catalogue: Mutex<Arc<Catalogue>>,
+    heritage: Mutex<worker::Heritage>,
     /// Which worker counts; one that was replaced has an older number.
     generation: AtomicU64,
     /// There is no connection.
@@ -82,6 +83,7 @@ impl Shared {
             inbox: Inbox::default(),
             counters: Counters::default(),
             catalogue: Mutex::default(),
+            heritage: Mutex::default(),
             generation: AtomicU64::new(1),
             down: AtomicBool::new(down),
             stop: AtomicBool::new(false),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::How;
 use crate::choose::Reserve;
 use crate::lease::{Change, Hold, NasFacts, Row, Rules, Status, Time, life, silence};
-use crate::store::{Catalogue, FRONT, Lookup, Place, Retry, Store, StoreError};
+use crate::store::{Catalogue, FRONT, Lookup, Place, Store, StoreError};
 
 /// How many rows are read at once.
 const READ: u32 = 256;
@@ -180,8 +180,8 @@ pub fn write_each(
     let sets: Vec<&[Change]> = changes.iter().map(std::slice::from_ref).collect();
     match store.write(&sets, now, server) {
         Ok(written) => return Ok(written.into_iter().filter(|&written| written).count()),
-        Err(error) if error.retry() != Retry::SameConnection => return Err(error),
-        Err(_) => {}
+        Err(StoreError::Clash(_)) => {}
+        Err(error) => return Err(error),
     }
     // One that cannot be written must not keep the others from it.
     let mut count = 0;
@@ -189,8 +189,8 @@ pub fn write_each(
         let change = unclashed(store, change, now)?;
         match store.write(&[std::slice::from_ref(&change)], now, server) {
             Ok(written) => count += written.into_iter().filter(|&written| written).count(),
-            Err(error) if error.retry() != Retry::SameConnection => return Err(error),
-            Err(_) => {}
+            Err(StoreError::Clash(_)) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(count)

@@ -47,6 +47,15 @@ pub struct Known {
     pub accounting: bool,
 }
 
+/// What a worker that is replaced leaves to the next: without it, leases that ran out meanwhile would seem to be over.
+#[derive(Clone, Default)]
+pub struct Heritage {
+    clock: Option<(Instant, Time)>,
+    written: Option<(Instant, Time)>,
+    rules: Option<Arc<Rules>>,
+    hold: Hold,
+}
+
 /// When what is due.
 struct Timetable {
     pulse: Instant,
@@ -82,6 +91,8 @@ pub struct Worker {
     /// When a server of this database was last seen before we came.
     seen_before: Option<Time>,
     timetable: Timetable,
+    /// The catalogue was read.
+    loaded: bool,
     pause: Duration,
     last_complaint: Option<Instant>,
 }
@@ -90,23 +101,27 @@ impl Worker {
     /// A worker, with the connection that was opened already, if there is one.
     pub fn new(shared: Arc<Shared>, generation: u64, store: Option<Box<dyn Store>>) -> Self {
         let now = shared.clock.now();
+        let heritage = lock(&shared.heritage).clone();
+        let catalogue = Arc::new(Catalogue { hold: heritage.hold, ..Catalogue::default() });
         let mut worker = Self {
             shared,
             generation,
             store: None,
-            catalogue: Arc::default(),
+            catalogue,
             nases: HashMap::new(),
             shelves: Shelves::new(),
             recent: Recent::default(),
             deferred: VecDeque::new(),
             ended: VecDeque::new(),
-            rules: None,
+            rules: heritage.rules,
             stripe: (0, 1),
             ahead: HashMap::new(),
             served_at: now,
-            clock: None,
-            written: None,
-            failing: false,
+            clock: heritage.clock,
+            // Whoever was replaced did not come back from a statement.
+            failing: heritage.written.is_some(),
+            written: heritage.written,
+            loaded: false,
             seen_before: None,
             timetable: Timetable { pulse: now, round: now, due: now },
             pause: Duration::from_millis(50),
@@ -144,7 +159,20 @@ impl Worker {
     }
 
     fn step(&mut self, patience: Duration) -> Result<(), StoreError> {
+        if !self.loaded {
+            // Nothing is decided without knowing the pools.
+            self.shared.busy();
+            self.reload()?;
+            self.loaded = true;
+        }
+        if self.failing {
+            self.not_written();
+        }
         self.keep_house()?;
+        // What kept the house may have taken so long that another does now.
+        if !self.is_current() {
+            return Ok(());
+        }
         let quiet = self.shared.clock.now().saturating_duration_since(self.served_at) > QUIET;
         let at_once =
             !self.deferred.is_empty() || !self.ended.is_empty() || (quiet && !self.ahead.is_empty());
@@ -261,7 +289,7 @@ impl Worker {
         }
     }
 
-    /// Gives a job its answer, unless this worker was replaced meanwhile: what it knows is then out of date.
+    /// Gives a job its answer.
     pub(super) fn answer(&self, job: &Job, answer: Answer) {
         let answer = match (&*job.work, answer) {
             (Work::Grant(_), Answer::Unavailable { why }) if faults::on(Fault::ErrorIsFull) => {
@@ -269,10 +297,8 @@ impl Worker {
             }
             (_, answer) => answer,
         };
-        if self.shared.generation.load(Ordering::Acquire) == self.generation {
-            self.shared.counters.count(&answer);
-            job.slot.fill(answer);
-        }
+        self.shared.counters.count(&answer);
+        job.slot.fill(answer);
     }
 
     /// The facts of a NAS by its id.
@@ -373,6 +399,12 @@ impl Worker {
         if self.catalogue.hold.until > catalogue.hold.until {
             catalogue.hold = self.catalogue.hold;
         }
+        *lock(&self.shared.heritage) = Heritage {
+            clock: self.clock,
+            written: self.written,
+            rules: self.rules.clone(),
+            hold: catalogue.hold,
+        };
         self.catalogue = Arc::new(catalogue);
         *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
     }

@@ -25,7 +25,8 @@ impl Instance {
             StoreError::Away(text)
             | StoreError::Wrong(text)
             | StoreError::Failed(text)
-            | StoreError::Busy(text) => settings.database.scrub(&text),
+            | StoreError::Busy(text)
+            | StoreError::Clash(text) => settings.database.scrub(&text),
         })?;
         Ok(Self { settings, limiter: Limiter::default(), engine, panics: AtomicU64::new(0) })
     }

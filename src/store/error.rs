@@ -23,9 +23,12 @@ pub enum StoreError {
     /// This statement failed; another may not.
     #[error("{0}")]
     Failed(String),
-    /// Somebody else was faster, or holds a lock.
+    /// Somebody else holds a lock: waiting helps.
     #[error("{0}")]
     Busy(String),
+    /// A session would hold two rows: somebody else was faster, or one change of several is at fault.
+    #[error("{0}")]
+    Clash(String),
 }
 
 impl StoreError {
@@ -34,7 +37,7 @@ impl StoreError {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::Away(_) => Retry::NewConnection,
-            Self::Busy(_) => Retry::SameConnection,
+            Self::Busy(_) | Self::Clash(_) => Retry::SameConnection,
             Self::Wrong(_) | Self::Failed(_) => Retry::Never,
         }
     }
@@ -51,7 +54,7 @@ pub(super) fn classify_sqlite(error: &diesel::result::Error) -> StoreError {
         error,
         diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, _)
     ) {
-        return StoreError::Busy(text);
+        return StoreError::Clash(text);
     }
     if text.contains("no such table") || text.contains("no such column") {
         return StoreError::Wrong(format!("{text}: bring the schema up to date with `ippool-rs schema up`"));
@@ -78,7 +81,8 @@ pub(super) fn classify_postgres(error: &diesel::result::Error) -> StoreError {
     use diesel::result::{DatabaseErrorKind as Kind, Error};
     let text = error.to_string().replace('\n', " ");
     match error {
-        Error::DatabaseError(Kind::UniqueViolation | Kind::SerializationFailure, _) => StoreError::Busy(text),
+        Error::DatabaseError(Kind::UniqueViolation, _) => StoreError::Clash(text),
+        Error::DatabaseError(Kind::SerializationFailure, _) => StoreError::Busy(text),
         Error::DatabaseError(Kind::ClosedConnection | Kind::UnableToSendCommand, _)
         | Error::BrokenTransactionManager => StoreError::Away(text),
         Error::DatabaseError(Kind::ReadOnlyTransaction, _) => StoreError::Away(text),

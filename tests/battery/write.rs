@@ -92,7 +92,7 @@ fn a_session_key_that_is_held_already_undoes_the_whole_batch() {
         ];
         let sets: Vec<_> = changes.iter().map(std::slice::from_ref).collect();
         let error = store.write(&sets, at, SERVER).unwrap_err();
-        assert!(matches!(error, StoreError::Busy(_)), "{error:?}");
+        assert!(matches!(error, StoreError::Clash(_)), "{error:?}");
         assert_eq!(error.retry(), Retry::SameConnection);
         for read in &rows[1..] {
             assert_eq!(&row(store.as_mut(), read.id), read);

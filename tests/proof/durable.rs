@@ -79,7 +79,8 @@ fn calls(log: &Path, wal: &str) -> Vec<Call> {
 }
 
 fn forced_before_the_answer(kind: Kind) {
-    let mut site = Plan::new(kind, "10.64.0.0/20").open();
+    // An answer comes before the NAS has given it up, or not at all.
+    let mut site = Plan { alone: true, timeout: 1.5, ..Plan::new(kind, "10.64.0.0/20") }.open();
     let nas = site.nas(1);
     // All rows that will be needed are there, all connections open.
     nas.connect("first", "02:00:5E:01:00:00");
@@ -93,13 +94,15 @@ fn forced_before_the_answer(kind: Kind) {
         println!("skipped: no strace that may trace here");
         return;
     };
-    let logins = size(25, 1_000);
+    let (logins, mut accepted) = (size(25, 1_000), 0);
     for n in 0..logins {
         let user: &'static str = Box::leak(format!("user-{n}").into_boxed_str());
         let answer = nas.dial(user, None).1;
-        assert!(matches!(answer, Answer::Accept(Some(_))), "{answer}");
+        assert!(matches!(answer, Answer::Accept(Some(_)) | Answer::Silence), "{answer}");
+        accepted += usize::from(answer != Answer::Silence);
     }
     drop(tracer);
+    assert!(accepted * 10 >= logins * 9, "{accepted} of {logins} were answered");
     let calls = calls(&log, wal);
     // One login at a time: between a request and its answer its commit was forced.
     let (mut answered, mut early, mut forced) = (0, 0, false);
@@ -113,7 +116,7 @@ fn forced_before_the_answer(kind: Kind) {
             }
         }
     }
-    assert_eq!((answered, early), (logins, 0), "answers, and those before their commit was on the disk");
+    assert_eq!((answered, early), (accepted, 0), "answers, and those before their commit was on the disk");
     site.assert_alive();
 }
 

@@ -59,6 +59,28 @@ impl Scene<'_> {
         self.holder(session, &format!("in_use {} started", session.id));
     }
 
+    /// It is alive, and so has its address back; the Accept that may yet be taken up is remembered.
+    #[track_caller]
+    fn held_again_by(&self, session: &Session) {
+        let other = if self.tells_apart() { ", before it another" } else { "" };
+        self.holder(session, &format!("in_use {} started{other}", session.id));
+    }
+
+    /// By Class or id, the offer and the session that it replaced can be told apart.
+    fn tells_apart(&self) -> bool {
+        self.nas.returns_class || self.nas.tells_session_early
+    }
+
+    /// Its end leaves the address to the Accept that may yet be taken up, and to nobody else.
+    #[track_caller]
+    fn left_to_the_offer(&self, old: &Session, new: &Session) {
+        if !self.tells_apart() {
+            return self.ended_by(old);
+        }
+        self.stop(old);
+        self.holder(old, self.offered(new).trim_end_matches(", before it another"));
+    }
+
     #[track_caller]
     fn start(&self, session: &Session) {
         assert!(self.nas.start(session), "{}: a Start was not answered", self.story);
@@ -104,12 +126,12 @@ const STORIES: &[Story] = &[
         let old = scene.old();
         scene.redial(&old);
         scene.interim(&old);
-        scene.held_by(&old);
+        scene.held_again_by(&old);
         // Again and again, for as long as the Accepts are lost.
-        scene.redial(&old);
+        let new = scene.redial(&old);
         scene.interim(&old);
-        scene.held_by(&old);
-        scene.ended_by(&old);
+        scene.held_again_by(&old);
+        scene.left_to_the_offer(&old, &new);
     }),
     ("an Interim of before the take-over comes late", |scene| {
         let old = scene.old();
@@ -198,13 +220,16 @@ const STORIES: &[Story] = &[
         let old = scene.old();
         let new = scene.redial(&old);
         scene.stop(&new);
-        match scene.nas.returns_class || scene.nas.tells_session_early {
-            true => scene.held_by(&old),
+        if scene.tells_apart() {
+            scene.held_by(&old);
+            scene.interim(&old);
+            scene.held_by(&old);
+        } else {
             // Nothing proves that this Stop speaks of the offer.
-            false => scene.holder(&old, &scene.offered(&new)),
+            scene.holder(&old, &scene.offered(&new));
+            scene.interim(&old);
+            scene.held_again_by(&old);
         }
-        scene.interim(&old);
-        scene.held_by(&old);
     }),
 ];
 
@@ -255,10 +280,14 @@ fn lapsing_offers(kind: Kind) {
     assert_eq!(site.nas(2).dial("stranger", "02:00:5E:FF:FF:FF").1, Answer::Reject);
     for ((scene, old), new) in scenes.iter().zip(&olds).zip(&news) {
         scene.interim(old);
-        scene.held_by(old);
+        scene.held_again_by(old);
         scene.stop(new);
-        scene.held_by(old);
-        scene.ended_by(old);
+        if scene.tells_apart() {
+            scene.held_by(old);
+            scene.ended_by(old);
+        } else {
+            scene.left_to_the_offer(old, new);
+        }
     }
 }
 

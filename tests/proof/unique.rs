@@ -1,7 +1,10 @@
 //! One address, one subscriber: under churn, from two servers at once, and when there are too few.
 
+use std::time::Duration;
+
+use crate::engine::Settings;
 use crate::ground::{Kind, Plan, size};
-use crate::load::{Load, assert_right};
+use crate::load::{Load, assert_right, settings};
 
 fn logins_with_churn(kind: Kind) {
     let mut site = Plan::new(kind, "10.64.0.0/16").open();
@@ -58,8 +61,10 @@ fn more_subscribers_than_addresses(kind: Kind) {
     } else {
         ("10.64.0.0-10.64.15.255", 4096, 5000)
     };
-    let mut site = Plan::new(kind, range).open();
-    let mut load = Load::on(&site.servers);
+    let mut site = Plan { timeout: 10.0, ..Plan::new(kind, range) }.open();
+    // All at the same moment: whoever comes last waits for all the others.
+    let mut load =
+        Load::new(Settings { timeout: Duration::from_secs(30), tries: 3, ..settings(&site.servers) });
     let report = load.phase(&format!("burst={subscribers}"));
     assert_right(&report);
     let tally = &report.tally;

@@ -147,7 +147,7 @@ impl Db {
         };
         let key = key_of(&after);
         if key.is_some() && self.rows.iter().any(|row| row.id != after.id && key_of(row) == key) {
-            return Err(StoreError::Busy("UNIQUE constraint failed: session_key, attribute".into()));
+            return Err(StoreError::Clash("UNIQUE constraint failed: session_key, attribute".into()));
         }
         let before = std::mem::replace(&mut self.rows[at], after.clone());
         let doubtful = change.events.iter().any(|event| event.detail.starts_with("doubtful"));
