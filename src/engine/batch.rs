@@ -425,7 +425,11 @@ impl Worker {
 
     /// One marker; the rows are cleaned in slices.
     fn nas_ended(&mut self, event: &Accounting, nas: NasFacts, now: Time) -> Result<Accounted, StoreError> {
-        let at = if faults::on(Fault::OnIgnoresDelay) { now } else { event.at(now) - BOOT };
+        let mut at = if faults::on(Fault::OnIgnoresDelay) { now } else { event.at(now) - BOOT };
+        // The NAS counted its delay on a clock that did not step.
+        if let Some((when, by)) = self.step.filter(|&(when, by)| by > 0 && at < when) {
+            at = Time(at.0.saturating_sub(by).min(when.0));
+        }
         let Some(store) = self.store.as_mut() else { return Err(StoreError::Away("no connection".into())) };
         if !store.nas_ended(nas.id, at, now)? {
             return Ok(Accounted::Ignored(Ignored::Repeated));

@@ -84,6 +84,8 @@ pub struct Worker {
     served_at: Instant,
     /// The database's clock when it last answered, and ours.
     clock: Option<(Instant, Time)>,
+    /// When the database's clock was last seen to have stepped, and by how many microseconds.
+    pub(super) step: Option<(Time, i64)>,
     /// When a write last succeeded, on both clocks.
     written: Option<(Instant, Time)>,
     /// Writes have failed since.
@@ -120,6 +122,7 @@ impl Worker {
             clock: heritage.clock,
             // Whoever was replaced did not come back from a statement.
             failing: heritage.written.is_some(),
+            step: None,
             written: heritage.written,
             loaded: false,
             seen_before: None,
@@ -329,6 +332,9 @@ impl Worker {
         let passed = i64::try_from((here - then).as_micros()).unwrap_or(i64::MAX);
         let stepped = (now.micros_since(before) - passed).abs() > STEP;
         let away = passed / 1_000_000 >= outage(&rules);
+        if stepped {
+            self.step = Some((now, now.micros_since(before) - passed));
+        }
         if stepped {
             log::warn!(
                 "database {}: its clock stepped by {} s; nothing becomes free by expiry for {} s",

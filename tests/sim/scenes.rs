@@ -324,3 +324,19 @@ fn an_id_used_before_the_boot_is_free_though_nobody_tidied_up() {
     stage.tell(&mut new, AcctKind::Start, 0, None);
     assert_eq!(lock(&stage.db).rows.iter().filter(|row| row.status == Status::InUse).count(), 1);
 }
+
+#[test]
+fn a_boot_told_late_ends_nothing_younger_though_the_clock_stepped() {
+    let mut stage = Stage::new(4);
+    stage.pass(60);
+    let mut alice = actor("nas", "alice", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut alice, None);
+    stage.tell(&mut alice, AcctKind::Start, 0, None);
+    stage.pass(60);
+    lock(&stage.db).stepped += 1800 * SECOND as i64;
+    stage.pass(60);
+    let mut boot = actor("nas", "", "", "");
+    stage.tell(&mut boot, AcctKind::On, 300, None);
+    stage.pass(60);
+    assert_eq!(stage.holder(address).as_deref(), Some("alice"));
+}

@@ -286,7 +286,7 @@ impl World {
             _ => {}
         }
         let believed = !matches!(done, Accounted::Conflict | Accounted::Ignored(_));
-        if packet.kind == AcctKind::Interim && holder && news && delay <= 60 && !believed {
+        if packet.kind == AcctKind::Interim && holder && news && delay == 0 && !believed {
             self.fail(format!("P2 the Interim of #{tag}, who holds the address, came to {done:?}"));
         }
     }
