@@ -12,10 +12,10 @@ use diesel::{PgConnection, QueryResult, RunQueryDsl};
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
-use super::rows::{At, COLUMNS, Loaded, Net, Record, Records, RowSql, is_common, row_of};
+use super::rows::{At, COLUMNS, Loaded, NasCells, Net, Record, Records, RowSql, is_common, nas_of, row_of};
 use super::statement::statements;
 use super::{DatabaseUrl, Heard, Lookup, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Event, Hold, NasFacts, Row, Status, Time};
+use crate::lease::{Change, Event, Hold, Row, Status, Time};
 
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
 const STATEMENT: u32 = 2_000;
@@ -196,19 +196,6 @@ statements! { Backend, PgConnection;
 
 type NasSql =
     (BigInt, Text, Text, Timestamptz, Timestamptz, Timestamptz, Nullable<Timestamptz>, Nullable<Timestamptz>);
-type NasCells = (i64, String, String, At, At, At, Option<At>, Option<At>);
-
-fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> NasRow {
-    let facts = NasFacts {
-        id,
-        first_heard_at: first.0,
-        heard_since: since.0,
-        last_heard_at: last.0,
-        accounting_at: accounting.map(|at| at.0),
-        ended_before: ended.map(|at| at.0),
-    };
-    NasRow { key, space, facts }
-}
 
 /// What a batch writes, one array a column. Joins of arrays with arrays are not in it: the planner would loop.
 ///

@@ -5,7 +5,8 @@ use diesel::expression::AsExpression;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use ipnet::IpNet;
 
-use crate::lease::{Change, Claim, Lease, Predecessor, Row, Status, Time};
+use super::catalogue::NasRow;
+use crate::lease::{Change, Claim, Lease, NasFacts, Predecessor, Row, Status, Time};
 
 /// A time, in each backend's column format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromSqlRow, AsExpression)]
@@ -232,6 +233,23 @@ fn predecessor_of(cells: PrevCells, successor: &Lease) -> Option<Predecessor> {
         started_at: started_at.map(|At(time)| time),
     };
     Some(Predecessor { lease, expires_at, free_at })
+}
+
+/// A row of `ip_pool_nas` as the database client gives it.
+pub type NasCells = (i64, String, String, At, At, At, Option<At>, Option<At>);
+
+/// The NAS that it is.
+#[must_use]
+pub fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> NasRow {
+    let facts = NasFacts {
+        id,
+        first_heard_at: first.0,
+        heard_since: since.0,
+        last_heard_at: last.0,
+        accounting_at: accounting.map(|at| at.0),
+        ended_before: ended.map(|at| at.0),
+    };
+    NasRow { key, space, facts }
 }
 
 /// Declares [`Record`], the columns that a change writes, and how each backend binds them. The rare ones are null before

@@ -12,10 +12,12 @@ use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
-use super::rows::{At, COLUMNS, Loaded, Net, Record, RowSql, address_key, is_common, key_address, row_of};
+use super::rows::{
+    At, COLUMNS, Loaded, NasCells, Net, Record, RowSql, address_key, is_common, key_address, nas_of, row_of,
+};
 use super::statement::statements;
 use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Event, Hold, NasFacts, Row, Time};
+use crate::lease::{Change, Event, Hold, Row, Time};
 
 /// The busy handler's patience, milliseconds: others hold the write lock for at most 20.
 const BUSY: u32 = 150;
@@ -129,19 +131,6 @@ statements! { Backend, SqliteConnection;
 }
 
 type NasSql = (BigInt, Text, Text, Text, Text, Text, Nullable<Text>, Nullable<Text>);
-type NasCells = (i64, String, String, At, At, At, Option<At>, Option<At>);
-
-fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> NasRow {
-    let facts = NasFacts {
-        id,
-        first_heard_at: first.0,
-        heard_since: since.0,
-        last_heard_at: last.0,
-        accounting_at: accounting.map(|at| at.0),
-        ended_before: ended.map(|at| at.0),
-    };
-    NasRow { key, space, facts }
-}
 
 /// The conditional write of one row: as it was read, by everything that anybody may have changed since. `RARE`: with the
 /// columns that are null nearly always.
