@@ -12,6 +12,8 @@ use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, Time, life}
 pub enum Accounts {
     /// These changes (none: nothing to write), then this.
     Do(Vec<Change>, Accounted),
+    /// The rows bound to its session do not decide: all others that it names have to be seen.
+    NeedAll,
     /// The row of this address, which lies in a range of ours, is not made yet.
     NeedRow(IpNet),
 }
@@ -29,11 +31,13 @@ enum Evidence {
 const ROUNDING: i64 = 2;
 
 /// Decides a Start, Interim or Stop. `rows`: those bound to its session, named by its Class, those whose predecessor it
-/// is, and those of the addresses it names. `ours` tells whether an address lies in a range of ours.
+/// is, and those of the addresses it names; or, where `all` is false, only those bound to its session. `ours` tells whether
+/// an address lies in a range of ours.
 #[must_use]
 pub fn account(
     event: &Accounting,
     rows: &[Row],
+    all: bool,
     ours: &dyn Fn(&IpNet) -> bool,
     cx: &Circumstances<'_>,
 ) -> Accounts {
@@ -42,6 +46,9 @@ pub fn account(
     if let Some((raw, row)) = holder {
         return held(event, raw, row, &settled, cx);
     }
+    if !all {
+        return Accounts::NeedAll;
+    }
     if let Some((raw, row)) = best(event, &settled, Evidence::Predecessor, cx) {
         return preceded(event, raw, row, cx);
     }
@@ -49,13 +56,6 @@ pub fn account(
         return Accounts::Do(withdrawn(event, &settled, cx), Accounted::Ignored(Ignored::Stranger));
     }
     stranger(event, &settled, ours, cx)
-}
-
-/// One of `rows` is held, or was held last, by the event's session: no other row needs to be seen to decide.
-#[must_use]
-pub fn knows(event: &Accounting, rows: &[Row], cx: &Circumstances<'_>) -> bool {
-    let settled: Vec<(&Row, Row)> = rows.iter().map(|row| (row, cx.settle(row))).collect();
-    best(event, &settled, Evidence::Holder, cx).is_some()
 }
 
 /// Who was heard using an address that another holds has ended, and inherits nothing any more.

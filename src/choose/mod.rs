@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::engine::How;
 use crate::lease::{Change, Hold, NasFacts, Row, Time, life};
 
-pub use account::{Accounts, account, knows, undo};
+pub use account::{Accounts, account, undo};
 pub use grant::{Choice, Served, Serving, choose};
 
 /// What is true around a decision.

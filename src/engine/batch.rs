@@ -405,11 +405,12 @@ impl Worker {
         let ours = |address: &IpNet| catalogue.pool_of(address.addr(), &space, None).is_some();
         let of_nas = |id| Self::facts(&self.nases, id);
         let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
-        if event.session.id.is_some() && !job.wide.get() && !choose::knows(event, rows, &cx) {
-            job.wide.set(true);
-            return Ok(None);
-        }
-        match choose::account(event, rows, &ours, &cx) {
+        let all = event.session.id.is_none() || job.wide.get();
+        match choose::account(event, rows, all, &ours, &cx) {
+            Accounts::NeedAll => {
+                job.wide.set(true);
+                Ok(None)
+            }
             Accounts::Do(changes, accounted) if changes.is_empty() => {
                 if let (Accounted::Confirmed, [row]) = (accounted, rows) {
                     self.recent.keep(row, None, self.shared.clock.now());
