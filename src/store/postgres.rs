@@ -655,6 +655,10 @@ impl Postgres {
 }
 
 impl Store for Postgres {
+    fn reads_while_writing(&self) -> bool {
+        true
+    }
+
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
         let all = Lookups::of(lookups);
         let loaded: Vec<(At, Option<i32>, Option<Loaded>)> =
