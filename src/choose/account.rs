@@ -1,5 +1,7 @@
 //! Which row an accounting event acts on, by what evidence, and what it does there.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::{Circumstances, against};
@@ -26,9 +28,6 @@ enum Evidence {
     /// Its session was replaced there by a take-over.
     Predecessor,
 }
-
-/// Clocks of NASes count in seconds, and round: how much earlier than its grant a session may seem to have begun.
-const ROUNDING: i64 = 2;
 
 /// Decides a Start, Interim or Stop. `rows`: those bound to its session, named by its Class, those whose predecessor it
 /// is, and those of the addresses it names; or, where `all` is false, only those bound to its session. `ours` tells whether
@@ -139,7 +138,7 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
         && lease.nas == cx.nas.id
         && lease.owner == event.session.owner
         && event.addresses.contains(&row.address)
-        && began + ROUNDING >= lease.assigned_at
+        && began + life::ROUNDING >= lease.assigned_at
 }
 
 /// Its (NAS, Acct-Session-Id) is the one bound to the lease, and nothing else in the event contradicts. A NAS that sends
@@ -151,7 +150,7 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
         (None, None) => {
             // Nor is a session this lease's that began before it, or has another Class; but those that were adopted did.
             let began = event.at(cx.now) - event.session_time.unwrap_or(0);
-            let granted = event.classes.is_empty() && began + ROUNDING >= lease.assigned_at;
+            let granted = event.classes.is_empty() && began + life::ROUNDING >= lease.assigned_at;
             let fits = granted || row.source.as_deref() == Some("adopted");
             let started = lease.started_at.is_some() && fits && !older;
             lease.key == event.session.key && (started || (token_fits(event, row, lease) && !older))
@@ -171,7 +170,7 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
 /// Ids and keys come round, and without an id a redial is given what the older dial was: an event that says that it is older
 /// than the lease is of another session.
 fn is_older(event: &Accounting, lease: &Lease, cx: &Circumstances<'_>) -> bool {
-    event.delay > 0 && event.at(cx.now) + ROUNDING < lease.assigned_at
+    event.delay > 0 && event.at(cx.now) + life::ROUNDING < lease.assigned_at
 }
 
 fn same_kind(a: &IpNet, b: &IpNet) -> bool {
@@ -250,7 +249,7 @@ fn unbind<'a>(
     settled.iter().filter(move |(_, row)| older(row)).map(|(other, _)| {
         let mut after = (*other).clone();
         if let Some(lease) = &mut after.lease {
-            lease.session_id = None;
+            Arc::make_mut(lease).session_id = None;
         }
         Change { before: (*other).clone(), after, events: Vec::new() }
     })

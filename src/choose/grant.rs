@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{Circumstances, PoolFacts, Reserve, against, row_of};
+use super::{Circumstances, Reserve, against, row_of};
 use crate::engine::How;
 use crate::lease::faults::{self, Fault};
 use crate::lease::{Ask, Change, Lease, Row, Status, Want, life};
@@ -60,7 +60,7 @@ pub enum Choice {
 pub fn choose(
     ask: &Ask,
     want: &Want,
-    pool: Option<&PoolFacts>,
+    pool: Option<i64>,
     rows: &[Row],
     ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
     reserve: &mut dyn Reserve,
@@ -73,7 +73,7 @@ pub fn choose(
     let Some(pool) = pool else { return Choice::Kept };
     let settled: Vec<(&Row, Row)> = rows
         .iter()
-        .filter(|row| row.attribute == want.attribute && !taken(row.id))
+        .filter(|row| *row.attribute == *want.attribute && !taken(row.id))
         .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))
         .collect();
@@ -168,7 +168,7 @@ fn is_another(ask: &Ask, lease: &Lease) -> bool {
 }
 
 /// Step 1: the address that this session holds.
-fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+fn own(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
     let is_own = |row: &Row| {
         row.status == Status::InUse && row.lease.as_ref().is_some_and(|l| l.key == ask.session.key)
     };
@@ -185,7 +185,7 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
     if live && !is_redial(ask, lease) && !gives_way {
         return Some(repeated(raw, row, ask, cx));
     }
-    if (live || row.pool == pool.id) && !disputed {
+    if (live || row.pool == pool) && !disputed {
         return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
     }
     over()
@@ -193,10 +193,10 @@ fn own(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<
 
 /// Step 2: the lease of an older session of the same station, or of the owner's session unheard longest where he has as
 /// many as he may.
-fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+fn take_over(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
     // Not where somebody else was heard: he inherits.
     let live = |row: &Row| {
-        row.pool == pool.id
+        row.pool == pool
             && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()
     };
@@ -219,7 +219,7 @@ fn take_over(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumst
 }
 
 /// Step 3: the address last used by this owner from this station, else one that no other station of his used last.
-fn former(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+fn former(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
     let usable = |row: &Row| {
         let of_owner = row.lease.as_ref().is_some_and(|lease| lease.owner == ask.session.owner);
         let same_station = ask.session.station.is_some() && station(row) == ask.session.station.as_deref();
@@ -232,7 +232,7 @@ fn former(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstanc
         };
         of_owner
             && free
-            && row.pool == pool.id
+            && row.pool == pool
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()
             && (same_station || station(row).is_none())
     };
@@ -251,16 +251,16 @@ fn former(ask: &Ask, pool: &PoolFacts, settled: &[(&Row, Row)], cx: &Circumstanc
 fn requested(
     ask: &Ask,
     want: &Want,
-    pool: &PoolFacts,
+    pool: i64,
     settled: &[(&Row, Row)],
     ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
     cx: &Circumstances<'_>,
 ) -> Option<Choice> {
     let hint = want.hint?;
     let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == IpNet::from(hint)) else {
-        return ours(hint, Some(pool.id)).then_some(Choice::NeedRow(hint));
+        return ours(hint, Some(pool)).then_some(Choice::NeedRow(hint));
     };
-    let free = row.status == Status::Available && row.queue_at <= cx.now && row.pool == pool.id;
+    let free = row.status == Status::Available && row.queue_at <= cx.now && row.pool == pool;
     (free && row.fresh_claim(cx.now, ask.rules.lease).is_none())
         .then(|| serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "requested"), How::Requested))
 }
@@ -268,12 +268,12 @@ fn requested(
 /// Steps 5 and 7: what the reserve has.
 fn free(
     ask: &Ask,
-    pool: &PoolFacts,
+    pool: i64,
     reserve: &mut dyn Reserve,
     taken: &dyn Fn(i64) -> bool,
     cx: &Circumstances<'_>,
 ) -> Option<Choice> {
-    let (raw, how) = reserve.next(pool.id, taken)?;
+    let (raw, how) = reserve.next(pool, taken)?;
     let row = cx.settle(&raw);
     let detail = if how == How::Doubtful { "doubtful: lapsed, not proven free" } else { "free" };
     Some(serve(&raw, life::grant(&row, ask, &cx.nas, cx.now, cx.token, detail), how))

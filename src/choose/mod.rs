@@ -36,15 +36,6 @@ impl Circumstances<'_> {
     }
 }
 
-/// A pool, as far as choosing needs to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolFacts {
-    /// `ip_pool_pools.id`.
-    pub id: i64,
-    /// Its name.
-    pub name: String,
-}
-
 /// Where free rows come from when nothing else fits: the strategy's order, then doubtful ones.
 pub trait Reserve {
     /// The next row of `pool` that looks free and is not in `taken`, and how it was found.

@@ -1,6 +1,7 @@
 //! What the engine is asked and what it answers: one place, one meaning.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -49,11 +50,11 @@ pub enum How {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grant {
     /// The reply attribute.
-    pub attribute: String,
+    pub attribute: Arc<str>,
     /// The address.
     pub address: IpNet,
     /// The pool that it is of.
-    pub pool: String,
+    pub pool: Arc<str>,
     /// Goes out as Class.
     pub class: Class,
     /// How it was found.

@@ -79,7 +79,7 @@ impl Worker {
                 Decision::Again(set) => (set, None),
                 Decision::Answer(answer) => {
                     self.engaged.release(&job.work);
-                    self.answer(&mut answered, &job, answer);
+                    self.answer(&mut answered, job, answer);
                     continue;
                 }
                 Decision::LookAgain => {

@@ -10,7 +10,7 @@ use super::inbox::Job;
 use super::reserve::Filling;
 use super::worker::Worker;
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
-use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served, Serving};
+use crate::choose::{self, Accounts, Choice, Circumstances, Served, Serving};
 use crate::lease::faults::{self, Fault};
 use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Time};
 use crate::store::{PoolRow, Snapshot, StoreError};
@@ -77,7 +77,7 @@ impl Worker {
             if pool.is_none() && want.stated.is_none() {
                 return Ok(Decision::Answer(Answer::UnknownPool { pool: want.pool.clone() }));
             }
-            let facts = pool.map(|pool| PoolFacts { id: pool.id, name: pool.name.clone() });
+            let id = pool.map(|pool| pool.id);
             let of_nas = |id| Self::facts(&self.nases, id);
             let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
             let Some(store) = self.store.as_mut() else {
@@ -100,7 +100,7 @@ impl Worker {
             let ours =
                 |address: IpAddr, pool: Option<i64>| catalogue.pool_of(address, &space, pool).is_some();
             let taken = |id: i64| touched.contains(&id) || engaged.contains(&id);
-            let choice = choose::choose(ask, want, facts.as_ref(), rows, &ours, &mut filling, &taken, &cx);
+            let choice = choose::choose(ask, want, id, rows, &ours, &mut filling, &taken, &cx);
             if let Some(error) = filling.error {
                 return Err(error);
             }
@@ -210,7 +210,7 @@ fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Gra
     Grant {
         attribute: row.attribute.clone(),
         address: row.address,
-        pool: pool.map_or_else(String::new, |pool| pool.name.clone()),
+        pool: pool.map(|pool| Arc::clone(&pool.name)).unwrap_or_default(),
         class: row.class(),
         how: served.how,
         lease_seconds: row.lease.as_ref().map_or(0, |lease| lease.seconds),

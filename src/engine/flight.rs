@@ -186,7 +186,7 @@ impl Worker {
                 Counters::add(&self.shared.counters.lost_races);
             }
             match outcome.filter(|_| done) {
-                Some(answer) => self.answer(&mut answered, &job, answer),
+                Some(answer) => self.answer(&mut answered, job, answer),
                 None => self.deferred.push_front(job),
             }
         }
@@ -206,7 +206,7 @@ impl Worker {
         for mut job in jobs {
             if retry == Retry::Never && !company {
                 log::error!("{}: the database refuses this one: {error}", describe(&job.work));
-                self.answer(&mut answered, &job, Answer::Unavailable { why: error.to_string() });
+                self.answer(&mut answered, job, Answer::Unavailable { why: error.to_string() });
                 continue;
             }
             job.alone = retry != Retry::NewConnection;

@@ -17,14 +17,16 @@ pub struct Room {
 /// A hook's place to wait.
 #[derive(Debug, Default)]
 pub struct Slot {
-    answer: Mutex<Option<Answer>>,
+    /// With the work, whose memory is freed where it was taken.
+    answer: Mutex<Option<(Answer, Box<Work>)>>,
     room: Arc<Room>,
 }
 
 impl Slot {
     /// The answer, if it is there.
     pub fn take(&self) -> Option<Answer> {
-        lock(&self.answer).take()
+        let (answer, _) = lock(&self.answer).take()?;
+        Some(answer)
     }
 
     /// Waits for the answer until `deadline`.
@@ -48,8 +50,9 @@ pub struct Answered {
 
 impl Answered {
     /// Leaves the answer. If nobody waits for it any more, it is lost, and the session asks again.
-    pub fn fill(&mut self, slot: &Slot, answer: Answer) {
-        *lock(&slot.answer) = Some(answer);
+    pub fn fill(&mut self, job: Job, answer: Answer) {
+        let Job { work, slot, .. } = job;
+        *lock(&slot.answer) = Some((answer, work));
         if !self.rooms.iter().any(|room| Arc::ptr_eq(room, &slot.room)) {
             self.rooms.push(Arc::clone(&slot.room));
         }

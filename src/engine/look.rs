@@ -9,7 +9,7 @@ use once_cell::sync::OnceCell;
 use super::batch::lookup_grant;
 use super::inbox::lock;
 use super::{Engine, How, LeaseOf, Peeked};
-use crate::choose::{self, Choice, Circumstances, PoolFacts, Reserve};
+use crate::choose::{self, Choice, Circumstances, Reserve};
 use crate::lease::{Ask, NasFacts, Row, Session, Time};
 use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Store, StoreError};
 
@@ -101,11 +101,10 @@ impl Engine {
             catalogue.nases.iter().find(|row| row.facts.id == id).map(|row| row.facts).unwrap_or_default()
         };
         let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold: catalogue.hold, token: 0 };
-        let pool =
-            catalogue.pool(&want.pool, nas.id).map(|pool| PoolFacts { id: pool.id, name: pool.name.clone() });
+        let pool = catalogue.pool(&want.pool, nas.id).map(|pool| pool.id);
         let mut glance = Glance { store: store.as_mut(), now: snapshot.now };
         let unmade = |_, _| false;
-        let choice = choose::choose(ask, want, pool.as_ref(), rows, &unmade, &mut glance, &|_| false, &cx);
+        let choice = choose::choose(ask, want, pool, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
             Choice::Serve(served) => Some(Peeked {
                 address: served.row().address,
@@ -144,5 +143,5 @@ fn nas_of<'c>(catalogue: &'c Catalogue, session: &Session) -> (NasFacts, &'c str
 }
 
 fn pool_name(catalogue: &Catalogue, id: i64) -> String {
-    catalogue.pools.iter().find(|pool| pool.id == id).map(|pool| pool.name.clone()).unwrap_or_default()
+    catalogue.pools.iter().find(|pool| pool.id == id).map(|pool| pool.name.to_string()).unwrap_or_default()
 }

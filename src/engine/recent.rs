@@ -4,6 +4,7 @@
 //! is up to [`FRESH`] old.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use crate::lease::{Change, Lease, Row, Status, Time};
@@ -13,41 +14,45 @@ const FRESH: Duration = Duration::from_secs(10);
 /// Rows of one generation.
 const MANY: usize = 8192;
 
-type Key = (i64, String);
+/// The hash of (NAS, Acct-Session-Id). The row itself tells whether it is the one.
+type Key = u64;
 
 /// Two generations: when the younger is full, the older is forgotten.
 #[derive(Debug, Default)]
 pub struct Recent {
-    young: HashMap<Key, (Row, Instant)>,
-    old: HashMap<Key, (Row, Instant)>,
+    hashes: RandomState,
+    young: HashMap<Key, Box<(Row, Instant)>>,
+    old: HashMap<Key, Box<(Row, Instant)>>,
 }
 
 impl Recent {
     /// The row that is bound to this session.
     pub fn find(&self, nas: i64, id: &str, here: Instant) -> Option<&Row> {
-        let key = (nas, id.to_owned());
-        let (row, at) = self.young.get(&key).or_else(|| self.old.get(&key))?;
-        (here.saturating_duration_since(*at) < FRESH).then_some(row)
+        let key = self.hashes.hash_one((nas, id));
+        let (row, at) = &**self.young.get(&key).or_else(|| self.old.get(&key))?;
+        let is_its = |lease: &Lease| lease.nas == nas && lease.session_id.as_deref() == Some(id);
+        let fresh = here.saturating_duration_since(*at) < FRESH;
+        (fresh && row.lease.as_deref().is_some_and(is_its)).then_some(row)
     }
 
     /// A row as it is in the database since `now`.
     pub fn keep(&mut self, row: &Row, now: Option<Time>, here: Instant) {
-        let Some(key) = row.lease.as_ref().filter(|_| row.status == Status::InUse).and_then(key_of) else {
-            return;
-        };
+        let lease = row.lease.as_deref().filter(|_| row.status == Status::InUse);
+        let Some(key) = lease.and_then(|lease| self.key_of(lease)) else { return };
         if self.young.len() >= MANY {
             self.old = std::mem::take(&mut self.young);
         }
         let mut row = row.clone();
         row.updated_at = now.unwrap_or(row.updated_at);
-        self.young.insert(key, (row, here));
+        self.young.insert(key, Box::new((row, here)));
     }
 
     /// A change was written, or somebody else was faster: what was known of its sessions is no longer true.
     pub fn forget(&mut self, change: &Change) {
-        for key in
-            [&change.before, &change.after].into_iter().filter_map(|row| row.lease.as_ref().and_then(key_of))
-        {
+        let keys = [&change.before, &change.after]
+            .map(|row| row.lease.as_deref().and_then(|lease| self.key_of(lease)));
+        let twice = keys[0] == keys[1];
+        for key in keys.into_iter().skip(usize::from(twice)).flatten() {
             self.young.remove(&key);
             self.old.remove(&key);
         }
@@ -58,8 +63,8 @@ impl Recent {
         self.young.clear();
         self.old.clear();
     }
-}
 
-fn key_of(lease: &Lease) -> Option<Key> {
-    lease.session_id.clone().map(|id| (lease.nas, id))
+    fn key_of(&self, lease: &Lease) -> Option<Key> {
+        lease.session_id.as_deref().map(|id| self.hashes.hash_one((lease.nas, id)))
+    }
 }

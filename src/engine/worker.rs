@@ -294,7 +294,7 @@ impl Worker {
         for job in jobs {
             self.answer(
                 &mut answered,
-                &job,
+                job,
                 Answer::Unavailable { why: format!("database {} is not reachable", self.shared.url) },
             );
         }
@@ -319,7 +319,7 @@ impl Worker {
     }
 
     /// Gives a job its answer.
-    pub(super) fn answer(&self, answered: &mut Answered, job: &Job, answer: Answer) {
+    pub(super) fn answer(&self, answered: &mut Answered, job: Job, answer: Answer) {
         let answer = match (&*job.work, answer) {
             (Work::Grant(_), Answer::Unavailable { why }) if faults::on(Fault::ErrorIsFull) => {
                 Answer::Exhausted { pool: why }
@@ -327,7 +327,7 @@ impl Worker {
             (_, answer) => answer,
         };
         self.shared.counters.count(&answer);
-        answered.fill(&job.slot, answer);
+        answered.fill(job, answer);
     }
 
     /// The facts of a NAS by its id.

@@ -1,6 +1,8 @@
 //! The transition table: what each event does to a row. Every function takes a row as it is and gives the row as it shall
 //! be; none looks at a clock, draws a number, or chooses between rows.
 
+use std::sync::Arc;
+
 use super::faults::{self, Fault};
 use super::{
     Accounting, Ask, Change, Claim, Event, EventKind, Lease, NasFacts, Predecessor, Row, Rules, Seconds,
@@ -149,6 +151,9 @@ pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64)
     change
 }
 
+/// Clocks of NASes count in seconds, and round: how much earlier than its grant a session may seem to have begun.
+pub const ROUNDING: Seconds = 2;
+
 /// How long a NAS repeats a request that gets no answer, seconds.
 pub const REPEATS: Seconds = 10;
 
@@ -159,11 +164,13 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
     let lease = before.lease.as_ref()?;
     // It may as well be a redial: ids come round, and without one nothing tells. What happened to the older dial is then
     // not to be taken for its.
-    let redial =
-        lease.assigned_at + REPEATS < now && (ask.session.id.is_none() || lease.started_at.is_some());
+    let redial = match ask.session.id {
+        Some(_) => lease.started_at.is_some() && lease.assigned_at + REPEATS < now,
+        None => lease.assigned_at + ROUNDING < now,
+    };
     let mut after = before.clone();
     if let Some(lease) = after.lease.as_mut().filter(|_| redial) {
-        lease.assigned_at = now;
+        Arc::make_mut(lease).assigned_at = now;
     }
     let moved = || Change { before: before.clone(), after: after.clone(), events: Vec::new() };
     if lease.started_at.is_some() {
@@ -184,7 +191,7 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
 pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Option<Change> {
     let lease = before.lease.as_ref().filter(|_| !(interim && faults::on(Fault::HolderIgnored)))?;
     let at = event.at(now);
-    let mut new = lease.clone();
+    let mut new = Lease::clone(lease);
     new.started_at = Some(lease.started_at.unwrap_or(at));
     new.session_id = event.session.id.clone().or_else(|| lease.session_id.clone());
     // An Interim soon after the Start only reports the address; one that comes when it is due shows a rhythm.
@@ -195,7 +202,7 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
     let expires_at = before.expires_at.unwrap_or(at).max(at + lease.seconds);
     let revived = before.status != Status::InUse;
     let waiting = before.prev.as_ref().filter(|prev| lease.started_at.is_some() && prev.may_start(now));
-    let unchanged = new == *lease && before.prev.is_some() == waiting.is_some() && !revived;
+    let unchanged = new == **lease && before.prev.is_some() == waiting.is_some() && !revived;
     let left = before.expires_at.map_or(0, |end| end.micros_since(now));
     if unchanged && left * 3 > lease.seconds * 2_000_000 {
         return None;
@@ -217,7 +224,7 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
     if lease.started_at.is_none() {
         events.push(event_of(EventKind::Start, at, &new, if interim { "interim" } else { "start" }));
     }
-    after.lease = Some(new);
+    after.lease = Some(Arc::new(new));
     Some(Change { before: before.clone(), after, events })
 }
 
@@ -268,7 +275,7 @@ pub fn forget_predecessor(before: &Row, promised: Time, now: Time) -> Change {
 /// The lease ends. Who was heard using the address besides inherits it; the predecessor of an offer that never started
 /// gets it back, and so does an offer that may yet start; else it cools.
 #[must_use]
-pub fn release(before: &Row, by: &str, at: Time, now: Time, rules: &Rules, token: i64) -> Change {
+pub fn release(before: &Row, by: &'static str, at: Time, now: Time, rules: &Rules, token: i64) -> Change {
     let mut events: Vec<Event> =
         before.lease.as_ref().map(|lease| event_of(EventKind::Release, at, lease, by)).into_iter().collect();
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
@@ -424,7 +431,7 @@ fn heir_of(claim: &Claim, seconds: Seconds, token: i64) -> Lease {
 }
 
 /// Puts a session that is known to live on the row.
-fn hold_started(row: &mut Row, lease: Lease, at: Time, rules: &Rules, source: &str) {
+fn hold_started(row: &mut Row, lease: Lease, at: Time, rules: &Rules, source: &'static str) {
     let seconds = lease.seconds;
     occupy(row, lease, source);
     row.expires_at = Some(at + seconds);
@@ -432,10 +439,10 @@ fn hold_started(row: &mut Row, lease: Lease, at: Time, rules: &Rules, source: &s
 }
 
 /// A new holder, a new epoch.
-fn occupy(row: &mut Row, lease: Lease, source: &str) {
+fn occupy(row: &mut Row, lease: Lease, source: &'static str) {
     row.status = Status::InUse;
     row.epoch += i64::from(!faults::on(Fault::EpochStays));
-    row.lease = Some(lease);
+    row.lease = Some(Arc::new(lease));
     row.prev = None;
     row.claim = None;
     row.released_at = None;

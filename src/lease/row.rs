@@ -1,5 +1,8 @@
 //! A row of `ip_pool_assignments` as facts, and what can be read off it.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::faults::{self, Fault};
@@ -107,7 +110,7 @@ pub struct Lease {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Predecessor {
     /// The lease.
-    pub lease: Lease,
+    pub lease: Arc<Lease>,
     /// When it would have ended.
     pub expires_at: Time,
     /// Since when the address would have been free beyond doubt.
@@ -118,7 +121,7 @@ impl Predecessor {
     /// What is remembered of `lease`. Whether its Interims come regularly has no column of its own: `free_at` says it, less
     /// than a lease after the end, or later.
     #[must_use]
-    pub fn of(lease: Lease, expires_at: Time, free_at: Time) -> Self {
+    pub fn of(lease: Arc<Lease>, expires_at: Time, free_at: Time) -> Self {
         let later = expires_at + lease.seconds;
         let free_at = match (lease.started_at, lease.regular) {
             (None, _) => free_at,
@@ -130,10 +133,13 @@ impl Predecessor {
 
     /// Its lease, as it was.
     #[must_use]
-    pub fn with_rhythm(&self) -> Lease {
+    pub fn with_rhythm(&self) -> Arc<Lease> {
         let started = self.lease.started_at.is_some();
         let regular = started && self.free_at < self.expires_at + self.lease.seconds;
-        Lease { regular, ..self.lease.clone() }
+        if regular == self.lease.regular {
+            return Arc::clone(&self.lease);
+        }
+        Arc::new(Lease { regular, ..Lease::clone(&self.lease) })
     }
 
     /// An offer that nobody took up yet, and which is still promised.
@@ -204,7 +210,7 @@ pub struct Row {
     /// `ip_pool_pools.id`.
     pub pool: i64,
     /// The attribute that carries it.
-    pub attribute: String,
+    pub attribute: Arc<str>,
     /// As stored.
     pub status: Status,
     /// The only owner who may have it.
@@ -218,7 +224,7 @@ pub struct Row {
     /// Its place in the LRU queue, never later than `free_at`; of an available row, the same.
     pub queue_at: Time,
     /// Who holds it, or held it last.
-    pub lease: Option<Lease>,
+    pub lease: Option<Arc<Lease>>,
     /// Whom a take-over replaced, until the new session starts.
     pub prev: Option<Box<Predecessor>>,
     /// Who was heard using it besides the holder.
@@ -226,9 +232,9 @@ pub struct Row {
     /// When it was last released.
     pub released_at: Option<Time>,
     /// By what: `stop`, `reject`, `nas`, `expiry`, `admin` …
-    pub released_by: Option<String>,
+    pub released_by: Option<Cow<'static, str>>,
     /// `module`, `static`, `adopted` …
-    pub source: Option<String>,
+    pub source: Option<Cow<'static, str>>,
     /// The last change, on the database's clock.
     pub updated_at: Time,
 }
@@ -249,7 +255,7 @@ impl Row {
     /// The lease that holds it now.
     #[must_use]
     pub fn live_lease(&self, now: Time) -> Option<&Lease> {
-        self.lease.as_ref().filter(|_| self.is_live(now))
+        self.lease.as_deref().filter(|_| self.is_live(now))
     }
 
     /// The Class of the lease that holds it.

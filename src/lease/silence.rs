@@ -62,7 +62,7 @@ fn provably_free_at(row: &Row, nas: &dyn Fn(i64) -> NasFacts, hold: Hold, now: T
         return hold.until;
     }
     let proof = |lease: &Lease| silence_proves_at(lease, &nas(lease.nas), free_at, now, rules);
-    let holder = row.lease.as_ref().map_or(free_at, proof);
+    let holder = row.lease.as_deref().map_or(free_at, proof);
     let replaced = row.prev.as_ref().map_or(free_at, |prev| proof(&prev.with_rhythm()));
     holder.max(replaced)
 }

@@ -134,7 +134,7 @@ impl Instance {
 }
 
 fn lease_item(item: &str, row: &Row, pool: &str) -> String {
-    let lease = row.lease.as_ref().filter(|_| row.status == Status::InUse);
+    let lease = row.lease.as_deref().filter(|_| row.status == Status::InUse);
     let of = |read: fn(&Lease) -> Option<String>| lease.and_then(read).unwrap_or_default();
     let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
     match item {

@@ -1,6 +1,7 @@
 //! Pools, ranges and NASes as the engine keeps them in memory, re-read when their version changes.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::lease::{Hold, NasFacts};
 
@@ -10,7 +11,7 @@ pub struct PoolRow {
     /// Its id.
     pub id: i64,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Whose pool; none: shared.
     pub nas: Option<i64>,
     /// In which its addresses are unique.
@@ -60,7 +61,7 @@ impl Catalogue {
     /// A pool's name means the pool of that name of the request's NAS, else the shared one.
     #[must_use]
     pub fn pool(&self, name: &str, nas: i64) -> Option<&PoolRow> {
-        let named = || self.pools.iter().filter(|pool| pool.name == name);
+        let named = || self.pools.iter().filter(|pool| *pool.name == *name);
         named().find(|pool| pool.nas == Some(nas)).or_else(|| named().find(|pool| pool.nas.is_none()))
     }
 

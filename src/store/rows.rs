@@ -1,6 +1,7 @@
 //! Between rows of `ip_pool_assignments` and [`Row`]: one list of columns for both backends, for reading and for writing.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
@@ -8,7 +9,7 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use ipnet::IpNet;
 
 use super::catalogue::NasRow;
-use crate::lease::{Change, Claim, Lease, NasFacts, Predecessor, Row, Status, Time};
+use crate::lease::{Change, Claim, Lease, NasFacts, Predecessor, Row, Status, Time, life};
 
 /// A time, in each backend's column format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromSqlRow, AsExpression)]
@@ -163,7 +164,7 @@ pub fn row_of((cells, lease, prev): Loaded) -> Row {
         id,
         address,
         pool,
-        attribute,
+        attribute: attribute.into(),
         // The column is checked by the schema; what an older or newer one may add is nobody's to grant.
         status: Status::parse(&status).unwrap_or(Status::Reserved),
         reserved_for,
@@ -172,13 +173,19 @@ pub fn row_of((cells, lease, prev): Loaded) -> Row {
         free_at,
         queue_at,
         prev: lease.as_ref().and_then(|lease| predecessor_of(prev, lease)).map(Box::new),
-        lease,
+        lease: lease.map(Arc::new),
         claim: claimant.zip(claimant_seen_at).and_then(|(text, At(seen_at))| Claim::parse(&text, seen_at)),
         released_at: time(released_at),
-        released_by,
-        source,
+        released_by: released_by.map(word),
+        source: source.map(word),
         updated_at,
     }
+}
+
+/// One of the words that we write ourselves, or what somebody else wrote.
+fn word(text: String) -> Cow<'static, str> {
+    let ours = [life::BY_EXPIRY, life::BY_STOP, life::BY_NAS, life::BY_REJECT, "module", "adopted", "static"];
+    ours.into_iter().find(|ours| **ours == text).map_or(Cow::Owned(text), Cow::Borrowed)
 }
 
 fn lease_of(cells: LeaseCells) -> Option<Lease> {
@@ -234,7 +241,7 @@ fn predecessor_of(cells: PrevCells, successor: &Lease) -> Option<Predecessor> {
         assigned_at: assigned_at.map_or(Time::EPOCH, |At(time)| time),
         started_at: started_at.map(|At(time)| time),
     };
-    Some(Predecessor { lease, expires_at, free_at })
+    Some(Predecessor { lease: Arc::new(lease), expires_at, free_at })
 }
 
 /// A row of `ip_pool_nas` as the database client gives it.

@@ -452,7 +452,7 @@ impl Store for Sqlite {
                 version,
                 pools: pools
                     .into_iter()
-                    .map(|(id, name, nas, space)| PoolRow { id, name, nas, space })
+                    .map(|(id, name, nas, space)| PoolRow { id, name: name.into(), nas, space })
                     .collect(),
                 ranges: ranges.into_iter().filter_map(range).collect(),
                 nases: nases.into_iter().map(nas_of).collect(),

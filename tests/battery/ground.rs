@@ -21,7 +21,7 @@ pub fn pool(db: &Db, name: &str, arguments: &[&str]) -> (Box<dyn Store>, PoolRow
     all.extend(arguments);
     db.run(&all).expect(0, &[]);
     let mut store = open(db);
-    let row = store.catalogue().unwrap().pools.into_iter().find(|pool| pool.name == name).unwrap();
+    let row = store.catalogue().unwrap().pools.into_iter().find(|pool| *pool.name == *name).unwrap();
     (store, row)
 }
 

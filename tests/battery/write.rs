@@ -1,5 +1,7 @@
 //! The conditional write: whole sets, only on rows that still are as they were read, all in one commit.
 
+use std::sync::Arc;
+
 use rlm_ippool_rs::lease::{Claim, Lease, Predecessor, Row, Status};
 use rlm_ippool_rs::store::{Retry, StoreError};
 
@@ -144,7 +146,7 @@ fn full(row: &Row, at: rlm_ippool_rs::lease::Time) -> Row {
         expires_at: Some(at + 3600),
         free_at: at + 3660,
         queue_at: at + 3600,
-        prev: Some(Box::new(Predecessor { lease: before, expires_at: at + 1800, free_at: at + 1860 })),
+        prev: Some(Box::new(Predecessor { lease: before.into(), expires_at: at + 1800, free_at: at + 1860 })),
         claim: Some(Claim {
             nas: 9,
             owner: long("=FF"),
@@ -153,7 +155,7 @@ fn full(row: &Row, at: rlm_ippool_rs::lease::Time) -> Row {
             key: "own==9==k".into(),
             seen_at: at + 5,
         }),
-        lease: Some(lease),
+        lease: Some(lease.into()),
         source: Some("battery".into()),
         updated_at: at,
         ..row.clone()
@@ -170,7 +172,7 @@ fn what_was_written_is_read_back_to_the_last_bit() {
             let mut change = granted(read, &ask("a", "1", None), at);
             change.after = full(read, at);
             if read.id != rows[0].id {
-                change.after.lease.as_mut().unwrap().key = "own==7==other".into();
+                Arc::make_mut(change.after.lease.as_mut().unwrap()).key = "own==7==other".into();
             }
             assert_eq!(write(store.as_mut(), &[change.clone()], at), [true]);
             let found = row(store.as_mut(), read.id);

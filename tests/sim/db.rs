@@ -180,7 +180,7 @@ impl Db {
 
     pub fn look_up(&self, lookup: &Lookup) -> Vec<Row> {
         let mut found: Vec<&Row> = Vec::new();
-        let lease = |row: &Row, is: &dyn Fn(&Lease) -> bool| row.lease.as_ref().is_some_and(is);
+        let lease = |row: &Row, is: &dyn Fn(&Lease) -> bool| row.lease.as_deref().is_some_and(is);
         let newest = |mut rows: Vec<&'_ Row>| {
             rows.sort_by_key(|row| std::cmp::Reverse(row.lease.as_ref().map(|lease| lease.assigned_at)));
             rows.truncate(16);
@@ -232,10 +232,11 @@ fn stored(old: &Row, new: &Row) -> Row {
     let mut row = new.clone();
     row.reserved_for.clone_from(&old.reserved_for);
     if let (Some(prev), Some(lease)) = (&mut row.prev, &new.lease) {
-        prev.lease.owner.clone_from(&lease.owner);
-        prev.lease.username.clone_from(&lease.username);
-        prev.lease.subscriber_id.clone_from(&lease.subscriber_id);
-        prev.lease.regular = false;
+        let old = std::sync::Arc::make_mut(&mut prev.lease);
+        old.owner.clone_from(&lease.owner);
+        old.username.clone_from(&lease.username);
+        old.subscriber_id.clone_from(&lease.subscriber_id);
+        old.regular = false;
     }
     row
 }

@@ -127,7 +127,7 @@ impl Stage {
     /// Who holds the address: his Acct-Session-Id.
     fn holder(&self, address: Ipv4Addr) -> Option<String> {
         let row = self.row(address);
-        row.lease.filter(|_| row.status == Status::InUse).and_then(|lease| lease.session_id)
+        row.lease.filter(|_| row.status == Status::InUse).and_then(|lease| lease.session_id.clone())
     }
 }
 

@@ -279,7 +279,10 @@ impl Store for Postgres {
         let hold = Hold { from: self.meta_time("hold_from")?, until: self.meta_time("hold_until")? };
         Ok(Catalogue {
             version,
-            pools: pools.into_iter().map(|(id, name, nas, space)| PoolRow { id, name, nas, space }).collect(),
+            pools: pools
+                .into_iter()
+                .map(|(id, name, nas, space)| PoolRow { id, name: name.into(), nas, space })
+                .collect(),
             ranges: ranges
                 .into_iter()
                 .map(|(pool, first, last, unmade)| RangeRow {
