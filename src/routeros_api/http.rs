@@ -105,6 +105,11 @@ impl Read for Body {
 }
 
 impl Body {
+    /// Whether it is known beforehand that there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.framing == Framing::Length(0)
+    }
+
     /// Reads the line about the next chunk, and behind the last one its trailers.
     fn next_chunk(&mut self, first: bool) -> io::Result<u64> {
         let mut budget = HEAD;

@@ -22,23 +22,20 @@ pub(super) enum Json {
     Broken(String),
 }
 
-/// Reads an answer to its end. An empty one is an answer without rows.
+/// Reads an answer to its end.
 pub(super) fn read(source: &mut dyn io::Read, row: &mut dyn FnMut(Row) -> Result<(), Failure>) -> Json {
-    let mut source = io::BufReader::with_capacity(8 << 10, source);
-    match io::BufRead::fill_buf(&mut source) {
-        Ok([]) => return Json::Done(Done::seen(None)),
-        Ok(_) => {}
-        Err(error) => return Json::Io(error),
-    }
+    let source = io::BufReader::with_capacity(8 << 10, source);
     let mut stopped = None;
     let mut reader = serde_json::Deserializer::from_reader(source);
     let result = reader.deserialize_any(Whole { row, stopped: &mut stopped });
     match result.and_then(|done| reader.end().map(|()| done)) {
         Ok(done) => Json::Done(done),
-        Err(_) if stopped.is_some() => stopped.map_or_else(|| Json::Broken(String::new()), Json::Stopped),
-        Err(error) if error.is_io() => Json::Io(error.into()),
-        Err(error) if error.is_eof() => Json::Io(io::ErrorKind::UnexpectedEof.into()),
-        Err(error) => Json::Broken(error.to_string()),
+        Err(error) => match stopped {
+            Some(failure) => Json::Stopped(failure),
+            None if error.is_io() => Json::Io(error.into()),
+            None if error.is_eof() => Json::Io(io::ErrorKind::UnexpectedEof.into()),
+            None => Json::Broken(error.to_string()),
+        },
     }
 }
 

@@ -55,7 +55,13 @@ pub mod wire;
 #[cfg(test)]
 mod answer_tests;
 #[cfg(test)]
-mod client_tests;
+mod api_tests;
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod rest_tests;
+#[cfg(test)]
+mod tls_tests;
 #[cfg(test)]
 mod value_tests;
 #[cfg(test)]

@@ -51,6 +51,10 @@ impl Rest {
         if !(200..300).contains(&answer.status) {
             return Err(self.refused(answer.status, answer.body, command));
         }
+        // Only a change may be answered by nothing; a list without rows is `[]`.
+        if answer.body.is_empty() && !command.path().ends_with("/print") {
+            return Ok(Done::seen(None));
+        }
         let done = match json::read(&mut answer.body, row) {
             Json::Done(done) => done,
             Json::Io(error) => return Err(lost(error)),
@@ -81,12 +85,12 @@ impl Rest {
 
     /// What a status other than success means. The body tells more: `{"error":400,"message":"Bad Request","detail":"…"}`.
     fn refused(&self, status: u16, body: http::Body, command: &Command) -> Failure {
-        let mut complaint = None;
+        let mut text = Vec::new();
         // What cannot be read leaves the status to speak for itself.
-        let _ = json::read(&mut body.take(COMPLAINT), &mut |row| {
-            complaint = row.get("detail").or(row.get("message")).map(|text| quote(text.bytes()));
-            Ok(())
-        });
+        let _ = body.take(COMPLAINT).read_to_end(&mut text);
+        let json: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+        let complaint = ["detail", "message"].into_iter().find_map(|name| json.get(name)?.as_str());
+        let complaint = complaint.map(|text| quote(text.as_bytes()));
         let path = command.path().to_owned();
         match (status, complaint) {
             (401, _) => Failure::WrongPassword { user: quote(self.target.user.as_bytes()) },
