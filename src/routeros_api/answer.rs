@@ -1,7 +1,7 @@
 //! From bytes to a whole answer, and to nothing else: the only place that says that a list is complete.
 //!
-//! Sans-IO. Bytes come in as they arrive; out come rows, and in the end a [`Done`]. A [`Complete`] can be made of a `Done` only, so what was
-//! cut, refused, timed out or contradicted itself can never be mistaken for a list.
+//! Sans-IO. Bytes come in as they arrive; out come rows, and in the end a [`Done`]. A [`Complete`] can be made of a
+//! `Done` only, so what was cut, refused, timed out or contradicted itself can never be mistaken for a list.
 
 use core::mem::size_of;
 
@@ -10,8 +10,8 @@ use super::value::number;
 use super::wire::{Decoder, WireError};
 use super::{Failure, Limits, Menu, Row, Text};
 
-/// Something whose whole was seen: the router said that it is the end, and no error was among it. An empty list is complete, too, if the
-/// router says so.
+/// Something whose whole was seen: the router said that it is the end, and no error was among it. An empty list is
+/// complete, too, if the router says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Complete<T>(T);
 
@@ -83,13 +83,13 @@ impl Answer {
         }
     }
 
-    /// Takes bytes, hands each row on, and says when the answer is at its end. `None`: more has to come. Bytes behind the end are left in
-    /// `input`.
+    /// Takes bytes, hands each row on, and says when the answer is at its end. `None`: more has to come. Bytes behind
+    /// the end are left in `input`.
     ///
     /// # Errors
     ///
-    /// If a limit is passed, the router refuses (told at its `!done`, after which the connection serves on), ends the connection, or says
-    /// what it must not; or what `row` says.
+    /// If a limit is passed, the router refuses (told at its `!done`, after which the connection serves on), ends the
+    /// connection, or says what it must not; or what `row` says.
     pub fn feed(
         &mut self,
         input: &mut &[u8],

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::peer::{Talk, serve, serve_api, target};
 use super::{
-    Check, Error, Failure, Id, Limits, Pool, Query, Resource, Router, Session, Target, Tls, Transport,
+    Check, Error, Failure, Id, Limits, Pool, Query, Resource, Router, Session, Stage, Target, Tls, Transport,
 };
 
 fn plain(port: u16) -> Target {
@@ -140,7 +140,9 @@ fn a_login_that_fails_says_why() {
         (serve_api(Talk::wait), "the login was not done within 0.3 s: is it the right port, and TLS set"),
     ];
     for (port, says) in cases {
-        let error = open(port).unwrap_err().to_string();
+        let error = open(port).unwrap_err();
+        assert_eq!(error.failure.stage(), Stage::Login, "{error}");
+        let error = error.to_string();
         assert!(error.starts_with(&format!("core1 (127.0.0.1:{port}): {says}")), "{error}");
         assert!(!error.contains("test"), "{error}");
     }
@@ -152,8 +154,9 @@ fn what_cannot_be_reached_is_told_apart() {
     let error = open(free).unwrap_err();
     assert_eq!(error.failure, Failure::Refused { port: free, service: "api" });
     let nowhere = Target { host: "no-such-router.invalid".to_owned(), ..plain(free) };
-    let error = Router::open(&nowhere).unwrap_err();
-    assert!(matches!(error.failure, Failure::Unresolved { .. }), "{error}");
+    let unknown = Router::open(&nowhere).unwrap_err();
+    assert!(matches!(unknown.failure, Failure::Unresolved { .. }), "{unknown}");
+    assert_eq!([unknown.failure.stage(), error.failure.stage()], [Stage::Name, Stage::Connection]);
 }
 
 #[test]

@@ -19,11 +19,12 @@ pub struct Error {
 
 /// What happened.
 ///
-/// After [`Failure::Trap`], [`Failure::Denied`], [`Failure::Absent`], [`Failure::NoSuchItem`], [`Failure::Count`], [`Failure::Value`] and
-/// [`Failure::Unsendable`] the router can be asked again; after all others the connection is gone. None of them brings a part of a list.
+/// After [`Failure::Trap`], [`Failure::Denied`], [`Failure::Absent`], [`Failure::NoSuchItem`], [`Failure::Count`],
+/// [`Failure::Value`] and [`Failure::Unsendable`] the router can be asked again; after all others the connection is
+/// gone. None of them brings a part of a list.
 ///
-/// `why` and `message` are one printable line, whatever the router sent; `command` and `doing` say what was under way, `service` is the
-/// name in `/ip/service`.
+/// `why` and `message` are one printable line, whatever the router sent; `command` and `doing` say what was under
+/// way, `service` is the name in `/ip/service`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)] // of the fields: the sentences say what they are
 pub enum Failure {
@@ -32,13 +33,15 @@ pub enum Failure {
     Unresolved { host: String, why: String },
     /// Nothing listens there.
     #[error(
-        "nothing listens on port {port}: enable it on the router with `/ip/service set {service} disabled=no` (its `address` must hold this \
-         machine), or correct the port"
+        "nothing listens on port {port}: enable it on the router with `/ip/service set {service} disabled=no` \
+         (its `address` must hold this machine), or correct the port"
     )]
     Refused { port: u16, service: &'static str },
     /// There was no answer to the attempt to connect.
     #[error(
-        "port {port} did not answer within {}: is the router up, and does its firewall (chain input) let this machine in?", Seconds(*.after)
+        "port {port} did not answer within {}: is the router up, and does its firewall (chain input) let this \
+         machine in?",
+        Seconds(*.after)
     )]
     NoAnswer { port: u16, after: Duration },
     /// The network says no.
@@ -52,22 +55,25 @@ pub enum Failure {
     Timeout { doing: String, after: Duration },
     /// The TLS handshake was refused as a router does that has no certificate.
     #[error(
-        "the TLS handshake failed ({why}): most likely {service} has no certificate and offers anonymous Diffie-Hellman only, which proves \
-         nothing and is not spoken here. Give it one on the router: `/certificate add name={service} common-name=ROUTER \
-         subject-alt-name=IP:ADDRESS`, `/certificate sign {service}`, `/ip/service set {service} certificate={service}`. (A version that knows \
-         no TLS 1.2 with ECDHE fails in the same way.)"
+        "the TLS handshake failed ({why}): most likely {service} has no certificate and offers anonymous \
+         Diffie-Hellman only, which proves nothing and is not spoken here. Give it one on the router: \
+         `/certificate add name={service} common-name=ROUTER subject-alt-name=IP:ADDRESS`, `/certificate sign \
+         {service}`, `/ip/service set {service} certificate={service}`. (A version that knows no TLS 1.2 with \
+         ECDHE fails in the same way.)"
     )]
     NoCertificate { service: &'static str, why: String },
     /// Not the certificate that was pinned.
     #[error(
-        "its certificate is not the pinned one: expected {expected}, found {found}. If it was renewed, compare with the fingerprint on the \
-         router (`/certificate print detail`) and pin that; if not, somebody is in between"
+        "its certificate is not the pinned one: expected {expected}, found {found}. If it was renewed, compare \
+         with the fingerprint on the router (`/certificate print detail`) and pin that; if not, somebody is in \
+         between"
     )]
     Pin { expected: Pin, found: Pin },
     /// No trusted certificate.
     #[error(
-        "its certificate cannot be trusted: {why}. Correct it, give the authority that signed it, or compare with the fingerprint on the \
-         router (`/certificate print detail`) and pin it{}", found.as_ref().map(|pin| format!(": {pin}")).unwrap_or_default()
+        "its certificate cannot be trusted: {why}. Correct it, give the authority that signed it, or compare with \
+         the fingerprint on the router (`/certificate print detail`) and pin it{}",
+        found.as_ref().map(|pin| format!(": {pin}")).unwrap_or_default()
     )]
     Untrusted { why: String, found: Option<Pin> },
     /// TLS failed otherwise.
@@ -78,14 +84,14 @@ pub enum Failure {
     Authorities(String),
     /// Wrong name or password.
     #[error(
-        "wrong password, or no user {user}: compare with `/user print` on the router; if the user has an `address` there, it must hold this \
-         machine"
+        "wrong password, or no user {user}: compare with `/user print` on the router; if the user has an \
+         `address` there, it must hold this machine"
     )]
     WrongPassword { user: String },
     /// The user may not do this.
     #[error(
-        "no right to {command} ({message}): give the user's group the policies `read` and `api` (for REST `rest-api`), and `write` where \
-         something shall be changed, in `/user/group`"
+        "no right to {command} ({message}): give the user's group the policies `read` and `api` (for REST \
+         `rest-api`), and `write` where something shall be changed, in `/user/group`"
     )]
     Denied { command: String, message: String },
     /// This router has no such menu or command: another version, or a package is missing.
@@ -105,13 +111,14 @@ pub enum Failure {
     Protocol { service: &'static str, why: String },
     /// It sent more than a limit allows.
     #[error(
-        "it sends more than is accepted ({what}: {limit}); nothing of it is used. Raise the limit if the router is really that large"
+        "it sends more than is accepted ({what}: {limit}); nothing of it is used. Raise the limit if the router \
+         is really that large"
     )]
     Limit { what: &'static str, limit: usize },
     /// The list has not as many rows as the router counts.
     #[error(
-        "{menu} is not proven to be complete: {rows} rows came, while the router counted {before} before and {after} after; the list is not \
-         used"
+        "{menu} is not proven to be complete: {rows} rows came, while the router counted {before} before and \
+         {after} after; the list is not used"
     )]
     Count { menu: &'static str, before: u64, rows: u64, after: u64 },
     /// A value that cannot be read, or none where there must be one.
@@ -125,7 +132,47 @@ pub enum Failure {
     Unsendable(String),
 }
 
+/// How far one came with a router, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Finding the address of its name.
+    Name,
+    /// Connecting.
+    Connection,
+    /// The TLS handshake.
+    Tls,
+    /// Speaking the protocol, and the login.
+    Login,
+    /// A command.
+    Command,
+}
+
 impl Failure {
+    /// Where it happened: all stages before it went well.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Unresolved { .. } => Stage::Name,
+            Self::Refused { .. } | Self::NoAnswer { .. } | Self::Unreachable(_) => Stage::Connection,
+            Self::NoCertificate { .. }
+            | Self::Pin { .. }
+            | Self::Untrusted { .. }
+            | Self::Tls(_)
+            | Self::Authorities(_) => Stage::Tls,
+            Self::WrongPassword { .. } | Self::Protocol { .. } => Stage::Login,
+            Self::Closed { doing, .. }
+            | Self::Timeout { doing, .. }
+            | Self::Fatal { doing, .. }
+            | Self::Trap { command: doing, .. }
+            | Self::Denied { command: doing, .. } => match doing.as_str() {
+                HANDSHAKE => Stage::Tls,
+                LOGIN => Stage::Login,
+                _ => Stage::Command,
+            },
+            _ => Stage::Command,
+        }
+    }
+
     /// The failure of `router`.
     #[must_use]
     pub fn of(self, router: &str) -> Error {

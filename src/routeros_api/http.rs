@@ -1,7 +1,7 @@
 //! As much HTTP/1.1 as RouterOS' REST needs: one request and one answer over a connection (RFC 9112).
 //!
-//! Written here, since a general client would have to be taught this connection, its limits and its trust by interfaces that it does not
-//! promise to keep.
+//! Written here, since a general client would have to be taught this connection, its limits and its trust by interfaces
+//! that it does not promise to keep.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 
@@ -58,7 +58,8 @@ enum Framing {
     End,
 }
 
-/// The bytes of a body. An end before the end is an error, [`io::ErrorKind::UnexpectedEof`]; so is more than was allowed.
+/// The bytes of a body. An end before the end is an error, [`io::ErrorKind::UnexpectedEof`]; so is more than was
+/// allowed.
 pub(super) struct Body {
     stream: BufReader<Stream>,
     framing: Framing,

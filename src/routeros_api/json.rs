@@ -1,4 +1,5 @@
-//! The JSON of REST answers: a list of rows, or an object with what `!done` says. Strings are taken as bytes, valid UTF-8 or not.
+//! The JSON of REST answers: a list of rows, or an object with what `!done` says. Strings are taken as bytes, valid
+//! UTF-8 or not.
 //!
 //! Read as it comes, row by row, so that an answer never stands in memory twice.
 

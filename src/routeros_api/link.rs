@@ -112,7 +112,8 @@ fn expired(limit: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, Expired(limit))
 }
 
-/// The addresses of a host. The system's resolver knows no limit of time, so it is asked in a thread that may be left behind.
+/// The addresses of a host. The system's resolver knows no limit of time, so it is asked in a thread that may be left
+/// behind.
 fn addresses(host: &str, port: u16, patience: Duration) -> Result<Vec<SocketAddr>, Failure> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {

@@ -1,7 +1,8 @@
-//! The login, both forms by one path: name and password first (6.43 and later); an older router answers that with a challenge, and gets
-//! its MD5 response.
+//! The login, both forms by one path: name and password first (6.43 and later); an older router answers that with a
+//! challenge, and gets its MD5 response.
 //!
-//! Sans-IO. MD5 is the protocol's choice here, and protects little: without TLS, the password has been sent in clear before.
+//! Sans-IO. MD5 is the protocol's choice here, and protects little: without TLS, the password has been sent in clear
+//! before.
 
 use core::fmt::Write as _;
 
@@ -23,7 +24,8 @@ pub(super) fn first(user: &str, password: &Password) -> Command {
     Command::new(PATH).with("name", user).with("password", password.bytes())
 }
 
-/// What follows when the router has answered the first: nothing, or the response to its challenge. A `!done` with a challenge is no login.
+/// What follows when the router has answered the first: nothing, or the response to its challenge. A `!done` with a
+/// challenge is no login.
 pub(super) fn second(user: &str, password: &Password, done: &Done) -> Result<Option<Command>, Failure> {
     let Some(challenge) = done.ret() else { return Ok(None) };
     let response = response(challenge.bytes(), password).ok_or_else(|| Failure::Protocol {
@@ -45,7 +47,8 @@ pub(super) fn refused(failure: Failure, user: &str) -> Failure {
     }
 }
 
-/// `00` and the MD5 of a zero byte, the password and the challenge, all in hexadecimal. `None`: the challenge is not hexadecimal.
+/// `00` and the MD5 of a zero byte, the password and the challenge, all in hexadecimal. `None`: the challenge is
+/// not hexadecimal.
 fn response(challenge: &[u8], password: &Password) -> Option<String> {
     let digits = core::str::from_utf8(challenge).ok().filter(|text| text.is_ascii())?;
     if digits.is_empty() || digits.len() % 2 != 0 || digits.len() > 2 * LONGEST_CHALLENGE {

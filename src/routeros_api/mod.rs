@@ -1,4 +1,5 @@
-//! Speaks to MikroTik routers: their binary API (all versions) and their REST API (7.1 and later), blocking, over TCP or TLS.
+//! Speaks to MikroTik routers: their binary API (all versions) and their REST API (7.1 and later), blocking, over TCP
+//! or TLS.
 //!
 //! ```no_run
 //! # use rlm_ippool_rs::routeros_api as routeros;
@@ -22,13 +23,13 @@
 //! # }
 //! ```
 //!
-//! Three things are taken seriously here. A list is whole or it is an error ([`Complete`]), since who acts on half a list takes the other
-//! half for gone. Names are bytes ([`Text`]), since that is what a router stores. And whatever answers may be broken or hostile, so every
-//! length, number and second has its limit ([`Limits`]).
+//! Three things are taken seriously here. A list is whole or it is an error ([`Complete`]), since who acts on half a
+//! list takes the other half for gone. Names are bytes ([`Text`]), since that is what a router stores. And whatever
+//! answers may be broken or hostile, so every length, number and second has its limit ([`Limits`]).
 //!
-//! The codec and what is above it up to the typed rows do no I/O: `wire`, `reply`, `answer`, `login`, `query`, `row`, `menus`, `value`,
-//! `ranges`, `text`. Sockets are in `link` and `stream`, TLS in `tls`, the transports in `api` and `rest`, both under one [`Router`].
-//! Nothing is logged.
+//! The codec and what is above it up to the typed rows do no I/O: `wire`, `reply`, `answer`, `login`, `query`, `row`,
+//! `menus`, `value`, `ranges`, `text`. Sockets are in `link` and `stream`, TLS in `tls`, the transports in `api` and
+//! `rest`, both under one [`Router`]. Nothing is logged.
 
 mod answer;
 mod api;
@@ -68,7 +69,7 @@ mod value_tests;
 mod wire_tests;
 
 pub use answer::{Complete, list_in};
-pub use error::{Error, Failure};
+pub use error::{Error, Failure, Stage};
 pub use limits::Limits;
 pub use menus::*;
 pub use password::Password;

@@ -4,7 +4,8 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-/// A password: bytes, as RouterOS keeps them. Shown as `[password]` by `Debug` and `Display`; wiped from memory when dropped.
+/// A password: bytes, as RouterOS keeps them. Shown as `[password]` by `Debug` and `Display`; wiped from memory when
+/// dropped.
 #[derive(Clone)]
 pub struct Password(Zeroizing<Vec<u8>>);
 

@@ -1,11 +1,12 @@
-//! A scripted peer for the tests of the transports: a thread behind a free port of 127.0.0.1 that says what a test tells it to say.
+//! A scripted peer for the tests of the transports: a thread behind a free port of 127.0.0.1 that says what a test
+//! tells it to say.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::wire::{Decoder, encode};
@@ -111,14 +112,19 @@ impl<S: Read + Write> Talk<S> {
 pub(super) fn certificate() -> (String, Arc<ServerConfig>) {
     let names = vec!["127.0.0.1".to_owned(), "router.example".to_owned()];
     let made = rcgen::generate_simple_self_signed(names).unwrap();
-    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    (made.cert.pem(), server(made.cert.der().clone(), &made.signing_key))
+}
+
+/// A server with that certificate.
+pub(super) fn server(certificate: CertificateDer<'static>, key: &rcgen::KeyPair) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
+        .with_single_cert(vec![certificate], key)
         .unwrap();
-    (made.cert.pem(), Arc::new(config))
+    Arc::new(config)
 }
 
 /// The router's side of TLS.

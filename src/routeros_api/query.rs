@@ -1,13 +1,13 @@
-//! What is asked: a command with its attributes, the properties that are wanted, and which items. As words for the binary API; `rest.rs`
-//! makes JSON of the same.
+//! What is asked: a command with its attributes, the properties that are wanted, and which items. As words for the
+//! binary API; `rest.rs` makes JSON of the same.
 
 use core::fmt;
 
 use super::Text;
 use super::wire::Sentence;
 
-/// Which items a `print` shall bring. The router does the choosing. (MikroTik manual, API, "Queries": a stack machine; each of these leaves
-/// exactly one value on the stack.)
+/// Which items a `print` shall bring. The router does the choosing. (MikroTik manual, API, "Queries": a stack machine;
+/// each of these leaves exactly one value on the stack.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query(Vec<Text>);
 

@@ -7,7 +7,8 @@ use std::net::Ipv4Addr;
 
 use super::text::quote;
 
-/// Addresses from the first to the last, both included. A block counts whole: RouterOS hands out its first and last address, too.
+/// Addresses from the first to the last, both included. A block counts whole: RouterOS hands out its first and last
+/// address, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolRange {
     first: Ipv4Addr,

@@ -1,12 +1,15 @@
-//! REST, the second transport (RouterOS 7.1 and later): every command as a POST, every answer as JSON, one connection each.
+//! REST, the second transport (RouterOS 7.1 and later): every command as a POST, every answer as JSON, one connection
+//! each.
 //!
-//! JSON holds Unicode only, so names in another encoding are better read by the binary API. (MikroTik manual, REST API.)
+//! JSON holds Unicode only, so names in another encoding are better read by the binary API. (MikroTik manual, REST
+//! API.)
 
 use std::io::{self, Read as _};
 
 use zeroize::Zeroizing;
 
 use super::answer::Done;
+use super::api::LOGIN;
 use super::json::{self, Json};
 use super::router::Target;
 use super::stream::Stream;
@@ -28,8 +31,12 @@ impl Rest {
     /// Proves name and password by asking for the router's name.
     pub(super) fn open(target: &Target, trust: Option<&Trust>) -> Result<Self, Failure> {
         let mut rest = Self { target: target.clone(), trust: trust.cloned() };
-        rest.talk(&Command::new("/system/identity/print").only(&["name"]), &mut |_| Ok(()))?;
-        Ok(rest)
+        match rest.talk(&Command::new("/system/identity/print").only(&["name"]), &mut |_| Ok(())) {
+            Ok(_) => Ok(rest),
+            Err(Failure::Closed { why, .. }) => Err(Failure::Closed { doing: LOGIN.to_owned(), why }),
+            Err(Failure::Timeout { after, .. }) => Err(Failure::Timeout { doing: LOGIN.to_owned(), after }),
+            Err(other) => Err(other),
+        }
     }
 
     /// Sends a command and hands each row of its answer on.
@@ -83,7 +90,8 @@ impl Rest {
         Failure::from_io(error, command.path())
     }
 
-    /// What a status other than success means. The body tells more: `{"error":400,"message":"Bad Request","detail":"…"}`.
+    /// What a status other than success means. The body tells more: `{"error":400,"message":"Bad
+    /// Request","detail":"…"}`.
     fn refused(&self, status: u16, body: http::Body, command: &Command) -> Failure {
         let mut text = Vec::new();
         // What cannot be read leaves the status to speak for itself.

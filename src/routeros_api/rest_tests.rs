@@ -26,7 +26,8 @@ fn hear(stream: &mut impl std::io::Read) -> String {
     }
 }
 
-/// A router that answers the first request (that for its name) well, and the others one after another as given. What it was asked comes back.
+/// A router that answers the first request (that for its name) well, and the others one after another as given. What it
+/// was asked comes back.
 fn router(answers: Vec<Vec<u8>>) -> (u16, Receiver<String>) {
     let (asked, questions) = channel();
     let port = serve(move |number, mut stream: TcpStream| {

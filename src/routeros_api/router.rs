@@ -15,8 +15,8 @@ pub enum Transport {
     Rest,
 }
 
-/// A router, and how to get in. The user's group needs the policies `read` and `api` (for REST `rest-api`), `write` for changes; it is well
-/// without `sensitive`.
+/// A router, and how to get in. The user's group needs the policies `read` and `api` (for REST `rest-api`), `write` for
+/// changes; it is well without `sensitive`.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// What it is called in messages.
@@ -76,8 +76,8 @@ impl Target {
 pub enum Check {
     /// The router says that it is the end.
     End,
-    /// And its own counts, taken before and after, differ from the number of rows by this many at most. (Sessions come and go while they are
-    /// listed.)
+    /// And its own counts, taken before and after, differ from the number of rows by this many at most. (Sessions come
+    /// and go while they are listed.)
     Counted {
         /// How many.
         slack: u64,

@@ -10,7 +10,8 @@ use super::text::quote;
 use super::value::{self, Id};
 use super::{Failure, Text};
 
-/// The properties of one item, as either transport brought them. What is not there has no value: it is neither "no" nor 0.
+/// The properties of one item, as either transport brought them. What is not there has no value: it is neither "no" nor
+/// 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Row(Vec<(Text, Text)>);
 
@@ -43,8 +44,8 @@ impl Row {
     ///
     /// # Errors
     ///
-    /// [`Failure::Value`] if it cannot be read as that, or is missing where it must not be. Then the whole answer is no information: a row
-    /// that is read wrongly is worse than none.
+    /// [`Failure::Value`] if it cannot be read as that, or is missing where it must not be. Then the whole answer is
+    /// no information: a row that is read wrongly is worse than none.
     pub fn read<F: Field>(&self, menu: &'static str, property: &'static str) -> Result<F, Failure> {
         let value = self.get(property).map(Text::bytes);
         F::field(value).ok_or_else(|| Failure::Value { menu, property, value: value.map(quote) })
@@ -150,8 +151,8 @@ pub trait Menu: Sized {
     fn read(row: &Row) -> Result<Self, Failure>;
 }
 
-/// Declares the row of a menu: each field with its type and the name of its property. What is asked for and what is read are thereby the
-/// same. `Option` stands where a router, or a version, may have no value.
+/// Declares the row of a menu: each field with its type and the name of its property. What is asked for and what is
+/// read are thereby the same. `Option` stands where a router, or a version, may have no value.
 macro_rules! menu {
     ($(#[$about:meta])* $name:ident at $path:literal {
         $($(#[$doc:meta])* $field:ident: $type:ty = $property:literal,)+

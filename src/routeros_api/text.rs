@@ -1,7 +1,7 @@
 //! Names and comments as the router keeps them, and how people read them.
 //!
-//! RouterOS stores bytes. WinBox has written the code page of its Windows into them, WebFig and SSH write UTF-8; what the router sends in
-//! RADIUS are the same bytes. So they are compared as bytes, and decoded only to be shown.
+//! RouterOS stores bytes. WinBox has written the code page of its Windows into them, WebFig and SSH write UTF-8; what
+//! the router sends in RADIUS are the same bytes. So they are compared as bytes, and decoded only to be shown.
 
 use core::fmt;
 
@@ -73,8 +73,8 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    /// UTF-8, and what is none as the code page of that name: `windows-1251`, `cp1250`, `gbk`, or another label of the WHATWG's list.
-    /// `utf-8` is the default. `None`: there is no such encoding.
+    /// UTF-8, and what is none as the code page of that name: `windows-1251`, `cp1250`, `gbk`, or another label of the
+    /// WHATWG's list. `utf-8` is the default. `None`: there is no such encoding.
     #[must_use]
     pub fn named(label: &str) -> Option<Self> {
         let trimmed = label.trim().to_ascii_lowercase();
@@ -84,8 +84,8 @@ impl Encoding {
         if fallback == encoding_rs::UTF_8 { Some(Self::default()) } else { Some(Self { fallback }) }
     }
 
-    /// The text that people see. Nothing is lost where the bytes are UTF-8 or of a code page with 256 characters; control characters stay,
-    /// so whoever prints it has to take them out.
+    /// The text that people see. Nothing is lost where the bytes are UTF-8 or of a code page with 256 characters;
+    /// control characters stay, so whoever prints it has to take them out.
     #[must_use]
     pub fn decode(self, bytes: &[u8]) -> String {
         match core::str::from_utf8(bytes) {
@@ -117,7 +117,8 @@ pub(super) fn quote(bytes: &[u8]) -> String {
 /// Neither a control character nor one that hides or turns what follows.
 fn is_plain(c: char) -> bool {
     !c.is_control()
-        && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        && !matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        && !matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! TLS over a [`Link`]: whom to trust, and what a failed handshake means.
 //!
-//! Certificates of routers are mostly their own work, so a pinned fingerprint is as good as an authority. Anonymous Diffie-Hellman, all that
-//! a router without a certificate offers, is not spoken: it proves nothing, and hands the password to whoever is in between.
+//! Certificates of routers are mostly their own work, so a pinned fingerprint is as good as an authority. Anonymous
+//! Diffie-Hellman, all that a router without a certificate offers, is not spoken: it proves nothing, and hands the
+//! password to whoever is in between.
 
 use core::fmt;
 use core::str::FromStr;
@@ -39,7 +40,8 @@ pub enum Tls {
     Insecure,
 }
 
-/// The SHA-256 of a certificate (DER), as the router's `/certificate print detail` shows it. Written `sha256:` and 64 hexadecimal digits.
+/// The SHA-256 of a certificate (DER), as the router's `/certificate print detail` shows it. Written `sha256:` and 64
+/// hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Pin([u8; 32]);
 
@@ -168,10 +170,19 @@ impl Trust {
             Some(rustls::Error::AlertReceived(
                 alert @ (AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity),
             )) => Failure::NoCertificate { service, why: format!("alert {alert:?}") },
+            Some(rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)) => Failure::Tls(format!(
+                "it speaks neither TLS 1.2 nor 1.3: see `tls-version` in `/ip/service print detail where name={service}`, \
+                 or update RouterOS"
+            )),
             Some(rustls::Error::InvalidCertificate(error)) => match (&self.judge.rule, found) {
                 (Rule::Pinned(expected), Some(found)) if *expected != found => {
                     Failure::Pin { expected: *expected, found }
                 }
+                (Rule::Pinned(_), _) => Failure::Tls(format!(
+                    "its certificate is the pinned one, and cannot be used: {}. Make another one on the router, and \
+                     pin that",
+                    reason(error)
+                )),
                 _ => Failure::Untrusted { why: reason(error), found },
             },
             Some(rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. }) => {
@@ -195,7 +206,16 @@ fn reason(error: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is not for this name or address, which must be in its subject-alt-name".to_owned()
         }
-        other => format!("{other:?}"),
+        CertificateError::BadSignature => {
+            "its signature is not accepted; an RSA key must have 2048 bits at least".to_owned()
+        }
+        other => match format!("{other:?}") {
+            text if text.contains("CaUsedAsEndEntity") => {
+                "it is its own authority, as self-signed ones are".to_owned()
+            }
+            text if text.contains("UnsupportedCertVersion") => "it is not of X.509 version 3".to_owned(),
+            text => text,
+        },
     }
 }
 
@@ -237,8 +257,8 @@ struct Judge {
 }
 
 impl Judge {
-    /// The signature of the handshake proves that the other end has the certificate's key; a pin alone proves nothing. Where any certificate
-    /// will do, so does any signature.
+    /// The signature of the handshake proves that the other end has the certificate's key; a pin alone proves nothing.
+    /// Where any certificate will do, so does any signature.
     fn signature(
         &self,
         check: impl FnOnce() -> Result<HandshakeSignatureValid, rustls::Error>,

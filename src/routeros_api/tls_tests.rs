@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 
-use super::peer::{Talk, certificate, serve, target, with_tls};
-use super::{Error, Failure, Identity, Pin, Router, Target, Tls, Transport};
+use super::peer::{Talk, certificate, serve, server, target, with_tls};
+use super::{Error, Failure, Identity, Pin, Router, Stage, Target, Tls, Transport};
 
 /// A router with that certificate; the certificate as PEM, and the port.
 fn router() -> (String, u16) {
@@ -71,6 +71,26 @@ fn a_certificate_is_verified_against_the_authority_and_the_name() {
 }
 
 #[test]
+fn a_certificate_that_is_its_own_authority_can_be_pinned_only() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let made = params.self_signed(&key).unwrap();
+    let (_folder, path) = file(&made.pem());
+    let config = server(made.der().clone(), &key);
+    let port = serve(move |_, stream| {
+        let mut talk = Talk::over(with_tls(&config, stream));
+        if talk.hear().is_some() {
+            talk.say(&["!done"]);
+        }
+    });
+    let error = open(port, Tls::Verify(Some(path))).unwrap_err();
+    assert!(error.to_string().contains("it is its own authority, as self-signed ones are"), "{error}");
+    let Failure::Untrusted { found: Some(pin), .. } = error.failure else { panic!("{error}") };
+    open(port, Tls::Pinned(pin)).unwrap();
+}
+
+#[test]
 fn authorities_that_cannot_be_read_are_named() {
     for (text, says) in [("", "it has no certificate"), ("-----BEGIN CERTIFICATE-----\n!\n", "ca.pem: ")] {
         let (_folder, path) = file(text);
@@ -98,6 +118,12 @@ fn a_router_without_a_certificate_gets_a_hint() {
     }
     let port = serve(|_, mut stream| {
         let _ = stream.read(&mut [0; 2048]);
+        let _ = stream.write_all(&[0x15, 3, 1, 0, 2, 2, 70]);
+    });
+    let error = open(port, Tls::Insecure).unwrap_err();
+    assert!(error.to_string().contains("it speaks neither TLS 1.2 nor 1.3"), "{error}");
+    let port = serve(|_, mut stream| {
+        let _ = stream.read(&mut [0; 2048]);
     });
     let error = open(port, Tls::Insecure).unwrap_err();
     assert!(matches!(error.failure, Failure::NoCertificate { .. }), "{error}");
@@ -117,6 +143,7 @@ fn what_does_not_speak_tls_is_told_apart() {
         error.to_string().contains("the TLS handshake was not done within 0.3 s: is it the right port"),
         "{error}"
     );
+    assert_eq!(error.failure.stage(), Stage::Tls);
 }
 
 #[test]

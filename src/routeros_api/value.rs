@@ -1,6 +1,8 @@
-//! Values in RouterOS' own notation: durations, switches, ids, versions, session ids. Address ranges are in `ranges.rs`.
+//! Values in RouterOS' own notation: durations, switches, ids, versions, session ids. Address ranges are in
+//! `ranges.rs`.
 //!
-//! Each reads bytes and says `None` to what is not of its form; nothing is guessed. (MikroTik manual, Scripting, "Data types".)
+//! Each reads bytes and says `None` to what is not of its form; nothing is guessed. (MikroTik manual, Scripting, "Data
+//! types".)
 
 use core::fmt;
 use std::time::Duration;
@@ -18,8 +20,8 @@ const UNITS: [(&str, u128); 8] = [
 ];
 const SECOND: u128 = 1_000_000_000;
 
-/// A duration as any version writes it: `1w2d3h4m5s`, `10ms`, `1.5s`, `01:22:53`, `1w2d03:04:05.5`, or bare seconds. Units come longest
-/// first, each once.
+/// A duration as any version writes it: `1w2d3h4m5s`, `10ms`, `1.5s`, `01:22:53`, `1w2d03:04:05.5`, or bare seconds.
+/// Units come longest first, each once.
 #[must_use]
 pub fn duration(text: &[u8]) -> Option<Duration> {
     let mut rest = core::str::from_utf8(text).ok()?;
@@ -173,8 +175,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// The session id of an active PPP session as RADIUS has it: `0x81C00002` is Acct-Session-Id `81c00002`, eight digits, lower case.
-/// `None` if it is not of that form; then it can only be compared as it is.
+/// The session id of an active PPP session as RADIUS has it: `0x81C00002` is Acct-Session-Id `81c00002`, eight digits,
+/// lower case. `None` if it is not of that form; then it can only be compared as it is.
 #[must_use]
 pub fn acct_session_id(text: &[u8]) -> Option<String> {
     let text = core::str::from_utf8(text).ok()?;

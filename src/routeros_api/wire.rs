@@ -1,4 +1,5 @@
-//! Bytes and sentences: the codec of the binary API. A sentence is some words and an empty one; a word is its length and its bytes.
+//! Bytes and sentences: the codec of the binary API. A sentence is some words and an empty one; a word is its length
+//! and its bytes.
 //!
 //! Sans-IO: bytes come in as arguments, in any pieces. What the words mean is in `reply.rs`. (MikroTik manual, API,
 //! "API words" and "API sentences".)
@@ -83,8 +84,8 @@ impl Decoder {
         Self { limits, words: Vec::new(), size: 0, state: State::Start }
     }
 
-    /// Reads up to the end of the next sentence, and moves `input` behind what was read. `None`: all of `input` was read, and the
-    /// sentence is not whole yet. Empty sentences are passed over.
+    /// Reads up to the end of the next sentence, and moves `input` behind what was read. `None`: all of `input` was
+    /// read, and the sentence is not whole yet. Empty sentences are passed over.
     ///
     /// # Errors
     ///

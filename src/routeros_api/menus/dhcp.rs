@@ -8,7 +8,8 @@ use super::super::row::menu;
 use super::super::{Id, Text};
 
 menu! {
-    /// A lease of the DHCP server. Whoever looks for what is in use takes `active_address` of those whose `status` is `bound`.
+    /// A lease of the DHCP server. Whoever looks for what is in use takes `active_address` of those whose `status` is
+    /// `bound`.
     DhcpLease at "/ip/dhcp-server/lease" {
         /// Its internal number.
         id: Id = ".id",

@@ -1,5 +1,5 @@
-//! The menus that are read, one type each: the properties that matter for addresses and sessions, with the type that they have in
-//! RouterOS 6 and 7. What a version may lack is an `Option`.
+//! The menus that are read, one type each: the properties that matter for addresses and sessions, with the type that
+//! they have in RouterOS 6 and 7. What a version may lack is an `Option`.
 
 mod dhcp;
 mod pool;

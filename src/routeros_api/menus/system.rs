@@ -46,7 +46,8 @@ menu! {
 }
 
 menu! {
-    /// An interface and its counters. That of a PPPoE session is called `<pppoe-USER>`, as a rule; received is what the subscriber sent.
+    /// An interface and its counters. That of a PPPoE session is called `<pppoe-USER>`, as a rule; received is what the
+    /// subscriber sent.
     Interface at "/interface" {
         /// Its name.
         name: Text = "name",
