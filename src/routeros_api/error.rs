@@ -238,8 +238,12 @@ impl std::error::Error for Expired {}
 /// What to do after a lost connection: before the login, this machine may not be welcome.
 fn after_loss(doing: &str) -> &'static str {
     match doing {
-        LOGIN | HANDSHAKE => {
-            ": is this machine among the `address` of the service in `/ip/service`, and its `max-sessions` not reached?"
+        LOGIN => {
+            ": must this machine be added to `address` of the service in `/ip/service`, is `max-sessions` reached?"
+        }
+        HANDSHAKE => {
+            ": must this machine be added to `address` of the service in `/ip/service`, is `max-sessions` reached, has it \
+             a certificate?"
         }
         _ => "; what came so far is not used",
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// [`Failure::Timeout`]: super::Failure::Timeout
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one sentence, or of one row in REST's JSON.
+    /// Bytes of one sentence (a row of the binary API).
     pub sentence: usize,
     /// Words of one sentence.
     pub words: usize,

@@ -163,9 +163,6 @@ impl Trust {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let found = self.seen();
         match inner {
-            None if error.kind() == io::ErrorKind::UnexpectedEof && found.is_none() => {
-                Failure::NoCertificate { service, why: "it closed the connection".to_owned() }
-            }
             None => Failure::from_io(error, HANDSHAKE),
             Some(rustls::Error::AlertReceived(
                 alert @ (AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity),

@@ -122,11 +122,12 @@ fn a_router_without_a_certificate_gets_a_hint() {
     });
     let error = open(port, Tls::Insecure).unwrap_err();
     assert!(error.to_string().contains("it speaks neither TLS 1.2 nor 1.3"), "{error}");
+    // One that just closes may have other reasons.
     let port = serve(|_, mut stream| {
         let _ = stream.read(&mut [0; 2048]);
     });
     let error = open(port, Tls::Insecure).unwrap_err();
-    assert!(matches!(error.failure, Failure::NoCertificate { .. }), "{error}");
+    assert!(error.to_string().contains("is `max-sessions` reached, has it a certificate?"), "{error}");
 }
 
 #[test]
