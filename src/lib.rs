@@ -14,3 +14,5 @@ pub mod companion;
 pub mod ffi;
 #[cfg(feature = "module")]
 pub mod module;
+#[cfg(feature = "companion")]
+pub mod routeros_api;

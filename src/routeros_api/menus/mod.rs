@@ -1,0 +1,17 @@
+//! The menus that are read, one type each: the properties that matter for addresses and sessions, with the type that
+//! they have in RouterOS 6 and 7. What a version may lack is an `Option`.
+
+mod dhcp;
+mod pool;
+mod ppp;
+mod radius;
+mod system;
+
+#[cfg(test)]
+mod tests;
+
+pub use dhcp::{DhcpLease, DhcpNetwork, PrefixBinding};
+pub use pool::{Ipv6Pool, Pool, UsedAddress, UsedPrefix};
+pub use ppp::{PppAaa, PppProfile, PppSecret, PppoeServer, Session};
+pub use radius::{RadiusIncoming, RadiusServer};
+pub use system::{Clock, Identity, Interface, Resource};
