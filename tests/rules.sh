@@ -52,7 +52,7 @@ licences() { # licences SECTION: the words of a list of deny.toml
 	sed -n "/^$1 = \[/,/^\]/s/^[[:space:]]*\"\(.*\)\",*\$/\1/p" deny.toml
 }
 [ -n "$(licences allow)" ] || { echo "deny.toml has no list of licences" >&2; exit 1; }
-exceptions=$(sed -n '/^exceptions/s/.*crate = "\([^"]*\)".*/\1/p' deny.toml)
+exceptions=$(sed -n '/^exceptions = \[/,/^\]/s/.*crate = "\([^"]*\)".*/\1/p' deny.toml | tr '\n' ' ')
 check() { # lines of licence|crate
 	awk -F'|' -v allowed="$(licences allow | tr '\n' ' ')" -v exceptions="$exceptions" '
 		BEGIN { n = split(allowed, a, " "); for (i = 1; i <= n; i++) ok[a[i]] = 1; m = split(exceptions, e, " "); for (i = 1; i <= m; i++) free[e[i]] = 1 }
