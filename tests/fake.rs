@@ -5,6 +5,8 @@ mod client;
 #[path = "fake/failures.rs"]
 mod failures;
 mod fake_router;
+#[path = "fake/outsiders.rs"]
+mod outsiders;
 #[path = "fake/secure.rs"]
 mod secure;
 #[path = "fake/speech.rs"]
