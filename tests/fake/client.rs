@@ -35,8 +35,14 @@ impl<S: Read + Write> Client<S> {
     }
 
     pub fn send(&mut self, words: &[&str]) {
+        self.send_at_once(&[words]);
+    }
+
+    pub fn send_at_once(&mut self, sentences: &[&[&str]]) {
         let mut bytes = Vec::new();
-        put_sentence(&mut bytes, words);
+        for words in sentences {
+            put_sentence(&mut bytes, *words);
+        }
         self.stream.write_all(&bytes).expect("it is sent");
     }
 

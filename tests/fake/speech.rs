@@ -70,7 +70,15 @@ fn rights_are_those_of_the_group() {
     let secrets = ["/radius/print", "=.proplist=address,secret"];
     assert_eq!(reader.column(&secrets, "secret"), [""; 0]);
     assert_eq!(Client::admin(router.api()).column(&secrets, "secret"), ["radius secret"]);
-    // Whoever may not use the API is not let in at all.
+    let router = Router::start(Scenario::version(NEW).user("deaf", "x", &["api", "write"]));
+    let mut deaf = Client::to(router.api());
+    deaf.login("deaf", "x");
+    assert_eq!(deaf.ask(&["/ppp/active/print"]), refusal);
+}
+
+#[test]
+fn whoever_may_not_use_the_api_is_not_let_in_at_all() {
+    let router = small();
     let login = Client::to(router.api()).ask(&["/login", "=name=nobody", "=password=at all"]);
     assert_eq!(login[0][0], "!trap");
 }
@@ -167,8 +175,10 @@ fn commands_in_flight_are_told_apart_by_their_tags_and_can_be_cancelled() {
     let scenario = Scenario::version(NEW).sessions(Sessions::new(500, "u{n}", Ipv4Addr::new(10, 0, 0, 0)));
     let router = Router::start(scenario);
     let mut client = Client::admin(router.api());
-    client.send(&["/ppp/active/print", "=.proplist=name", ".tag=long"]);
-    client.send(&["/system/identity/print", ".tag=short"]);
+    client.send_at_once(&[
+        &["/ppp/active/print", "=.proplist=name", ".tag=long"],
+        &["/system/identity/print", ".tag=short"],
+    ]);
     let mut order: Vec<Words> = Vec::new();
     while order.iter().filter(|words| words[0] == "!done").count() < 2 {
         order.push(client.read().expect("a sentence"));
@@ -179,7 +189,9 @@ fn commands_in_flight_are_told_apart_by_their_tags_and_can_be_cancelled() {
     assert_eq!(order.len(), 500 + 1 + 2);
 
     client.send(&["/ppp/active/listen", ".tag=ear"]);
-    std::thread::sleep(Duration::from_millis(50));
+    while router.state().listeners == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let id = router.state().dial("late", Ipv4Addr::new(10, 9, 9, 9));
     let heard = client.read().expect("a change");
     assert!(heard.contains(&"=name=late".into()) && heard[1] == ".tag=ear", "{heard:?}");
@@ -240,6 +252,22 @@ fn thirty_thousand_sessions_are_listed_in_a_second_or_two() {
     assert_eq!(names[29_999], "user29999@isp.example");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert_eq!(client.column(&["/ip/pool/print"], "total"), ["75000"]);
+}
+
+#[test]
+fn two_hundred_routers_stand_side_by_side() {
+    let began = std::time::Instant::now();
+    let router = |n: u8| {
+        let listen = Ipv4Addr::new(127, 0, 1, n).into();
+        Router::start(Scenario { listen, identity: format!("r{n}"), ..Scenario::version(NEW) })
+    };
+    let routers: Vec<_> = (1..=200).map(router).collect();
+    for (n, router) in routers.iter().enumerate() {
+        let name = Client::admin(router.api()).column(&["/system/identity/print"], "name");
+        assert_eq!(name, [format!("r{}", n + 1)]);
+    }
+    drop(routers);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub const MENUS: &[Menu] = &[
             field("name", Text),
             field("ranges", Ranges),
             field("next-pool", Text),
-            field("comment", Text).since(V7),
+            field("comment", Text),
             field("total", Number).since(EMPTY).read_only(),
             field("used", Number).since(EMPTY).read_only(),
             field("available", Number).since(EMPTY).read_only(),
