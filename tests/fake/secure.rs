@@ -1,7 +1,7 @@
 //! TLS: certificates that are pinned or trusted, that change or ran out, and the servers that nobody can speak with.
 
 use crate::client::Client;
-use crate::fake_router::{Router, Scenario, Tls};
+use crate::fake_router::{Fault, Router, Scenario, Tls};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::net::{SocketAddr, TcpStream};
@@ -42,6 +42,25 @@ fn the_api_is_the_same_over_tls() {
     client.login("admin", "secret");
     assert_eq!(client.column(&["/ip/pool/print"], "name"), ["main", "spare"]);
     assert_eq!(client.ask(&["/quit"]), [["!fatal", "session terminated on request"]]);
+}
+
+#[test]
+fn an_answer_over_tls_is_cut_in_good_order_or_not() {
+    let router = router(Tls::Certificate);
+    for (fault, says) in
+        [(Fault::Cut { bytes: 60 }, "the end".to_owned()), (Fault::Reset { bytes: 60 }, reset())]
+    {
+        router.state().fail("/ppp/active/print", fault);
+        let stream = connect(router.api_tls(), &router.identity().certificate).expect("TLS");
+        let mut client = Client::over(stream);
+        client.login("admin", "secret");
+        client.send(&["/ppp/active/print"]);
+        assert_eq!(client.answer(), Err(says));
+    }
+}
+
+fn reset() -> String {
+    std::io::ErrorKind::ConnectionReset.to_string()
 }
 
 #[test]

@@ -161,3 +161,17 @@ fn answers_come_in_chunks_cut_short_or_as_something_else() {
         .fail("/ppp/active/print", Fault::Fatal { after: 0, message: String::new(), attribute: false });
     assert_eq!(raw(router.http(), ADMIN, print, "").0, "");
 }
+
+#[test]
+fn an_answer_may_have_no_end_over_http_too() {
+    let router = small();
+    for fault in [Fault::Endless, Fault::Bomb { after: 0 }] {
+        router.state().fail("/ppp/active/print", fault);
+        let mut stream = TcpStream::connect(router.http()).expect("a connection");
+        let request = format!("GET /rest/ppp/active HTTP/1.1\r\nAuthorization: Basic {ADMIN}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it is sent");
+        let mut some = vec![0; 3_000_000];
+        stream.read_exact(&mut some).expect("as much as one wants");
+        assert!(some.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+}

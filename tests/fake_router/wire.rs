@@ -77,7 +77,13 @@ impl Wire {
     /// Ends it so; the error that comes back leaves the rest to whoever serves the connection.
     pub fn end(&mut self, how: End) -> io::Result<()> {
         match how {
-            End::Close => self.tcp().shutdown(Shutdown::Write)?,
+            End::Close => {
+                if let Self::Tls(stream) = self {
+                    stream.conn.send_close_notify();
+                    stream.flush()?;
+                }
+                self.tcp().shutdown(Shutdown::Write)?;
+            }
             // Takes effect when the socket is closed.
             End::Reset => socket2::SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO))?,
             // Until the client goes, or the router is stopped.
