@@ -150,6 +150,9 @@ fn connections_are_refused_or_closed_or_limited() {
 
     router.state().fail("connect", Fault::Cut { bytes: 0 });
     assert_eq!(Client::to(router.api()).read(), Err("the end".into()));
+    let greeting = Fault::Raw { after: 0, bytes: r"\x0BSSH-2.0-ROS\x00".into() };
+    router.state().fail("connect", greeting);
+    assert_eq!(Client::to(router.api()).read(), Ok(vec!["SSH-2.0-ROS".into()]));
     router.state().fail("/login", Fault::Cut { bytes: 0 });
     let mut client = Client::to(router.api());
     client.send(&["/login", "=name=admin", "=password=secret"]);

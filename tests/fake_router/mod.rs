@@ -276,7 +276,12 @@ impl Shared {
         let fault = at_connect(&mut lock(&self.state));
         if let Some(fault) = fault {
             let mut wire = Wire::Plain(stream);
-            let _ = wire.send(&fault.raw().unwrap_or_default(), fault.flow().as_mut());
+            let raw = fault.raw();
+            let _ = wire.send(&raw.clone().unwrap_or_default(), fault.flow().as_mut());
+            if raw.is_some() {
+                // Whoever greets first goes on to listen.
+                let _ = wire.end(End::Stall);
+            }
             return Ok(wire);
         }
         let mut wire = match service {

@@ -277,7 +277,14 @@ impl State {
         self.boots += 1;
         self.sessions = 0;
         self.starting = true;
-        for path in ["/ppp/active", "/ip/hotspot/active", "/ip/pool/used"] {
+        let lost = [
+            "/ppp/active",
+            "/ip/hotspot/active",
+            "/interface/pppoe-server",
+            "/ip/pool/used",
+            "/ipv6/pool/used",
+        ];
+        for path in lost {
             self.remove(path, |_| true);
         }
     }
