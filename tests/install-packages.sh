@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs the packages of Debian 12 that are missing for what is named; does nothing, and asks nothing, where all is there.
-# Usage: tests/install-packages.sh build|radiusd|postgres|tools …
+# Usage: tests/install-packages.sh build|radiusd|postgres|tools|clients …
 #   build     what the compiler needs      radiusd   a FreeRADIUS to load the module, and radclient
 #   postgres  a PostgreSQL for the tests, and rlm_sqlippool's driver for it, to compare with      tools   valgrind, sqlite3
+#   clients   Python and Node, for the RouterOS clients that others wrote (tests/fake/outsiders.rs)
 # As root, or by sudo; where neither can be, it says what to install, and ends with 1. What it installs starts no service.
 set -eu
 
@@ -37,6 +38,12 @@ for part; do
 	tools)
 		need valgrind /usr/bin/valgrind
 		need sqlite3 /usr/bin/sqlite3
+		;;
+	clients)
+		# Any will do, from wherever they are.
+		python3 -m ensurepip --version >/dev/null 2>&1 || missing="$missing python3-venv"
+		command -v node >/dev/null || missing="$missing nodejs"
+		command -v npm >/dev/null || missing="$missing npm"
 		;;
 	*)
 		echo "$0: there is no part $part" >&2

@@ -3,7 +3,7 @@
 # Installs what is missing (tests/install-packages.sh). The long tests are not here but in tests/soak.sh.
 set -eu
 cd "$(dirname "$0")/.."
-tests/install-packages.sh build radiusd postgres tools
+tests/install-packages.sh build radiusd postgres tools clients
 
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
