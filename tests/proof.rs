@@ -58,6 +58,8 @@ mod history;
 mod long;
 #[path = "proof/people.rs"]
 mod people;
+#[path = "proof/scope.rs"]
+mod scope;
 #[path = "proof/silence.rs"]
 mod silence;
 #[path = "proof/start.rs"]
