@@ -1,10 +1,16 @@
-//! Whose pool a name means.
+//! Whose pool a name means, and which packets are one session: what a site may decide by `nas_id` and `session_key`.
 
 use std::time::Duration;
 
-use crate::common::radiusd::Radiusd;
+use crate::common::radiusd::{Config, Radiusd};
 use crate::ground::{Base, Kind, POOL, Plan, companion, turn, within};
-use crate::world::{ALICE, Answer, BOB, CAROL, Nas};
+use crate::world::{ALICE, Answer, BOB, CAROL, Nas, Session};
+
+/// As [`Plan::modules`], with more items.
+fn with_items(plan: &Plan, url: &str, items: &str) -> Config {
+    let config = plan.config(url);
+    Config { modules: config.modules.replacen("{\n", &format!("{{\n{items}"), 1), ..config }
+}
 
 #[track_caller]
 fn in_net(answer: &Answer, net: [u8; 2]) {
@@ -74,4 +80,62 @@ fn pools_of_one_name_serve_each_its_own_nas_and_the_shared_one_all_others_on_sql
 #[test]
 fn pools_of_one_name_serve_each_its_own_nas_and_the_shared_one_all_others_on_postgresql() {
     pools_of_one_name(Kind::Postgres);
+}
+
+fn sessions_by_the_sites_own_key(kind: Kind) {
+    let _turn = turn(false);
+    let base = Base::new(kind);
+    let url = base.url();
+    companion(&url, &["schema", "up"]);
+    companion(&url, &["pool", "add", POOL, "10.64.0.0/24"]);
+    let plan = Plan::new(kind, "");
+    // NAS-Port stands in the packets of authentication and of accounting alike.
+    for (items, addresses) in [("", 1), ("\t\tsession_key = \"%{User-Name} %{NAS-Port}\"\n", 2)] {
+        let config = with_items(&plan, &url, items);
+        let mut server = Radiusd::start(config).unwrap_or_else(|why| panic!("{why}"));
+        let mut nas = Nas::at(&server, 1);
+        // Both at one NAS-Port-Id, of one caller, who is no device, and without an id.
+        nas.tells_session_early = false;
+        let session = |port: u32| Session { port, ..Session::new("alice", "5550100") };
+        let (mut one, mut two, mut again) = (session(7), session(8), session(7));
+        let (first, second) = (nas.ask(&mut one), nas.ask(&mut two));
+        let different = usize::from(first != second);
+        assert!(
+            matches!((&first, &second), (Answer::Accept(Some(_)), Answer::Accept(Some(_)))),
+            "{first} {second}"
+        );
+        assert_eq!(different + 1, addresses, "{items}: {first} {second}");
+        // The same key: the same lease, Class and all.
+        assert_eq!((nas.ask(&mut again), &again.class), (first, &one.class), "{items}");
+        if addresses == 2 {
+            account_for(&base, &nas, [&one, &two]);
+        }
+        base.sql("UPDATE ip_pool_assignments SET status = 'available'");
+        server.alive().unwrap_or_else(|why| panic!("{why}"));
+    }
+}
+
+/// Each is renewed and ends by itself.
+fn account_for(base: &Base, nas: &Nas, [one, two]: [&Session; 2]) {
+    let held = || {
+        let rows = "FROM ip_pool_assignments WHERE status = 'in_use' ORDER BY session_key";
+        base.lines(&format!("SELECT session_key AS line {rows}"))
+    };
+    assert!(nas.start(one) && nas.start(two) && nas.interim(one) && nas.interim(two));
+    assert_eq!(held(), ["own==127.0.0.1==alice 7", "own==127.0.0.1==alice 8"]);
+    assert!(nas.stop(one));
+    assert_eq!(held(), ["own==127.0.0.1==alice 8"]);
+    assert!(nas.interim(two) && nas.stop(two));
+    assert!(held().is_empty(), "{:?}", held());
+    assert_eq!((base.events("conflict"), base.events("adoption")), (0, 0));
+}
+
+#[test]
+fn the_sites_own_key_alone_tells_sessions_apart_on_sqlite() {
+    sessions_by_the_sites_own_key(Kind::Sqlite);
+}
+
+#[test]
+fn the_sites_own_key_alone_tells_sessions_apart_on_postgresql() {
+    sessions_by_the_sites_own_key(Kind::Postgres);
 }
