@@ -52,6 +52,8 @@ mod budget;
 mod crash;
 #[path = "proof/durable.rs"]
 mod durable;
+#[path = "proof/failover.rs"]
+mod failover;
 #[path = "proof/history.rs"]
 mod history;
 #[path = "proof/long.rs"]
