@@ -5,6 +5,8 @@ mod common;
 mod db;
 #[path = "cli/outside.rs"]
 mod outside;
+#[path = "cli/words.rs"]
+mod words;
 
 use db::{Db, on_both, ran};
 

@@ -137,7 +137,7 @@ fn overlap(
     let owner = owner.map_or_else(|| "another pool".to_owned(), |owner| format!("the pool {owner}"));
     Ok(format!(
         "{piece} overlaps {}, which belongs to {owner}: one address cannot be in two pools of the address space \"{}\"; \
-         --exclude that range, or take it from there first (pool remove)",
+         --exclude that range, or take it from there first (`ippool-rs pool remove`)",
         other.range, pool.address_space
     ))
 }
