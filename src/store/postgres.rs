@@ -180,9 +180,9 @@ statements! { Backend, PgConnection;
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
          RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
-    /// A NAS went up or down.
+    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
-        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = now() WHERE id = $ \
+        "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
          AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// All servers.
     Servers {} -> (Text, Timestamptz) = "SELECT name, seen_at FROM ip_pool_servers ORDER BY name";

@@ -116,9 +116,9 @@ statements! { Backend, SqliteConnection;
          last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \
          RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
-    /// A NAS went up or down.
+    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, recent: At => Text } -> () =
-        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = $ WHERE id = $ \
+        "UPDATE ip_pool_nas SET ended_before = max(COALESCE(ended_before, ''), $), ended_seen_at = $, updated_at = $ WHERE id = $ \
          AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// All servers.
     Servers {} -> (Text, Text) = "SELECT name, seen_at FROM ip_pool_servers ORDER BY name";
