@@ -175,6 +175,7 @@ statements! { Backend, PgConnection;
         "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
          SELECT $, t, t, t, $ FROM (SELECT $::timestamptz AS t) x \
          ON CONFLICT (nas_key) DO UPDATE SET \
+         first_heard_at = LEAST(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
          heard_since = CASE WHEN ip_pool_nas.last_heard_at < excluded.last_heard_at - make_interval(secs => $) \
              THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \

@@ -121,6 +121,7 @@ statements! { Backend, SqliteConnection;
         n5: At => Text, n6: At => Text, broken: At => Text } -> NasSql =
         "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at, created_at, updated_at) \
          VALUES ($, $, $, $, $, $, $) ON CONFLICT (nas_key) DO UPDATE SET \
+         first_heard_at = min(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
          heard_since = CASE WHEN ip_pool_nas.last_heard_at < $ THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \

@@ -139,3 +139,32 @@ fn the_sites_own_key_alone_tells_sessions_apart_on_sqlite() {
 fn the_sites_own_key_alone_tells_sessions_apart_on_postgresql() {
     sessions_by_the_sites_own_key(Kind::Postgres);
 }
+
+fn a_nas_that_was_named_before_it_was_heard(kind: Kind) {
+    let _turn = turn(false);
+    let base = Base::new(kind);
+    let url = base.url();
+    companion(&url, &["schema", "up"]);
+    companion(&url, &["pool", "add", POOL, "10.1.0.0/24", "--nas", "127.0.0.1"]);
+    let mut config = Plan { offer: 1, ..Plan::new(kind, "") }.config(&url);
+    config.modules = config.modules.replace("session_timeout = no", "session_timeout = auto");
+    let server = Radiusd::start(config).unwrap_or_else(|why| panic!("{why}"));
+    let nas = Nas::at(&server, 1);
+    // Two offers' time is what a NAS is given for its first accounting, from its first packet on.
+    std::thread::sleep(Duration::from_secs(3));
+    let silent = || server.log().contains("NAS 127.0.0.1 sends no accounting");
+    in_net(&nas.dial("alice", ALICE).1, [10, 1]);
+    assert!(!silent(), "{}", server.tail(20));
+    let asked = || matches!(nas.dial("alice", ALICE).1, Answer::Accept(_)) && silent();
+    assert!(within(Duration::from_secs(15), asked), "{}", server.tail(20));
+}
+
+#[test]
+fn a_nas_that_was_only_named_is_not_taken_for_a_silent_one_on_sqlite() {
+    a_nas_that_was_named_before_it_was_heard(Kind::Sqlite);
+}
+
+#[test]
+fn a_nas_that_was_only_named_is_not_taken_for_a_silent_one_on_postgresql() {
+    a_nas_that_was_named_before_it_was_heard(Kind::Postgres);
+}
