@@ -1,12 +1,11 @@
 //! An engine without threads, turned by hand: what the simulator runs. The very code of the engine's thread, on any store
 //! and any clock.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::inbox::{Job, Slot};
+use super::inbox::Slot;
 use super::worker::Worker;
 use super::{Answer, Shared, Stats, Work};
 use crate::store::{DatabaseUrl, Store};
@@ -32,25 +31,22 @@ impl Crank {
     /// database went away. None: no answer (the hook's budget would have passed); what was committed stays.
     pub fn serve(&mut self, work: Vec<Work>, budget: Duration, turns: usize) -> Vec<Option<Answer>> {
         let deadline = self.shared.clock.now() + budget;
-        let slots: Vec<Arc<Slot>> = work.iter().map(|_| Arc::default()).collect();
-        for (work, slot) in work.into_iter().zip(&slots) {
-            self.shared.inbox.push(Job {
-                work: Box::new(work),
-                deadline,
-                slot: Arc::clone(slot),
-                alone: false,
-                wide: Cell::new(false),
-            });
-        }
+        let slots: Vec<Arc<Slot>> =
+            work.into_iter().map(|work| self.shared.inbox.push(work, deadline)).collect();
         for _ in 0..turns.max(1) {
             self.turn();
-            if self.shared.inbox.is_empty() && self.worker.deferred.is_empty() {
+            if self.shared.inbox.is_empty() && self.worker.has_nothing() {
                 break;
             }
         }
         // A hook that went away leaves its job behind no longer than this.
         self.worker.deferred.clear();
-        self.shared.inbox.take(usize::MAX, Duration::ZERO);
+        self.worker.blocked.clear();
+        self.shared.inbox.take(usize::MAX, 1, Duration::ZERO);
+        while !self.worker.is_grounded() {
+            self.turn();
+        }
+        self.worker.deferred.clear();
         slots.iter().map(|slot| slot.take()).collect()
     }
 
@@ -63,6 +59,11 @@ impl Crank {
             }
         }
         self.worker.turn(Duration::ZERO);
+    }
+
+    /// From now on each batch is written only after the next has been decided: the worst that a second connection does.
+    pub fn write_late(&mut self) {
+        self.worker.late = true;
     }
 
     /// The counters.

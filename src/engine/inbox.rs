@@ -7,20 +7,21 @@ use std::time::{Duration, Instant};
 
 use super::{Answer, Work};
 
+/// Where the hooks sleep whose jobs are taken together: they are woken by one call, not one by one.
+#[derive(Debug, Default)]
+pub struct Room {
+    door: Mutex<()>,
+    bell: Condvar,
+}
+
 /// A hook's place to wait.
 #[derive(Debug, Default)]
 pub struct Slot {
     answer: Mutex<Option<Answer>>,
-    ready: Condvar,
+    room: Arc<Room>,
 }
 
 impl Slot {
-    /// Leaves the answer. Whoever waits is woken; if nobody does any more, it is lost, and the session asks again.
-    pub fn fill(&self, answer: Answer) {
-        *lock(&self.answer) = Some(answer);
-        self.ready.notify_one();
-    }
-
     /// The answer, if it is there.
     pub fn take(&self) -> Option<Answer> {
         lock(&self.answer).take()
@@ -28,13 +29,39 @@ impl Slot {
 
     /// Waits for the answer until `deadline`.
     pub fn wait(&self, deadline: Instant) -> Option<Answer> {
-        let mut answer = lock(&self.answer);
+        let mut door = lock(&self.room.door);
         loop {
-            if let Some(answer) = answer.take() {
+            if let Some(answer) = self.take() {
                 return Some(answer);
             }
             let left = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-            answer = self.ready.wait_timeout(answer, left).unwrap_or_else(PoisonError::into_inner).0;
+            door = self.room.bell.wait_timeout(door, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Answers that were left in their slots, and whose hooks are not woken yet.
+#[derive(Debug, Default)]
+pub struct Answered {
+    rooms: Vec<Arc<Room>>,
+}
+
+impl Answered {
+    /// Leaves the answer. If nobody waits for it any more, it is lost, and the session asks again.
+    pub fn fill(&mut self, slot: &Slot, answer: Answer) {
+        *lock(&slot.answer) = Some(answer);
+        if !self.rooms.iter().any(|room| Arc::ptr_eq(room, &slot.room)) {
+            self.rooms.push(Arc::clone(&slot.room));
+        }
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        for room in &self.rooms {
+            // Who has looked into his slot and not found it sleeps by now.
+            drop(lock(&room.door));
+            room.bell.notify_all();
         }
     }
 }
@@ -54,37 +81,73 @@ pub struct Job {
     pub wide: Cell<bool>,
 }
 
+/// What the engine's thread is told.
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// Where those of `jobs` wait that came since the last taking.
+    room: Arc<Room>,
+    /// So many jobs end the engine's sleep; 0: it does not sleep.
+    wanted: usize,
+    /// Something else than a job ends it.
+    roused: bool,
+}
+
 /// The queue.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    jobs: Mutex<VecDeque<Job>>,
+    waiting: Mutex<Waiting>,
     arrived: Condvar,
 }
 
 impl Inbox {
-    /// Adds a job at the end.
-    pub fn push(&self, job: Job) {
-        lock(&self.jobs).push_back(job);
-        self.arrived.notify_one();
+    /// Adds a job at the end; gives the place to wait for its answer.
+    pub fn push(&self, work: Work, deadline: Instant) -> Arc<Slot> {
+        let work = Box::new(work);
+        let mut waiting = lock(&self.waiting);
+        let slot = Arc::new(Slot { answer: Mutex::default(), room: Arc::clone(&waiting.room) });
+        waiting.jobs.push_back(Job {
+            work,
+            deadline,
+            slot: Arc::clone(&slot),
+            alone: false,
+            wide: Cell::new(false),
+        });
+        let enough = waiting.wanted > 0 && waiting.jobs.len() >= waiting.wanted;
+        if enough {
+            waiting.wanted = 0;
+        }
+        drop(waiting);
+        if enough {
+            self.arrived.notify_one();
+        }
+        slot
     }
 
-    /// Up to `most` jobs, the oldest first; waits at most `patience` for the first.
-    pub fn take(&self, most: usize, patience: Duration) -> Vec<Job> {
-        let mut jobs = lock(&self.jobs);
-        if jobs.is_empty() && !patience.is_zero() {
-            jobs = self.arrived.wait_timeout(jobs, patience).unwrap_or_else(PoisonError::into_inner).0;
+    /// Up to `most` jobs, the oldest first. Waits at most `patience` until there are `enough`, or until it is roused.
+    pub fn take(&self, most: usize, enough: usize, patience: Duration) -> Vec<Job> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.jobs.len() < enough && !patience.is_zero() && !waiting.roused {
+            waiting.wanted = enough;
+            waiting = self.arrived.wait_timeout(waiting, patience).unwrap_or_else(PoisonError::into_inner).0;
+            waiting.wanted = 0;
         }
-        let count = jobs.len().min(most);
-        jobs.drain(..count).collect()
+        waiting.roused = false;
+        let count = waiting.jobs.len().min(most);
+        if count > 0 {
+            waiting.room = Arc::default();
+        }
+        waiting.jobs.drain(..count).collect()
     }
 
     /// Nobody waits.
     pub fn is_empty(&self) -> bool {
-        lock(&self.jobs).is_empty()
+        lock(&self.waiting).jobs.is_empty()
     }
 
-    /// Wakes whoever waits in [`Self::take`].
-    pub fn wake(&self) {
+    /// Wakes whoever waits in [`Self::take`], now or next.
+    pub fn rouse(&self) {
+        lock(&self.waiting).roused = true;
         self.arrived.notify_all();
     }
 }

@@ -7,9 +7,14 @@ mod answer;
 mod batch;
 mod clock;
 mod crank;
+mod decide;
+mod flight;
+mod house;
 mod inbox;
 mod look;
 mod memory;
+mod outage;
+mod pen;
 mod recent;
 mod reserve;
 mod stats;
@@ -24,7 +29,7 @@ use std::time::{Duration, Instant};
 pub use answer::{Accounted, Answer, Grant, How, Ignored, LeaseOf, Peeked, Undo, Work};
 pub use clock::Clock;
 pub use crank::Crank;
-use inbox::{Inbox, Job, Slot, lock};
+use inbox::{Inbox, lock};
 use stats::Counters;
 use worker::Worker;
 
@@ -177,10 +182,7 @@ impl Engine {
             return Answer::Unavailable { why: away() };
         }
         let deadline = Instant::now() + budget;
-        let slot = Arc::new(Slot::default());
-        let (work, wide) = (Box::new(work), Cell::new(false));
-        shared.inbox.push(Job { work, deadline, slot: Arc::clone(&slot), alone: false, wide });
-        slot.wait(deadline).unwrap_or_else(|| {
+        shared.inbox.push(work, deadline).wait(deadline).unwrap_or_else(|| {
             Counters::add(&shared.counters.unavailable);
             Answer::Unavailable { why: format!("{} within {} ms", away(), budget.as_millis()) }
         })
@@ -202,7 +204,7 @@ impl Engine {
         engines.retain(|engine| !std::ptr::eq(engine.as_ptr(), Arc::as_ptr(&self)));
         drop(engines);
         self.shared.stop.store(true, Ordering::Release);
-        self.shared.inbox.wake();
+        self.shared.inbox.rouse();
         let Some(warden) = lock(&self.warden).take() else { return };
         warden.thread().unpark();
         let until = Instant::now() + FAREWELL;

@@ -88,6 +88,11 @@ pub struct Servers {
 /// What the engine needs of a database. One connection, used by one thread; an error of the class
 /// [`Retry::NewConnection`] means that it is of no use any more.
 pub trait Store: Send {
+    /// A second connection may write while this one reads, and neither slows the other.
+    fn reads_while_writing(&self) -> bool {
+        false
+    }
+
     /// The rows that `lookups` name, and the database's time. One round trip where that can be.
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError>;
 

@@ -1,5 +1,7 @@
 //! Between rows of `ip_pool_assignments` and [`Row`]: one list of columns for both backends, for reading and for writing.
 
+use std::borrow::Cow;
+
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
@@ -259,48 +261,46 @@ macro_rules! record {
      rare { $($rare:ident: $rare_rust:ty, $rare_sql:ident, $rare_cast:literal;)* }) => {
         /// The columns that a change writes, in the database client's types.
         #[derive(Clone, Debug)]
-        pub struct Record { $(pub $field: Option<$rust>,)* $(pub $rare: Option<$rare_rust>,)* }
+        pub struct Record<'a> { $(pub $field: Option<$rust>,)* $(pub $rare: Option<$rare_rust>,)* }
 
         /// Many records, one array a column: a constant statement for any number of rows.
         #[cfg(feature = "postgres")]
         #[derive(Debug, Default)]
-        pub struct Records { $($field: Vec<Option<$rust>>,)* $($rare: Vec<Option<$rare_rust>>,)* }
+        pub struct Records<'a> { $($field: Vec<Option<$rust>>,)* $($rare: Vec<Option<$rare_rust>>,)* }
 
         #[cfg(feature = "postgres")]
-        impl Records {
-            /// `a = n.a, b = n.b, …` of the common columns.
-            pub const ASSIGN: &str = concat!($(stringify!($field), " = n.", stringify!($field), ", "),*);
-            /// … of the rare ones.
-            pub const ASSIGN_RARE: &str = concat!($(stringify!($rare), " = n.", stringify!($rare), ", "),*);
-            /// `, a, b, …` of the common columns.
-            pub const NAMES: &str = concat!($(", ", stringify!($field)),*);
-            /// … of the rare ones.
-            pub const NAMES_RARE: &str = concat!($(", ", stringify!($rare)),*);
-
-            pub fn push(&mut self, record: Record, with_rare: bool) {
+        impl<'a> Records<'a> {
+            pub fn push(&mut self, record: Record<'a>, with_rare: bool) {
                 $(self.$field.push(record.$field);)*
                 if with_rare {
                     $(self.$rare.push(record.$rare);)*
                 }
             }
 
-            /// `, $n::type[], …`
-            pub fn bind<'b>(
+            /// `a = ($1::type[])[n.i], b = …`: row `n.i` gets the elements of that number.
+            pub fn assign<'b>(
                 &'b self,
                 out: &mut diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
                 with_rare: bool,
             ) -> diesel::QueryResult<()> {
                 use diesel::sql_types::Array;
+                let mut separator = "";
                 $(
-                    out.push_sql(", ");
+                    out.push_sql(separator);
+                    // A name that an administrator wrote by hand stays, for as long as no lease of ours is on the row.
+                    let by_hand = stringify!($field) == "username";
+                    out.push_sql(if by_hand { "username = COALESCE((" } else { concat!(stringify!($field), " = (") });
                     out.push_bind_param::<Array<Nullable<pg_type::$sql>>, Vec<Option<$rust>>>(&self.$field)?;
-                    out.push_sql(concat!("::", $cast, "[]"));
+                    out.push_sql(concat!("::", $cast, "[])[n.i]"));
+                    out.push_sql(if by_hand { ", a.username)" } else { "" });
+                    separator = ", ";
                 )*
                 if with_rare {
                     $(
-                        out.push_sql(", ");
+                        out.push_sql(separator);
+                        out.push_sql(concat!(stringify!($rare), " = ("));
                         out.push_bind_param::<Array<Nullable<pg_type::$rare_sql>>, Vec<Option<$rare_rust>>>(&self.$rare)?;
-                        out.push_sql(concat!("::", $rare_cast, "[]"));
+                        out.push_sql(concat!("::", $rare_cast, "[])[n.i]"));
                     )*
                 }
                 Ok(())
@@ -308,7 +308,7 @@ macro_rules! record {
         }
 
         #[cfg(feature = "sqlite")]
-        impl Record {
+        impl<'a> Record<'a> {
             /// `a = ?, b = ?, …`
             pub fn bind_sqlite<'b>(
                 &'b self,
@@ -319,7 +319,6 @@ macro_rules! record {
                 $(
                     out.push_sql(separator);
                     out.push_sql(concat!(stringify!($field), " = "));
-                    // A name that an administrator wrote by hand stays, for as long as no lease of ours is on the row.
                     let by_hand = stringify!($field) == "username";
                     out.push_sql(if by_hand { "COALESCE(" } else { "" });
                     out.push_bind_param::<Nullable<lite_type::$sql>, Option<$rust>>(&self.$field)?;
@@ -353,23 +352,23 @@ mod lite_type {
 
 record! {
     common {
-    status: String, Text, "text";
+    status: &'a str, Text, "text";
     epoch: i64, BigInt, "int8";
     expires_at: At, Timestamptz, "timestamptz";
     free_at: At, Timestamptz, "timestamptz";
     queue_at: At, Timestamptz, "timestamptz";
     released_at: At, Timestamptz, "timestamptz";
-    released_by: String, Text, "text";
-    source: String, Text, "text";
+    released_by: &'a str, Text, "text";
+    source: &'a str, Text, "text";
     updated_at: At, Timestamptz, "timestamptz";
-    owner: String, Text, "text";
-    username: String, Text, "text";
-    subscriber_id: String, Text, "text";
-    station: String, Text, "text";
-    calling_station_id: String, Text, "text";
+    owner: &'a str, Text, "text";
+    username: &'a str, Text, "text";
+    subscriber_id: &'a str, Text, "text";
+    station: &'a str, Text, "text";
+    calling_station_id: &'a str, Text, "text";
     lease_nas_id: i64, BigInt, "int8";
-    session_key: String, Text, "text";
-    session_id: String, Text, "text";
+    session_key: &'a str, Text, "text";
+    session_id: &'a str, Text, "text";
     token: i64, BigInt, "int8";
     lease_seconds: i64, BigInt, "int8";
     regular: bool, Bool, "bool";
@@ -377,13 +376,13 @@ record! {
     started_at: At, Timestamptz, "timestamptz";
     }
     rare {
-    claimant: String, Text, "text";
+    claimant: Cow<'a, str>, Text, "text";
     claimant_seen_at: At, Timestamptz, "timestamptz";
-    prev_station: String, Text, "text";
-    prev_calling_station_id: String, Text, "text";
+    prev_station: &'a str, Text, "text";
+    prev_calling_station_id: &'a str, Text, "text";
     prev_nas_id: i64, BigInt, "int8";
-    prev_session_key: String, Text, "text";
-    prev_session_id: String, Text, "text";
+    prev_session_key: &'a str, Text, "text";
+    prev_session_id: &'a str, Text, "text";
     prev_token: i64, BigInt, "int8";
     prev_lease_seconds: i64, BigInt, "int8";
     prev_assigned_at: At, Timestamptz, "timestamptz";
@@ -400,43 +399,43 @@ pub fn is_common(change: &Change) -> bool {
     plain(&change.before) && plain(&change.after)
 }
 
-impl Record {
+impl<'a> Record<'a> {
     /// What writing `row` at `now` means.
     #[must_use]
-    pub fn of(row: &Row, now: Time) -> Self {
+    pub fn of(row: &'a Row, now: Time) -> Self {
         let lease = row.lease.as_ref();
         let prev = row.prev.as_ref();
         let former = prev.map(|prev| &prev.lease);
         Self {
-            status: Some(row.status.as_str().to_owned()),
+            status: Some(row.status.as_str()),
             epoch: Some(row.epoch),
             expires_at: row.expires_at.map(At),
             free_at: Some(At(row.free_at)),
             queue_at: Some(At(row.queue_at)),
             released_at: row.released_at.map(At),
-            released_by: row.released_by.clone(),
-            source: row.source.clone(),
+            released_by: row.released_by.as_deref(),
+            source: row.source.as_deref(),
             updated_at: Some(At(now)),
-            claimant: row.claim.as_ref().map(Claim::to_text),
+            claimant: row.claim.as_ref().map(|claim| Cow::Owned(claim.to_text())),
             claimant_seen_at: row.claim.as_ref().map(|claim| At(claim.seen_at)),
-            owner: lease.map(|lease| lease.owner.clone()),
-            username: lease.map(|lease| lease.username.clone()),
-            subscriber_id: lease.and_then(|lease| lease.subscriber_id.clone()),
-            station: lease.and_then(|lease| lease.station.clone()),
-            calling_station_id: lease.and_then(|lease| lease.calling_station_id.clone()),
+            owner: lease.map(|lease| &*lease.owner),
+            username: lease.map(|lease| &*lease.username),
+            subscriber_id: lease.and_then(|lease| lease.subscriber_id.as_deref()),
+            station: lease.and_then(|lease| lease.station.as_deref()),
+            calling_station_id: lease.and_then(|lease| lease.calling_station_id.as_deref()),
             lease_nas_id: lease.map(|lease| lease.nas),
-            session_key: lease.map(|lease| lease.key.clone()),
-            session_id: lease.and_then(|lease| lease.session_id.clone()),
+            session_key: lease.map(|lease| &*lease.key),
+            session_id: lease.and_then(|lease| lease.session_id.as_deref()),
             token: lease.map(|lease| lease.token),
             lease_seconds: lease.map(|lease| lease.seconds),
             regular: Some(lease.is_some_and(|lease| lease.regular)),
             assigned_at: lease.map(|lease| At(lease.assigned_at)),
             started_at: lease.and_then(|lease| lease.started_at).map(At),
-            prev_station: former.and_then(|lease| lease.station.clone()),
-            prev_calling_station_id: former.and_then(|lease| lease.calling_station_id.clone()),
+            prev_station: former.and_then(|lease| lease.station.as_deref()),
+            prev_calling_station_id: former.and_then(|lease| lease.calling_station_id.as_deref()),
             prev_nas_id: former.map(|lease| lease.nas),
-            prev_session_key: former.map(|lease| lease.key.clone()),
-            prev_session_id: former.and_then(|lease| lease.session_id.clone()),
+            prev_session_key: former.map(|lease| &*lease.key),
+            prev_session_id: former.and_then(|lease| lease.session_id.as_deref()),
             prev_token: former.map(|lease| lease.token),
             prev_lease_seconds: former.map(|lease| lease.seconds),
             prev_assigned_at: former.map(|lease| At(lease.assigned_at)),

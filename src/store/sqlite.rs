@@ -154,13 +154,13 @@ type NasSql = (BigInt, Text, Text, Text, Text, Text, Nullable<Text>, Nullable<Te
 
 /// The conditional write of one row: as it was read, by everything that anybody may have changed since. `RARE`: with the
 /// columns that are null nearly always.
-struct Update<const RARE: bool> {
-    record: Record,
+struct Update<'a, const RARE: bool> {
+    record: Record<'a>,
     before: (i64, i64, &'static str, Option<At>, At, At),
 }
 
-impl<const RARE: bool> Update<RARE> {
-    fn of(change: &Change, now: Time) -> Self {
+impl<'a, const RARE: bool> Update<'a, RARE> {
+    fn of(change: &'a Change, now: Time) -> Self {
         let before = &change.before;
         let times = (before.expires_at.map(At), At(before.free_at), At(before.updated_at));
         Self {
@@ -170,18 +170,18 @@ impl<const RARE: bool> Update<RARE> {
     }
 }
 
-impl<const RARE: bool> QueryId for Update<RARE> {
-    type QueryId = Self;
+impl<const RARE: bool> QueryId for Update<'_, RARE> {
+    type QueryId = Update<'static, RARE>;
     const HAS_STATIC_QUERY_ID: bool = true;
 }
 
-impl<const RARE: bool> Query for Update<RARE> {
+impl<const RARE: bool> Query for Update<'_, RARE> {
     type SqlType = ();
 }
 
-impl<const RARE: bool> RunQueryDsl<SqliteConnection> for Update<RARE> {}
+impl<const RARE: bool> RunQueryDsl<SqliteConnection> for Update<'_, RARE> {}
 
-impl<const RARE: bool> QueryFragment<Backend> for Update<RARE> {
+impl<const RARE: bool> QueryFragment<Backend> for Update<'_, RARE> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         let (id, epoch, status, expires_at, free_at, updated_at) = &self.before;
         out.push_sql("UPDATE ip_pool_assignments SET ");

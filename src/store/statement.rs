@@ -11,7 +11,7 @@ macro_rules! statements {
         $name:ident { $($field:ident: $rust:ty => $sql:ty),* $(,)? } -> $row:ty = $text:expr;
     )*) => { $(
         $(#[$meta])*
-        struct $name<'a> { $($field: $rust,)* lifetime: core::marker::PhantomData<&'a ()> }
+        pub struct $name<'a> { $($field: $rust,)* lifetime: core::marker::PhantomData<&'a ()> }
 
         impl<'a> $name<'a> {
             #[allow(clippy::too_many_arguments, reason = "one for each bind")]

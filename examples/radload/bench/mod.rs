@@ -328,6 +328,7 @@ impl Stage<'_> {
             watched,
             ..Settings::default()
         };
+        rest(&settings.watched);
         self.load(peer, pool, settings, &mut measured)
         // The load has drained by now; radiusd goes before its database.
     }
@@ -357,6 +358,7 @@ impl Stage<'_> {
             if report.aborted || report.tally.granted < u64::from(pool.held()) {
                 return Err(format!("filling the pool: {} of {}", report.tally.granted, pool.held()));
             }
+            rest(&settings.watched);
         }
         let free = (pool.size - pool.held()) as usize;
         let mut subscribers = plan.subscribers.min(free * 6 / 10).max(1);
@@ -427,6 +429,23 @@ impl Stage<'_> {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+}
+
+/// Waits until the servers have done what they do after a start: ippool_rs makes rows ahead, as long as nobody asks, and
+/// PostgreSQL has a vacuum or a checkpoint to finish. The rows of rlm_sqlippool are there before it starts.
+fn rest(watched: &[Watched]) {
+    const STEP: Duration = Duration::from_millis(400);
+    let used = || watched.iter().map(Watched::seconds).sum::<f64>();
+    let (mut before, mut calm) = (used(), 0);
+    for _ in 0..150 {
+        std::thread::sleep(STEP);
+        let now = used();
+        calm = if now - before < 0.05 * STEP.as_secs_f64() { calm + 1 } else { 0 };
+        before = now;
+        if calm == 3 || sys::interrupted() {
+            return;
+        }
     }
 }
 

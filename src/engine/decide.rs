@@ -1,0 +1,225 @@
+//! What is decided for each job of a batch: the pure choice ([`crate::choose`]) with all that it has to know around it.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::inbox::Job;
+use super::reserve::Filling;
+use super::worker::Worker;
+use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
+use crate::choose::{self, Accounts, Choice, Circumstances, PoolFacts, Served, Serving};
+use crate::lease::faults::{self, Fault};
+use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Time};
+use crate::store::{PoolRow, Snapshot, StoreError};
+
+/// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
+/// before. No NAS boots in less, seconds.
+const BOOT: i64 = 5;
+
+/// What was decided for a job.
+pub enum Decision {
+    /// Known without writing.
+    Answer(Answer),
+    /// Once this is written.
+    Write(Vec<Change>, Answer),
+    /// Once this is written, the job is looked at again.
+    Again(Vec<Change>),
+    /// More has to be seen first.
+    LookAgain,
+    /// A row that it would change is another's, who is under way.
+    Wait,
+}
+
+impl Worker {
+    /// Decides all jobs, in order; a row that one of them changes is not there for the later ones.
+    pub(super) fn decide(&mut self, jobs: &[Job], snapshot: &Snapshot) -> Result<Vec<Decision>, StoreError> {
+        let mut touched: HashSet<i64> = HashSet::new();
+        let mut decisions = Vec::with_capacity(jobs.len());
+        for (job, rows) in jobs.iter().zip(&snapshot.rows) {
+            let decision = match &*job.work {
+                Work::Grant(ask) => self.decide_grant(ask, rows, snapshot.now, &touched)?,
+                Work::Account(event) => self.decide_event(event, job, rows, snapshot.now)?,
+                Work::Undo(undo) => self.decide_undo(undo, rows, snapshot.now),
+            };
+            let changes = match &decision {
+                Decision::Write(changes, _) | Decision::Again(changes) => changes.as_slice(),
+                _ => &[],
+            };
+            let ids = || changes.iter().map(|change| change.before.id);
+            if ids().any(|id| touched.contains(&id) || self.engaged.rows.contains(&id)) {
+                decisions.push(Decision::Wait);
+                continue;
+            }
+            touched.extend(ids());
+            decisions.push(decision);
+        }
+        Ok(decisions)
+    }
+
+    fn decide_grant(
+        &mut self,
+        ask: &Ask,
+        rows: &[Row],
+        now: Time,
+        touched: &HashSet<i64>,
+    ) -> Result<Decision, StoreError> {
+        let (nas, space) = self.nas(&ask.session);
+        let space = space.to_owned();
+        let catalogue = Arc::clone(&self.catalogue);
+        let mut changes = Vec::new();
+        let mut grants = Vec::new();
+        let engaged = &self.engaged.rows;
+        for want in &ask.wants {
+            let pool = catalogue.pool(&want.pool, nas.id);
+            if pool.is_none() && want.stated.is_none() {
+                return Ok(Decision::Answer(Answer::UnknownPool { pool: want.pool.clone() }));
+            }
+            let facts = pool.map(|pool| PoolFacts { id: pool.id, name: pool.name.clone() });
+            let of_nas = |id| Self::facts(&self.nases, id);
+            let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
+            let Some(store) = self.store.as_mut() else {
+                return Err(StoreError::Away("no connection".into()));
+            };
+            let mut filling = Filling {
+                shelves: &mut self.shelves,
+                store: store.as_mut(),
+                catalogue: &catalogue,
+                facts: &of_nas,
+                hold: catalogue.hold,
+                now,
+                rules: &ask.rules,
+                server: &self.shared.server,
+                stripe: self.stripe,
+                token: super::random(),
+                here: self.shared.clock.now(),
+                error: None,
+            };
+            let ours =
+                |address: IpAddr, pool: Option<i64>| catalogue.pool_of(address, &space, pool).is_some();
+            let taken = |id: i64| touched.contains(&id) || engaged.contains(&id);
+            let choice = choose::choose(ask, want, facts.as_ref(), rows, &ours, &mut filling, &taken, &cx);
+            if let Some(error) = filling.error {
+                return Err(error);
+            }
+            match choice {
+                Choice::Kept => {}
+                Choice::NoneFree => {
+                    return Ok(Decision::Answer(Answer::Exhausted { pool: want.pool.clone() }));
+                }
+                Choice::Prepare(first) => return Ok(Decision::Again(first)),
+                Choice::NeedRow(address) => return self.need_row(address, &space, now),
+                Choice::Serve(served) => {
+                    let pool = catalogue.pools.iter().find(|pool| pool.id == served.row().pool);
+                    grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));
+                    if let Serving::Change(change) = served.what {
+                        changes.push(*change);
+                    }
+                }
+            }
+        }
+        let answer = if grants.is_empty() { Answer::Kept } else { Answer::Granted(grants) };
+        Ok(if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) })
+    }
+
+    fn need_row(&mut self, address: IpAddr, space: &str, now: Time) -> Result<Decision, StoreError> {
+        let catalogue = Arc::clone(&self.catalogue);
+        match (catalogue.pool_of(address, space, None), self.store.as_mut()) {
+            (Some(pool), Some(store)) => store.make_row(pool, address, now).map(|()| Decision::LookAgain),
+            _ => Ok(Decision::Answer(Answer::Kept)),
+        }
+    }
+
+    fn decide_event(
+        &mut self,
+        event: &Accounting,
+        job: &Job,
+        rows: &[Row],
+        now: Time,
+    ) -> Result<Decision, StoreError> {
+        let (nas, space) = self.nas(&event.session);
+        let done = |accounted| Ok(Decision::Answer(Answer::Accounted(accounted)));
+        if matches!(event.kind, AcctKind::On | AcctKind::Off) {
+            return done(self.nas_ended(event, nas, now)?);
+        }
+        let space = space.to_owned();
+        let catalogue = Arc::clone(&self.catalogue);
+        let ours = |address: &IpNet| catalogue.pool_of(address.addr(), &space, None).is_some();
+        let of_nas = |id| Self::facts(&self.nases, id);
+        let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
+        let all = event.session.id.is_none() || job.wide.get();
+        match choose::account(event, rows, all, &ours, &cx) {
+            Accounts::NeedAll => {
+                job.wide.set(true);
+                Ok(Decision::LookAgain)
+            }
+            Accounts::Do(changes, accounted) if changes.is_empty() => {
+                if let (Accounted::Confirmed, [row]) = (accounted, rows) {
+                    self.recent.keep(row, None, self.shared.clock.now());
+                }
+                done(accounted)
+            }
+            Accounts::Do(changes, accounted) => Ok(Decision::Write(changes, Answer::Accounted(accounted))),
+            Accounts::NeedRow(address) => self.need_row(address.addr(), &space, now),
+        }
+    }
+
+    /// One marker; the rows are cleaned in slices.
+    fn nas_ended(&mut self, event: &Accounting, nas: NasFacts, now: Time) -> Result<Accounted, StoreError> {
+        let mut at = if faults::on(Fault::OnIgnoresDelay) { now } else { event.at(now) - BOOT };
+        // The NAS counted its delay on a clock that did not step.
+        if let Some((when, by)) = self.step.filter(|&(when, by)| by > 0 && at < when) {
+            at = Time(at.0.saturating_sub(by).min(when.0));
+        }
+        let Some(store) = self.store.as_mut() else { return Err(StoreError::Away("no connection".into())) };
+        if !store.nas_ended(nas.id, at, now)? {
+            return Ok(Accounted::Ignored(Ignored::Repeated));
+        }
+        if let Some(known) = self.nases.get_mut(&event.session.nas) {
+            known.row.facts.ended_before = known.row.facts.ended_before.max(Some(at));
+        }
+        log::info!(
+            "NAS {}: Accounting-{:?}; its leases granted before {at} have ended",
+            event.session.nas,
+            event.kind
+        );
+        self.ended.push_back((nas.id, at));
+        Ok(Accounted::NasEnded)
+    }
+
+    fn decide_undo(&self, undo: &[Undo], rows: &[Row], now: Time) -> Decision {
+        let of_nas = |id| Self::facts(&self.nases, id);
+        let cx = Circumstances {
+            now,
+            nas: NasFacts::default(),
+            facts: &of_nas,
+            hold: self.catalogue.hold,
+            token: 0,
+        };
+        let changes: Vec<Change> = undo.iter().filter_map(|undo| choose::undo(undo, rows, &cx)).collect();
+        let answer = Answer::Undone(changes.len());
+        if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }
+    }
+}
+
+fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Grant {
+    let row = served.row();
+    let renewed = served.how == How::Repeated;
+    Grant {
+        attribute: row.attribute.clone(),
+        address: row.address,
+        pool: pool.map_or_else(String::new, |pool| pool.name.clone()),
+        class: row.class(),
+        how: served.how,
+        lease_seconds: row.lease.as_ref().map_or(0, |lease| lease.seconds),
+        nas_is_silent,
+        undo: match &served.what {
+            Serving::Change(change) if !renewed => {
+                Some(Undo { class: row.class(), before: Box::new(change.before.clone()) })
+            }
+            _ => None,
+        },
+    }
+}

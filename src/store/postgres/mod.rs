@@ -1,0 +1,342 @@
+//! PostgreSQL: for a fleet of radiusd. A batch is two statements: one that reads all that it needs, one that writes it,
+//! which is its own transaction and so one durable commit.
+
+mod read;
+mod write;
+
+use std::net::IpAddr;
+use std::sync::LazyLock;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::pg::Pg as Backend;
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Bool, Inet, Nullable, Text, Timestamptz};
+use diesel::{PgConnection, RunQueryDsl};
+use read::{Found, Probes};
+use write::{Order, Write};
+
+use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
+use super::error::classify_postgres;
+use super::rows::{At, COLUMNS, Loaded, NasCells, Net, RowSql, nas_of, row_of};
+use super::statement::{forget_others, statements};
+use super::{DatabaseUrl, Heard, Lookup, Snapshot, Store, StoreError, connect};
+use crate::lease::{Change, Hold, Row, Time};
+
+/// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
+const STATEMENT: u32 = 2_000;
+
+/// After a lock was met, how long locked rows are gone round instead of waited for, seconds.
+const CAREFUL: i64 = 10;
+
+type RowsSql = RowSql<Timestamptz, Inet>;
+
+fn select(rest: &str) -> String {
+    format!("SELECT {COLUMNS} FROM ip_pool_assignments a {rest}")
+}
+
+macro_rules! selects {
+    ($($name:ident = $rest:literal;)*) => { $(static $name: LazyLock<String> = LazyLock::new(|| select($rest));)* };
+}
+
+// `status || ''` keeps the planner from reading all rows in use by the index of sessions, which looks small to it whenever
+// many have logged in since it last looked.
+selects! {
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
+    LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    ENDED = "WHERE a.lease_nas_id = $ AND a.status || '' = 'in_use' AND a.assigned_at < $ LIMIT $";
+}
+
+statements! { Backend, PgConnection;
+    /// Free rows of a pool.
+    FreeRows { pool: i64 => BigInt, queue: At => Timestamptz, id: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = FREE;
+    /// How many rows of a pool were never used.
+    FreshRows { pool: i64 => BigInt, most: i64 => BigInt } -> BigInt =
+        "SELECT count(*) FROM (SELECT 1 FROM ip_pool_assignments WHERE pool_id = $ AND status = 'available' AND queue_at = 'epoch' LIMIT $) f";
+    /// Rows in use whose turn has come.
+    DueRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = DUE;
+    /// Rows in use whose lease ended.
+    LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Rows of a NAS that ended.
+    EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
+    /// The next rows of a pool's ranges. Who moves the cursor makes the rows; -1: somebody else is at it.
+    MakeRows { pool: i64 => BigInt, limit: i64 => BigInt, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
+        space: &'a str => Text, pool_id: i64 => BigInt, of: i64 => BigInt } -> BigInt =
+        "WITH r AS (SELECT id, next_address AS first, last_address AS last FROM ip_pool_ranges \
+             WHERE pool_id = $ AND next_address IS NOT NULL ORDER BY first_address LIMIT 1 FOR UPDATE SKIP LOCKED), \
+         n AS (SELECT id, first, LEAST($, last - first + 1) AS n, last FROM r), \
+         c AS (UPDATE ip_pool_ranges SET next_address = CASE WHEN n.first + n.n > n.last THEN NULL ELSE n.first + n.n END \
+             FROM n WHERE ip_pool_ranges.id = n.id RETURNING n.first, n.n), \
+         i AS (INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) \
+             SELECT c.first + s, $, $, $, $ FROM c, generate_series(0, c.n - 1) s \
+             ON CONFLICT (address_space, ip_address) DO NOTHING) \
+         SELECT COALESCE((SELECT n FROM c), -(SELECT LEAST(count(*), 1) FROM ip_pool_ranges \
+             WHERE pool_id = $ AND next_address IS NOT NULL))";
+    /// The row of one address; it may be there.
+    MakeRow { address: Net => Inet, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text,
+        pool: i64 => BigInt } -> () =
+        "INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) VALUES ($, $, $, $, $) \
+         ON CONFLICT (address_space, ip_address) DO NOTHING";
+    /// The catalogue's version, and the time.
+    Pulse {} -> (Text, Timestamptz) = "SELECT value, clock_timestamp() FROM ip_pool_meta WHERE name = 'catalogue'";
+    /// One time of the database as a whole.
+    MetaTime { name: &'a str => Text } -> Timestamptz = "SELECT value::timestamptz FROM ip_pool_meta WHERE name = $";
+    /// Sets the hold, if it is longer than the one that is there.
+    SetHold { from: At => Timestamptz, until: At => Timestamptz } -> () =
+        "WITH h AS (SELECT $::timestamptz AS hold_from, $::timestamptz AS hold_until) \
+         INSERT INTO ip_pool_meta (name, value) \
+         SELECT v.name, v.value FROM h, LATERAL (VALUES ('hold_from', h.hold_from::text), ('hold_until', h.hold_until::text)) v(name, value) \
+         WHERE NOT EXISTS (SELECT 1 FROM ip_pool_meta m WHERE m.name = 'hold_until' AND m.value::timestamptz >= h.hold_until) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    /// All pools.
+    Pools {} -> (BigInt, Text, Nullable<BigInt>, Text) = "SELECT id, name, nas_id, address_space FROM ip_pool_pools";
+    /// All ranges.
+    Ranges {} -> (BigInt, Inet, Inet, Bool) = "SELECT pool_id, first_address, last_address, next_address IS NOT NULL FROM ip_pool_ranges";
+    /// All NASes.
+    Nases {} -> NasSql = "SELECT id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before FROM ip_pool_nas";
+    /// A NAS was heard.
+    Hear { key: &'a str => Text, accounting: Option<At> => Nullable<Timestamptz>, now: At => Timestamptz,
+        gap: f64 => diesel::sql_types::Double } -> NasSql =
+        "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
+         SELECT $, t, t, t, $ FROM (SELECT $::timestamptz AS t) x \
+         ON CONFLICT (nas_key) DO UPDATE SET \
+         first_heard_at = LEAST(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
+         heard_since = CASE WHEN ip_pool_nas.last_heard_at < excluded.last_heard_at - make_interval(secs => $) \
+             THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
+         last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
+         accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
+         RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
+    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
+    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
+        "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
+         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// What an administrator's SQL made available, though its time is to come, is free from now on. What the engine released,
+    /// it says so: one that rests after its release ran out before that.
+    Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
+        "WITH t AS (SELECT $::timestamptz AS now), \
+         found AS (SELECT r.id FROM t, ip_pool_pools p, LATERAL (SELECT a.id FROM ip_pool_assignments a WHERE a.pool_id = p.id \
+             AND a.status = 'available' AND a.queue_at > t.now \
+             AND (a.released_at IS NULL OR a.expires_at IS NULL OR a.expires_at > a.released_at) \
+             ORDER BY a.queue_at LIMIT 500 FOR UPDATE SKIP LOCKED) r), \
+         freed AS (UPDATE ip_pool_assignments a SET queue_at = t.now, free_at = t.now, expires_at = LEAST(expires_at, t.now), \
+             released_at = t.now, released_by = 'admin', updated_at = t.now, ", forget_others!(), " FROM found, t WHERE a.id = found.id RETURNING a.*) \
+         INSERT INTO ip_pool_events (at, kind, ip_address, address_space, pool_name, username, owner, nas_id, session_id, \
+             calling_station_id, epoch, server, detail) \
+         SELECT updated_at, 'release', ip_address, address_space, pool_name, username, owner, lease_nas_id, session_id, \
+             calling_station_id, epoch, $, 'by an administrator''s SQL' FROM freed");
+    /// All servers.
+    Servers {} -> (Text, Timestamptz) = "SELECT name, seen_at FROM ip_pool_servers ORDER BY name";
+    /// Forgets servers that are gone.
+    Forget { before: At => Timestamptz } -> () = "DELETE FROM ip_pool_servers WHERE seen_at < $";
+    /// This server lives.
+    Beat { name: &'a str => Text, seen: At => Timestamptz, counters: &'a str => Text } -> () =
+        "INSERT INTO ip_pool_servers (name, seen_at, counters) VALUES ($, $, $) \
+         ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, counters = excluded.counters";
+}
+
+type NasSql =
+    (BigInt, Text, Text, Timestamptz, Timestamptz, Timestamptz, Nullable<Timestamptz>, Nullable<Timestamptz>);
+
+/// One connection to a PostgreSQL server that takes writes.
+pub struct Postgres {
+    connection: PgConnection,
+    url: DatabaseUrl,
+    /// Until then, locked rows are gone round.
+    careful_until: Time,
+}
+
+impl Postgres {
+    /// Opens a connection.
+    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let mut connection = connect::postgres(url, STATEMENT)?;
+        // The statements are small and many: plans are made once, and always by index. What the planner guesses of arrays
+        // (ten elements) and of a table that was filled a moment ago is of no use to us.
+        connection
+            .batch_execute(
+                "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; \
+                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '20ms'",
+            )
+            .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
+        connect::check_rights(&mut connection, url)?;
+        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH })
+    }
+
+    fn failed(&self, error: &diesel::result::Error) -> StoreError {
+        match classify_postgres(error) {
+            StoreError::Away(text) => {
+                StoreError::Away(format!("PostgreSQL at {}: {}", self.url, self.url.scrub(&text)))
+            }
+            StoreError::Wrong(text) => {
+                StoreError::Wrong(format!("PostgreSQL at {}: {}", self.url, self.url.scrub(&text)))
+            }
+            other => other,
+        }
+    }
+
+    fn load<'q, Q, T>(&mut self, query: Q) -> Result<Vec<T>, StoreError>
+    where
+        Q: RunQueryDsl<PgConnection> + diesel::query_dsl::LoadQuery<'q, PgConnection, T>,
+    {
+        query.load::<T>(&mut self.connection).map_err(|error| self.failed(&error))
+    }
+
+    fn rows<'q, Q>(&mut self, query: Q) -> Result<Vec<Row>, StoreError>
+    where
+        Q: RunQueryDsl<PgConnection> + diesel::query_dsl::LoadQuery<'q, PgConnection, Loaded>,
+    {
+        Ok(self.load::<Q, Loaded>(query)?.into_iter().map(row_of).collect())
+    }
+
+    fn execute<Q>(&mut self, query: Q) -> Result<usize, StoreError>
+    where
+        Q: RunQueryDsl<PgConnection> + QueryFragment<Backend> + QueryId,
+    {
+        query.execute(&mut self.connection).map_err(|error| self.failed(&error))
+    }
+
+    fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
+        Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
+    }
+}
+
+impl Store for Postgres {
+    fn reads_while_writing(&self) -> bool {
+        true
+    }
+
+    fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
+        let probes = Probes::of(lookups);
+        let loaded: Vec<Found> = if probes.is_wide() {
+            self.load(probes.wide_statement())?
+        } else {
+            self.load(probes.statement())?
+        };
+        Ok(probes.snapshot(loaded, lookups.len()))
+    }
+
+    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
+        let order = Order { sets, now, server };
+        let written = match (self.careful_until > now, order.is_whole(), order.is_rare()) {
+            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(&order))?,
+            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(&order))?,
+            (true, false, false) => self.load::<_, i32>(Write::<true, false, false>::of(&order))?,
+            (false, false, rare) => {
+                let tried = if rare {
+                    self.load::<_, i32>(Write::<false, false, true>::of(&order))
+                } else {
+                    self.load::<_, i32>(Write::<false, false, false>::of(&order))
+                };
+                match tried {
+                    // Somebody holds a lock: the server undid it all.
+                    Err(StoreError::Busy(_)) => {
+                        self.careful_until = now + CAREFUL;
+                        self.load::<_, i32>(Write::<true, false, true>::of(&order))?
+                    }
+                    tried => tried?,
+                }
+            }
+        };
+        Ok(order.sets_of(&written))
+    }
+
+    fn free_rows(
+        &mut self,
+        pool: i64,
+        after: super::Place,
+        now: Time,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows(FreeRows::new(pool, At(after.0), after.1, At(now), i64::from(limit)))
+    }
+
+    fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(DueRows::new(pool, At(now), i64::from(limit)))
+    }
+
+    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(LapsedRows::new(pool, At(ended), i64::from(limit)))
+    }
+
+    fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(EndedRows::new(nas, At(ended), i64::from(limit)))
+    }
+
+    fn fresh_rows(&mut self, pool: i64, most: u32) -> Result<u32, StoreError> {
+        let counted = self.load::<_, i64>(FreshRows::new(pool, i64::from(most)))?;
+        Ok(counted.first().and_then(|&count| u32::try_from(count).ok()).unwrap_or_default())
+    }
+
+    fn make_rows(&mut self, pool: &PoolRow, _now: Time, limit: u32) -> Result<usize, StoreError> {
+        let made = self.load::<_, i64>(MakeRows::new(
+            pool.id,
+            i64::from(limit),
+            &pool.name,
+            pool.nas,
+            &pool.space,
+            pool.id,
+            pool.id,
+        ))?;
+        match made.first() {
+            Some(-1) => Err(StoreError::Busy(format!("rows of pool {} are being made elsewhere", pool.name))),
+            made => Ok(made.and_then(|&made| usize::try_from(made).ok()).unwrap_or_default()),
+        }
+    }
+
+    fn make_row(&mut self, pool: &PoolRow, address: IpAddr, _now: Time) -> Result<(), StoreError> {
+        self.execute(MakeRow::new(Net(address.into()), &pool.name, pool.nas, &pool.space, pool.id)).map(drop)
+    }
+
+    fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
+        let (version, _) = self.pulse()?;
+        let pools = self.load::<_, (i64, String, Option<i64>, String)>(Pools::new())?;
+        let ranges = self.load::<_, (i64, Net, Net, bool)>(Ranges::new())?;
+        let nases = self.load::<_, NasCells>(Nases::new())?;
+        let hold = Hold { from: self.meta_time("hold_from")?, until: self.meta_time("hold_until")? };
+        Ok(Catalogue {
+            version,
+            pools: pools.into_iter().map(|(id, name, nas, space)| PoolRow { id, name, nas, space }).collect(),
+            ranges: ranges
+                .into_iter()
+                .map(|(pool, first, last, unmade)| RangeRow {
+                    pool,
+                    first: first.0.addr(),
+                    last: last.0.addr(),
+                    unmade,
+                })
+                .collect(),
+            nases: nases.into_iter().map(nas_of).collect(),
+            hold,
+        })
+    }
+
+    fn pulse(&mut self) -> Result<(i64, Time), StoreError> {
+        let pulse = self.load::<_, (String, At)>(Pulse::new())?;
+        let (version, At(now)) = pulse.into_iter().next().unwrap_or_else(|| (String::new(), At(Time::EPOCH)));
+        Ok((version.parse().unwrap_or_default(), now))
+    }
+
+    fn hear(&mut self, heard: &[Heard], now: Time) -> Result<Vec<NasRow>, StoreError> {
+        let mut rows = Vec::with_capacity(heard.len());
+        for Heard { nas, accounting, gap } in heard {
+            let hear = Hear::new(nas, accounting.then_some(At(now)), At(now), *gap as f64);
+            rows.extend(self.load::<_, NasCells>(hear)?.into_iter().map(nas_of));
+        }
+        Ok(rows)
+    }
+
+    fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
+        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(now - 60)))? == 1)
+    }
+
+    fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {
+        self.execute(SetHold::new(At(hold.from), At(hold.until))).map(drop)
+    }
+
+    fn heartbeat(&mut self, server: &str, counters: &str, now: Time) -> Result<super::Servers, StoreError> {
+        let known = self.load::<_, (String, At)>(Servers::new())?;
+        self.execute(Beat::new(server, At(now), counters))?;
+        self.execute(Forget::new(At(now - 86_400)))?;
+        self.execute(Freed::new(At(now), server))?;
+        Ok(super::servers_of(known.into_iter().map(|(name, At(seen))| (name, seen)).collect(), server, now))
+    }
+}
