@@ -5,6 +5,8 @@ mod common;
 mod db;
 #[path = "cli/outside.rs"]
 mod outside;
+#[path = "cli/words.rs"]
+mod words;
 
 use db::{Db, on_both, ran};
 
@@ -88,6 +90,9 @@ fn pools_are_added_listed_and_shown() {
             .collect();
         assert_eq!(brief, ["\"big\" null 1 1", "\"big\" \"192.0.2.1\" 1 4194302", "\"gold\" null 2 238"]);
         assert_eq!(db.run(&["pool", "list", "--nas", "192.0.2.1", "-o", "json"]).json().len(), 1);
+        // A unit for people, a number for scripts.
+        db.run(&["pool", "list"]).expect(0, &[" 0.0%\n"]);
+        assert_eq!(pools[0]["usage"], 0.0);
         db.run(&["pool", "show", "big", "--nas", "192.0.2.1"])
             .expect(0, &["100.64.0.1", "0 of 4194302 addresses in use"]);
         db.run(&["pool", "show", "big"]).expect(0, &["10.9.0.7", "0 of 1 address in use"]);

@@ -52,12 +52,16 @@ mod budget;
 mod crash;
 #[path = "proof/durable.rs"]
 mod durable;
+#[path = "proof/failover.rs"]
+mod failover;
 #[path = "proof/history.rs"]
 mod history;
 #[path = "proof/long.rs"]
 mod long;
 #[path = "proof/people.rs"]
 mod people;
+#[path = "proof/scope.rs"]
+mod scope;
 #[path = "proof/silence.rs"]
 mod silence;
 #[path = "proof/start.rs"]

@@ -15,16 +15,25 @@ pub(super) struct Field {
     pub name: &'static str,
     /// In a table: the last to go when the width is short has 0; none: never in a table.
     pub rank: Option<u8>,
+    /// What a table writes behind the value.
+    pub unit: &'static str,
+}
+
+impl Field {
+    /// With a unit, for tables.
+    pub(super) const fn in_unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
 }
 
 /// A field that tables show; the higher its rank, the sooner it goes when the terminal is narrow.
 pub(super) const fn shown(name: &'static str, rank: u8) -> Field {
-    Field { name, rank: Some(rank) }
+    Field { name, rank: Some(rank), unit: "" }
 }
 
 /// A field for scripts only.
 pub(super) const fn hidden(name: &'static str) -> Field {
-    Field { name, rank: None }
+    Field { name, rank: None, unit: "" }
 }
 
 /// Rows of named values.
@@ -86,8 +95,11 @@ impl Records {
         if self.rows.is_empty() {
             return Ok(Vec::new());
         }
-        let cells: Vec<Vec<String>> =
-            self.rows.iter().map(|row| row.iter().map(|value| self.cell(value)).collect()).collect();
+        let texts = |row: &Vec<Value>| {
+            let cells = self.fields.iter().zip(row);
+            cells.map(|(field, value)| self.cell(value) + field.unit).collect()
+        };
+        let cells: Vec<Vec<String>> = self.rows.iter().map(texts).collect();
         let (kept, left_out) = self.fit(&cells, width);
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

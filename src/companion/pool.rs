@@ -32,7 +32,7 @@ const COUNTS: [Field; 11] = [
     shown("cooling", 4),
     shown("reserved", 4),
     shown("free", 0),
-    shown("usage", 1),
+    shown("usage", 1).in_unit("%"),
 ];
 
 fn list(desk: &Desk, pool: Option<&OsStr>, nas: Option<&OsStr>) -> Result<Exit, Failure> {

@@ -1,6 +1,8 @@
 //! `schema status`, `schema up`.
 
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -68,19 +70,54 @@ fn up(desk: &Desk, url: &DatabaseUrl) -> Result<Exit, Failure> {
     }
     if applied.is_empty() {
         desk.screen.note(&format!("nothing to do: the schema of {url} is {NEEDED} already"));
-        return Ok(Exit::Done);
+    } else {
+        let names: Vec<_> = applied.iter().map(|migration| migration.name).collect();
+        desk.screen.note(&format!("the schema of {url} is {NEEDED} now (applied {})", names.join(", ")));
     }
-    let names: Vec<_> = applied.iter().map(|migration| migration.name).collect();
-    desk.screen.note(&format!("the schema of {url} is {NEEDED} now (applied {})", names.join(", ")));
-    if let DatabaseUrl::Sqlite(path) = url
-        && std::fs::metadata(path).is_ok_and(|file| file.uid() == 0)
-    {
-        desk.screen.note(&format!(
-            "the file belongs to root: give it, and its folder, to the user that radiusd runs as (chown freerad: {})",
-            path.display()
-        ));
+    if let DatabaseUrl::Sqlite(path) = url {
+        for sentence in roots(path) {
+            desk.screen.note(&sentence);
+        }
     }
     Ok(Exit::Done)
+}
+
+/// What root has to give away, so that radiusd may write to a file that root made.
+fn roots(path: &Path) -> Vec<String> {
+    let is_roots = |path: &Path| fs::metadata(path).is_ok_and(|it| it.uid() == 0 && it.mode() & 0o002 == 0);
+    let Some(folder) = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)) else {
+        return Vec::new();
+    };
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let known = |name: &&str| users.lines().any(|line| line.split(':').next() == Some(name));
+    let user = ["freerad", "radiusd"].into_iter().find(known).unwrap_or("USER");
+    // SQLite keeps files beside the database, so the folder counts, too.
+    let (whole, elsewhere) = (is_roots(&folder), holds_others(&folder, path));
+    let mut what = Vec::new();
+    if is_roots(path) {
+        what.push(format!("{}*", path.display()));
+    }
+    if whole && !elsewhere {
+        what.push(folder.display().to_string());
+    }
+    let give = format!(
+        "this is root's, and radiusd's user has to be able to write to it: chown {user}: {}",
+        what.join(" ")
+    );
+    let move_away = format!(
+        "radiusd's user has to be able to write to the folder, too, but {} is root's and has other files: give the database \
+         a folder of its own",
+        folder.display()
+    );
+    let sentences = [(!what.is_empty(), give), (whole && elsewhere, move_away)];
+    sentences.into_iter().filter_map(|(so, sentence)| so.then_some(sentence)).collect()
+}
+
+/// Others than the database's own files are in the folder.
+fn holds_others(folder: &Path, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut files = fs::read_dir(folder).into_iter().flatten().flatten();
+    files.any(|file| !file.file_name().to_string_lossy().starts_with(&name))
 }
 
 fn listed(migrations: &[Migration], url: &DatabaseUrl) -> Records {

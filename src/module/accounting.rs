@@ -86,8 +86,8 @@ fn code(done: Accounted) -> Code {
 
 fn unavailable(kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
     let text = format!(
-        "accounting {kind:?} of user {user} at NAS {nas} is not acknowledged, the NAS will send it again: {why}. `ippool-rs doctor` looks at the \
-         database"
+        "accounting {kind:?} of user {user} at NAS {nas} is not acknowledged, the NAS will send it again: {why}. `ippool-rs schema status` tries \
+         the database"
     );
     Outcome::failed(Code::Fail, Note::failure(Kind::Unavailable, "accounting", text))
 }
@@ -95,8 +95,8 @@ fn unavailable(kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
 fn conflict(user: &str, nas: &str, addresses: &[IpNet]) -> Note {
     let address = addresses.first().map(|address| address.addr().to_string()).unwrap_or_default();
     let text = format!(
-        "user {user} at NAS {nas} uses {address}, which is leased to somebody else. `ippool-rs explain {address}` shows both; one of them has to \
-         be disconnected"
+        "user {user} at NAS {nas} uses {address}, which is leased to somebody else. `ippool-rs lease show {address}` shows both; one of them has \
+         to be disconnected"
     );
     Note::warning(Kind::Conflict, &address, text)
 }

@@ -174,7 +174,8 @@ fn keep_stated(settings: &Settings, reply: &Reply, who: &Who, answer: Answer) ->
             Kind::Unavailable,
             "static",
             format!(
-                "the reply's own address for user {} at NAS {} goes out, but is not recorded: {why}. See `ippool-rs doctor`",
+                "the reply's own address for user {} at NAS {} goes out, but is not recorded: {why}. `ippool-rs schema status` tries \
+                 the database",
                 who.user, who.nas
             ),
         )),
@@ -210,8 +211,8 @@ fn refused(refusal: Refusal, note: Note) -> Outcome {
 
 fn exhausted(who: &Who, pool: &str) -> Note {
     let text = format!(
-        "pool {pool} is full: no address for user {} at NAS {}. `ippool-rs pool show {pool}` says who holds them, `ippool-rs pool modify \
-         {pool}` adds a range",
+        "pool {pool} is full: no address for user {} at NAS {}. `ippool-rs lease list --pool {pool}` says who holds them, \
+         `ippool-rs pool add {pool} RANGE` (with --nas, if it is one NAS' own) adds addresses",
         who.user, who.nas
     );
     Note::failure(Kind::Exhausted, pool, text)
@@ -219,8 +220,8 @@ fn exhausted(who: &Who, pool: &str) -> Note {
 
 fn unknown_pool(who: &Who, pool: &str) -> Note {
     let text = format!(
-        "there is no pool {pool}: no address for user {} at NAS {}. Make it with `ippool-rs pool add {pool} RANGE`, or mend where the pool is \
-         named for this user",
+        "there is no pool {pool}: no address for user {} at NAS {}. `ippool-rs pool list` shows all pools, and whose they are; make it \
+         with `ippool-rs pool add {pool} RANGE`, or mend where the pool is named for this user",
         who.user, who.nas
     );
     Note::failure(Kind::UnknownPool, pool, text)
@@ -228,7 +229,7 @@ fn unknown_pool(who: &Who, pool: &str) -> Note {
 
 fn unavailable(settings: &Settings, who: &Who, why: &str) -> Outcome {
     let text = format!(
-        "no address for user {} at NAS {}: {why}. `ippool-rs doctor` looks at the database",
+        "no address for user {} at NAS {}: {why}. `ippool-rs schema status` tries the database",
         who.user, who.nas
     );
     let note = Note::failure(Kind::Unavailable, "", text);
@@ -246,8 +247,9 @@ fn unavailable(settings: &Settings, who: &Who, why: &str) -> Outcome {
 
 fn doubtful(who: &Who, grant: &Grant) -> Note {
     let text = format!(
-        "pool {} has no address that is free beyond doubt: user {} at NAS {} got {}, whose last lease ran out without a Stop. Add a range \
-         (`ippool-rs pool modify {}`), or let `ippool-rs reconcile` ask the router who is online",
+        "pool {} has no address that is free beyond doubt: user {} at NAS {} got {}, whose last lease ran out without a Stop. Add \
+         addresses (`ippool-rs pool add {} RANGE`), or ask the routers who is online, and free what the others hold (`ippool-rs lease release \
+         ADDRESS`)",
         grant.pool,
         who.user,
         who.nas,

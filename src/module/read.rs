@@ -47,7 +47,7 @@ const OTHERS: [(&str, &str); 6] = [
     ("sql_module_instance", "this module has a connection of its own; set `database`"),
     (
         "ippool_table",
-        "the table is ip_pool_assignments; `ippool-rs schema import-radippool` brings the old one over",
+        "the table is ip_pool_assignments, and its pools are made with `ippool-rs pool add NAME RANGE`",
     ),
     ("pool_key", "set `owner` (whom an address sticks to) and, if need be, `session_key`"),
     ("allocate_find", "there are no queries to write"),

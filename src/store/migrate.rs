@@ -205,7 +205,7 @@ fn explain(error: &StoreError, migration: &Migration, url: &DatabaseUrl) -> Stor
     if text.contains("permission denied") {
         let text = text.split(": grant").next().unwrap_or_default();
         return StoreError::Wrong(format!(
-            "{text}: the user in {url} may not create tables; run `schema up` once as the database's owner"
+            "{text}: the user in {url} may not create tables; run `ippool-rs schema up` once as the database's owner"
         ));
     }
     match error {

@@ -138,7 +138,8 @@ pub trait Store: Send {
     /// Sets the hold, if it is longer than the one that is there.
     fn hold(&mut self, hold: Hold) -> Result<(), StoreError>;
 
-    /// This server lives; its counters. Servers not seen for a day are forgotten.
+    /// This server lives; its counters. Servers not seen for a day are forgotten. What an administrator's SQL made
+    /// available is free from now on, whatever time its row says.
     fn heartbeat(&mut self, server: &str, counters: &str, now: Time) -> Result<Servers, StoreError>;
 }
 

@@ -15,7 +15,7 @@ use super::error::classify_sqlite;
 use super::rows::{
     At, COLUMNS, Loaded, NasCells, Net, Record, RowSql, address_key, is_common, key_address, nas_of, row_of,
 };
-use super::statement::statements;
+use super::statement::{forget_others, statements};
 use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
 use crate::lease::{Change, Event, Hold, Row, Time};
 
@@ -23,6 +23,15 @@ use crate::lease::{Change, Event, Hold, Row, Time};
 const BUSY: u32 = 150;
 
 type RowsSql = RowSql<Text, Text>;
+
+/// Rows that an administrator's SQL made available, though their time is to come: what the engine released, it says so.
+/// One that rests after its release ran out before that.
+macro_rules! freed_by_hand {
+    () => {
+        "(SELECT id FROM ip_pool_assignments WHERE pool_id IN (SELECT id FROM ip_pool_pools) AND status = 'available' AND queue_at > $ \
+         AND (released_at IS NULL OR expires_at IS NULL OR expires_at > released_at) ORDER BY +id LIMIT 500)"
+    };
+}
 
 /// `SELECT` of [`COLUMNS`], completed by the rest of the statement.
 fn select(rest: &str) -> String {
@@ -112,14 +121,25 @@ statements! { Backend, SqliteConnection;
         n5: At => Text, n6: At => Text, broken: At => Text } -> NasSql =
         "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at, created_at, updated_at) \
          VALUES ($, $, $, $, $, $, $) ON CONFLICT (nas_key) DO UPDATE SET \
+         first_heard_at = min(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
          heard_since = CASE WHEN ip_pool_nas.last_heard_at < $ THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \
          RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
-    /// A NAS went up or down.
+    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, recent: At => Text } -> () =
-        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = $ WHERE id = $ \
+        "UPDATE ip_pool_nas SET ended_before = max(COALESCE(ended_before, ''), $), ended_seen_at = $, updated_at = $ WHERE id = $ \
          AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// The history of what an administrator's SQL made available.
+    TellFreed { at: At => Text, server: &'a str => Text, now: At => Text } -> () = concat!(
+        "INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, server, detail, \
+         ip_address, address_space, pool_name, epoch) \
+         SELECT $, 'release', username, owner, lease_nas_id, session_id, calling_station_id, $, 'by an administrator''s SQL', \
+         ip_address, address_space, pool_name, epoch FROM ip_pool_assignments WHERE id IN ", freed_by_hand!());
+    /// It is free from now on.
+    Freed { queue: At => Text, free: At => Text, expires: At => Text, released: At => Text, updated: At => Text, now: At => Text } -> () = concat!(
+        "UPDATE ip_pool_assignments SET queue_at = $, free_at = $, expires_at = min(expires_at, $), released_at = $, \
+         released_by = 'admin', updated_at = $, ", forget_others!(), " WHERE id IN ", freed_by_hand!());
     /// All servers.
     Servers {} -> (Text, Text) = "SELECT name, seen_at FROM ip_pool_servers ORDER BY name";
     /// Forgets servers that are gone.
@@ -506,6 +526,8 @@ impl Store for Sqlite {
                 .map_err(|error| this.failed(&error))?;
             this.execute(Beat::new(server, At(now), At(now), counters))?;
             this.execute(Forget::new(At(now - 86_400)))?;
+            this.execute(TellFreed::new(At(now), server, At(now)))?;
+            this.execute(Freed::new(At(now), At(now), At(now), At(now), At(now), At(now)))?;
             Ok(super::servers_of(
                 known.into_iter().map(|(name, At(seen))| (name, seen)).collect(),
                 server,

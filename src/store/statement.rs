@@ -47,4 +47,15 @@ macro_rules! statements {
     )* };
 }
 
-pub(super) use statements;
+/// What an `UPDATE` sets where nobody but its last holder is to be remembered with a row.
+macro_rules! forget_others {
+    () => {
+        "prev_station = NULL, prev_calling_station_id = NULL, prev_nas_id = NULL, prev_session_key = NULL, \
+         prev_session_id = NULL, prev_token = NULL, prev_lease_seconds = NULL, prev_assigned_at = NULL, \
+         prev_started_at = NULL, prev_expires_at = NULL, prev_free_at = NULL, claimant = NULL, \
+         claimant_seen_at = NULL, absent_since = NULL"
+    };
+}
+
+#[allow(unused_imports, reason = "not every build has all who write")]
+pub(super) use {forget_others, statements};

@@ -1,7 +1,7 @@
 //! What administrators write by hand counts.
 
-use rlm_ippool_rs::lease::{Change, Row, Status, life};
-use rlm_ippool_rs::store::{FRONT, Lookup, Retry, StoreError, open};
+use rlm_ippool_rs::lease::{Change, Row, Rules, Status, life};
+use rlm_ippool_rs::store::{FRONT, Lookup, Retry, Store, StoreError, open};
 
 use crate::db::{Db, on_both};
 use crate::ground::{free, give, now, pool, row, write};
@@ -90,6 +90,62 @@ fn available_written_by_hand_is_free() {
         let found = row(store.as_mut(), held.id);
         assert_eq!((found.status, found.epoch), (Status::Available, held.epoch));
         assert_eq!(life::settle(&found, now(store.as_mut()), &|_| None), found);
+    });
+}
+
+#[test]
+fn available_written_by_hand_is_granted_after_the_next_heartbeat_and_what_rests_after_a_stop_is_not() {
+    on_both(|db| {
+        let (mut store, gold) = pool(db, "gold", &["10.0.0.0-10.0.0.5"]);
+        let rows = free(store.as_mut(), &gold, 6);
+        let id = |n: usize| rows[n].id;
+        let by_hand = |n: usize, set: &str| {
+            db.sql(&format!("UPDATE ip_pool_assignments SET {set} WHERE id = {}", id(n)));
+        };
+        let rules = Rules { cooldown: 600, ..Rules::default() };
+        for n in [0, 1, 2, 5] {
+            give(store.as_mut(), &rows[n], &crate::ground::ask(&format!("u{n}"), &n.to_string(), None));
+        }
+        // One that had a holder before, who went.
+        let (at, held) = (now(store.as_mut()), row(store.as_mut(), id(1)));
+        let stopped = life::release(&held, life::BY_STOP, at, at, &Rules { cooldown: 0, ..rules.clone() }, 7);
+        assert_eq!(write(store.as_mut(), &[stopped], at), [true]);
+        let before = row(store.as_mut(), id(1));
+        give(store.as_mut(), &before, &crate::ground::ask("u1", "1b", None));
+        by_hand(0, "status = 'available'");
+        by_hand(1, "status = 'available', username = NULL, expires_at = NULL");
+        // One that was taken by hand, waited for its turn, and is given back by hand.
+        by_hand(
+            3,
+            "status = 'in_use', username = 'x', expires_at = {+600}, queue_at = {+600}, free_at = {+600}",
+        );
+        by_hand(3, "status = 'available'");
+        // One that rests after its Stop, and one whose lease goes on.
+        let held = row(store.as_mut(), id(2));
+        let at = now(store.as_mut());
+        let stopped = life::release(&held, life::BY_STOP, at, at, &rules, 8);
+        assert_eq!(write(store.as_mut(), &[stopped], at), [true]);
+
+        let at = now(store.as_mut());
+        let granted = |store: &mut dyn Store| {
+            let now = now(store);
+            let mut ids: Vec<_> =
+                store.free_rows(gold.id, FRONT, now, 10).unwrap().iter().map(|row| row.id).collect();
+            ids.sort_unstable();
+            ids
+        };
+        assert_eq!(granted(store.as_mut()), [id(4)]);
+        store.heartbeat("here:1", "", at).unwrap();
+        assert_eq!(granted(store.as_mut()), [id(0), id(1), id(3), id(4)]);
+        let freed = row(store.as_mut(), id(0));
+        assert_eq!((freed.free_at, freed.released_by.as_deref()), (at, Some("admin")));
+        let told = db.lines(
+            "SELECT COALESCE(owner, '-') AS line FROM ip_pool_events WHERE detail LIKE '%SQL' ORDER BY id",
+        );
+        assert_eq!(told.len(), 3, "{told:?}");
+        // Once is enough.
+        store.heartbeat("here:1", "", at + 5).unwrap();
+        assert_eq!(row(store.as_mut(), id(0)), freed);
     });
 }
 

@@ -68,6 +68,10 @@ const VERBS: &[Verb] = &[
         let at = now(store);
         assert!(store.ended_rows(8, at, 16).unwrap().is_empty());
     }),
+    ("heartbeat", |store, _, _, _| {
+        let at = now(store);
+        store.heartbeat("here:1", "", at).unwrap();
+    }),
     ("no rows to make", |store, pool, _, _| {
         let at = now(store);
         assert_eq!(store.make_rows(pool, at, 16), Ok(0));

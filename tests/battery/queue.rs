@@ -148,6 +148,22 @@ fn an_accounting_on_is_told_once_a_minute() {
 }
 
 #[test]
+fn an_accounting_off_that_comes_late_takes_nothing_back() {
+    on_both(|db| {
+        let (mut store, _) = pool(db, "gold", &["10.0.0.0/24"]);
+        let store = store.as_mut();
+        let at = now(store);
+        let nas = hear(store, "a", true, 120, at).facts.id;
+        assert_eq!(store.nas_ended(nas, at, at), Ok(true));
+        // It was under way for an hour, and others came before it.
+        assert_eq!(store.nas_ended(nas, at - 3500, at + 100), Ok(true));
+        assert_eq!(store.catalogue().unwrap().nases[0].facts.ended_before, Some(at));
+        assert_eq!(store.nas_ended(nas, at + 200, at + 200), Ok(true));
+        assert_eq!(store.catalogue().unwrap().nases[0].facts.ended_before, Some(at + 200));
+    });
+}
+
+#[test]
 fn a_hold_only_grows() {
     on_both(|db| {
         let (mut store, _) = pool(db, "gold", &["10.0.0.0/24"]);

@@ -1,9 +1,13 @@
-//! What surrounds the verbs: absent and locked databases, the configuration, secrets, usage, pipes.
+//! What surrounds the verbs: absent and locked databases, the configuration, secrets, users, usage, pipes.
 
+use std::fs;
 use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::db::{Db, command, ippool, ran};
+use crate::db::{Db, Ran, command, ippool, ran};
 
 #[test]
 fn an_absent_database_is_known_soon() {
@@ -102,4 +106,32 @@ fn a_reader_that_leaves_is_no_error() {
     child.stdout.take().expect("a pipe").read_exact(&mut first).expect("a first line");
     let ran = ran(&child.wait_with_output().expect("it ends"));
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+}
+
+#[test]
+fn root_is_told_how_radiusds_user_may_write_to_the_file() {
+    let db = Db::sqlite();
+    let Db::Sqlite { folder } = &db else { return };
+    let ids = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let ids = ids.lines().find_map(|line| line.strip_prefix("freerad:x:")?.split(':').next()?.parse().ok());
+    let is_root = fs::metadata(folder.path()).is_ok_and(|folder| folder.uid() == 0);
+    let (true, Some(freerad)) = (is_root, ids) else {
+        println!("skipped: only root is told so, and only of a user that there is");
+        return;
+    };
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let told =
+        |ran: Ran| ran.err.lines().find_map(|line| Some(line.split_once("write to it: ")?.1.to_owned()));
+    let chown = told(db.run(&["schema", "up"]).expect(0, &["chown freerad: "])).expect("a command");
+    // As long as it was not done, and no longer.
+    assert_eq!(told(db.run(&["schema", "up"])), Some(chown.clone()));
+    let as_freerad = |arguments: &[&str]| ran(&db.command(arguments).uid(freerad).output().expect("it runs"));
+    as_freerad(&["pool", "add", "gold", "10.0.0.0/24"]).expect(78, &["must be writable"]);
+    assert!(Command::new("sh").args(["-c", &chown]).status().is_ok_and(|status| status.success()), "{chown}");
+    as_freerad(&["pool", "add", "gold", "10.0.0.0/24"]).expect(0, &["254 addresses"]);
+    assert_eq!(told(db.run(&["schema", "up"])), None);
+    // Not where that would give away what is not ours.
+    let shared = format!("sqlite://{}/ippool.db", folder.path().display());
+    let up = ippool(&["--database", &shared, "schema", "up"], &[]).expect(0, &["a folder of its own"]);
+    assert_eq!(told(up), Some(format!("chown freerad: {}/ippool.db*", folder.path().display())));
 }

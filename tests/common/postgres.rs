@@ -60,10 +60,34 @@ impl Postgres {
         Self::try_with(options).unwrap_or_else(|e| panic!("PostgreSQL: {e}"))
     }
 
-    fn try_with(options: Options) -> Result<Self, String> {
-        let bin = programs()?;
+    /// A streaming standby of this cluster, which knows it by `name` (`synchronous_standby_names`); `pg_promote()`
+    /// makes it a primary. Panics as [`Self::start`] does.
+    pub fn standby_of(primary: &Self, name: &str, options: Options) -> Self {
+        Self::try_standby(primary, name, options).unwrap_or_else(|e| panic!("PostgreSQL: {e}"))
+    }
+
+    fn try_standby(primary: &Self, name: &str, options: Options) -> Result<Self, String> {
         let folder = cluster_folder()?;
-        copy_as(&template(&bin)?, &folder.path().join("data"), owner())?;
+        let mut backup = as_owner(&primary.bin.join("pg_basebackup"));
+        // Its -R writes the connection into a file that `write_settings` writes anew.
+        backup.args(["-R", "--no-sync", "-c", "fast", "-d"]).arg(primary.url());
+        backup.arg("-D").arg(folder.path().join("data"));
+        run(backup, "")?;
+        let port = primary.port.map_or(String::new(), |port| format!(" port={port}"));
+        let host = primary.folder.path().display();
+        let from = format!("host={host}{port} user={SUPERUSER} application_name={name}");
+        Self::in_folder(folder, options.set("primary_conninfo", &from))
+    }
+
+    fn try_with(options: Options) -> Result<Self, String> {
+        let folder = cluster_folder()?;
+        copy_as(&template(&programs()?)?, &folder.path().join("data"), owner())?;
+        Self::in_folder(folder, options)
+    }
+
+    /// Starts what lies in the folder.
+    fn in_folder(folder: TempDir, options: Options) -> Result<Self, String> {
+        let bin = programs()?;
         let port = options.tcp.then(free_port);
         let mut cluster = Self { folder, options, bin, port, child: None };
         cluster.write_settings()?;
@@ -134,7 +158,7 @@ impl Postgres {
             }
             // The eighth line of the file says how far the postmaster is.
             let state = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
-            if state.lines().nth(7).is_some_and(|l| l.trim() == "ready") {
+            if state.lines().nth(7).is_some_and(|l| matches!(l.trim(), "ready" | "standby")) {
                 return Ok(());
             }
             if Instant::now() > deadline {

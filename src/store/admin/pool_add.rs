@@ -73,14 +73,15 @@ impl Admin {
     }
 }
 
-/// The NAS of this key, made if need be; and whether it was.
+/// The NAS of this key, made if need be; and whether it was. That somebody named it is no sign of life: the first packet
+/// from it is yet to come.
 fn nas(link: &mut Link, key: &str) -> Result<(NasRow, bool), StoreError> {
-    let now = Words::of(link).now;
+    let Words { now, never, not_yet, .. } = Words::of(link);
     // radiusd may meet the NAS for the first time at this very moment.
     let made = link.execute(
         &format!(
             "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, created_at, updated_at) \
-             VALUES (?, {now}, {now}, {now}, {now}, {now}) ON CONFLICT (nas_key) DO NOTHING"
+             VALUES (?, {not_yet}, {never}, {never}, {now}, {now}) ON CONFLICT (nas_key) DO NOTHING"
         ),
         vec![key.into()],
     )?;
@@ -137,7 +138,7 @@ fn overlap(
     let owner = owner.map_or_else(|| "another pool".to_owned(), |owner| format!("the pool {owner}"));
     Ok(format!(
         "{piece} overlaps {}, which belongs to {owner}: one address cannot be in two pools of the address space \"{}\"; \
-         --exclude that range, or take it from there first (pool remove)",
+         --exclude that range, or take it from there first (`ippool-rs pool remove`)",
         other.range, pool.address_space
     ))
 }

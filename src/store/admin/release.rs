@@ -4,6 +4,7 @@ use super::words::Words;
 use super::{Admin, AdminError, LeaseRow};
 use crate::store::StoreError;
 use crate::store::link::Link;
+use crate::store::statement::forget_others;
 
 impl Admin {
     /// Frees these leases: all, or none if one of them has changed hands since it was read. `keep` = no: tries, and
@@ -37,11 +38,9 @@ pub(super) fn release_one(link: &mut Link, lease: &LeaseRow) -> Result<bool, Sto
             "UPDATE ip_pool_assignments SET \
              status = CASE WHEN reserved_for IS NULL THEN 'available' ELSE 'reserved' END, \
              expires_at = {now}, free_at = {now}, queue_at = {now}, released_at = {now}, released_by = 'admin', \
-             prev_station = NULL, prev_calling_station_id = NULL, prev_nas_id = NULL, prev_session_key = NULL, \
-             prev_session_id = NULL, prev_token = NULL, prev_lease_seconds = NULL, prev_assigned_at = NULL, \
-             prev_started_at = NULL, prev_expires_at = NULL, prev_free_at = NULL, claimant = NULL, \
-             claimant_seen_at = NULL, absent_since = NULL, updated_at = {now} \
-             WHERE id = ? AND epoch = ? AND status = 'in_use'"
+             {others}, updated_at = {now} \
+             WHERE id = ? AND epoch = ? AND status = 'in_use'",
+            others = forget_others!(),
         ),
         vec![lease.id.into(), lease.epoch.into()],
     )?;

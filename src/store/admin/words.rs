@@ -6,6 +6,10 @@ use crate::store::link::Link;
 pub(super) struct Words {
     /// The database's clock, when the statement began.
     pub now: &'static str,
+    /// A time before all others: not since then.
+    pub never: &'static str,
+    /// A time behind all others: not yet.
+    pub not_yet: &'static str,
     /// A value that is the text of an address.
     pub address_value: &'static str,
     /// The column of `ip_pool_assignments` by which addresses sort.
@@ -22,6 +26,8 @@ pub(super) struct Words {
 
 static SQLITE: Words = Words {
     now: "strftime('%Y-%m-%d %H:%M:%f','now')||'000'",
+    never: "'1970-01-01 00:00:00.000000'",
+    not_yet: "'9999-12-31 00:00:00.000000'",
     address_value: "?",
     address_order: "ip_key",
     range_order: "first_key",
@@ -32,6 +38,8 @@ static SQLITE: Words = Words {
 
 static POSTGRES: Words = Words {
     now: "statement_timestamp()",
+    never: "timestamptz 'epoch'",
+    not_yet: "timestamptz '9999-12-31 00:00:00+00'",
     address_value: "CAST(? AS inet)",
     address_order: "ip_address",
     range_order: "first_address",

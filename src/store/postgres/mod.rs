@@ -18,7 +18,7 @@ use write::{Order, Write};
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
 use super::rows::{At, COLUMNS, Loaded, NasCells, Net, RowSql, nas_of, row_of};
-use super::statement::statements;
+use super::statement::{forget_others, statements};
 use super::{DatabaseUrl, Heard, Lookup, Snapshot, Store, StoreError, connect};
 use crate::lease::{Change, Hold, Row, Time};
 
@@ -100,15 +100,30 @@ statements! { Backend, PgConnection;
         "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
          SELECT $, t, t, t, $ FROM (SELECT $::timestamptz AS t) x \
          ON CONFLICT (nas_key) DO UPDATE SET \
+         first_heard_at = LEAST(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
          heard_since = CASE WHEN ip_pool_nas.last_heard_at < excluded.last_heard_at - make_interval(secs => $) \
              THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
          RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
-    /// A NAS went up or down.
+    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
-        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = now() WHERE id = $ \
+        "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
          AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// What an administrator's SQL made available, though its time is to come, is free from now on. What the engine released,
+    /// it says so: one that rests after its release ran out before that.
+    Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
+        "WITH t AS (SELECT $::timestamptz AS now), \
+         found AS (SELECT r.id FROM t, ip_pool_pools p, LATERAL (SELECT a.id FROM ip_pool_assignments a WHERE a.pool_id = p.id \
+             AND a.status = 'available' AND a.queue_at > t.now \
+             AND (a.released_at IS NULL OR a.expires_at IS NULL OR a.expires_at > a.released_at) \
+             ORDER BY a.queue_at LIMIT 500 FOR UPDATE SKIP LOCKED) r), \
+         freed AS (UPDATE ip_pool_assignments a SET queue_at = t.now, free_at = t.now, expires_at = LEAST(expires_at, t.now), \
+             released_at = t.now, released_by = 'admin', updated_at = t.now, ", forget_others!(), " FROM found, t WHERE a.id = found.id RETURNING a.*) \
+         INSERT INTO ip_pool_events (at, kind, ip_address, address_space, pool_name, username, owner, nas_id, session_id, \
+             calling_station_id, epoch, server, detail) \
+         SELECT updated_at, 'release', ip_address, address_space, pool_name, username, owner, lease_nas_id, session_id, \
+             calling_station_id, epoch, $, 'by an administrator''s SQL' FROM freed");
     /// All servers.
     Servers {} -> (Text, Timestamptz) = "SELECT name, seen_at FROM ip_pool_servers ORDER BY name";
     /// Forgets servers that are gone.
@@ -324,6 +339,7 @@ impl Store for Postgres {
         let known = self.load::<_, (String, At)>(Servers::new())?;
         self.execute(Beat::new(server, At(now), counters))?;
         self.execute(Forget::new(At(now - 86_400)))?;
+        self.execute(Freed::new(At(now), server))?;
         Ok(super::servers_of(known.into_iter().map(|(name, At(seen))| (name, seen)).collect(), server, now))
     }
 }

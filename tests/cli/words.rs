@@ -1,0 +1,74 @@
+//! Whatever we tell people to type is there: commands named in messages, help and documentation.
+
+use std::fs;
+use std::path::Path;
+
+use crate::db::ippool;
+
+/// Commands that a text names: in backticks, or on a line of their own; without the options before the noun.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    // A string of Rust goes on in the next line behind a backslash.
+    let text: String = text
+        .split("\\\n")
+        .enumerate()
+        .fold(String::new(), |all, (part, rest)| all + if part == 0 { rest } else { rest.trim_start() });
+    let mut found = Vec::new();
+    for (at, name) in text.match_indices("ippool-rs ") {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let line = before.rsplit('\n').next().unwrap_or_default().trim();
+        if !line.is_empty() && !line.ends_with('`') {
+            continue;
+        }
+        let end = after.find(['`', '\n', '"']).unwrap_or(after.len());
+        let mut words = after[..end].split_whitespace().map(str::to_owned).peekable();
+        while words.next_if(|word| word.starts_with('-')).is_some() {
+            words.next();
+        }
+        found.push(words.collect());
+    }
+    found
+}
+
+/// What is wrong with a command, if something is.
+fn fault(words: &[String]) -> Option<String> {
+    let [noun, verbs, rest @ ..] = words else { return Some("no verb".into()) };
+    for verb in verbs.split('|') {
+        let ran = ippool(&[noun, verb, "--help"], &[]);
+        if ran.code != 0 {
+            return Some(ran.err);
+        }
+        let missing = rest.iter().find(|word| word.starts_with("--") && !ran.out.contains(word.as_str()));
+        if let Some(option) = missing {
+            return Some(format!("{noun} {verb} has no {option}"));
+        }
+    }
+    None
+}
+
+fn check(path: &Path, count: &mut usize, faults: &mut Vec<String>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).expect("a folder").flatten() {
+            check(&entry.path(), count, faults);
+        }
+        return;
+    }
+    for words in commands(&fs::read_to_string(path).unwrap_or_default()) {
+        *count += 1;
+        let wrong = fault(&words).map(|why| format!("{}: {words:?}: {why}", path.display()));
+        faults.extend(wrong);
+    }
+}
+
+#[test]
+fn every_command_that_we_name_exists() {
+    let named =
+        commands("run `ippool-rs --database {url} pool \\\n   modify {pool}`, or\n  ippool-rs doctor\n");
+    assert_eq!(named, [vec!["pool", "modify", "{pool}"], vec!["doctor"]]);
+    assert!(named.iter().all(|words| fault(words).is_some()));
+    let (mut count, mut faults) = (0, Vec::new());
+    for place in ["src", "sql", "freeradius", "docs", "README.md", "CHANGELOG.md"] {
+        check(&Path::new(env!("CARGO_MANIFEST_DIR")).join(place), &mut count, &mut faults);
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(count > 25, "only {count} were found");
+}
