@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Status, Time, life};
+use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Session, Status, Time, life};
 
 /// What was decided for an accounting event.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,8 @@ fn ignored(why: Ignored) -> Accounts {
     Accounts::Do(Vec::new(), Accounted::Ignored(why))
 }
 
-/// The row that the evidence points to; where several have the session's id, the address, then the owner decides.
+/// The row that the evidence points to; where several have the session's id, the site's own key, the address, then the
+/// owner decides.
 fn best<'r, 'a>(
     event: &Accounting,
     settled: &'r [(&'a Row, Row)],
@@ -101,7 +102,9 @@ fn best<'r, 'a>(
             Evidence::Predecessor => row.prev.as_ref().map(|prev| &prev.lease),
         };
         let owner = lease.is_some_and(|lease| lease.owner == event.session.owner);
+        let own_key = Session::is_own(&event.session.key);
         (
+            own_key && lease.is_some_and(|lease| lease.key == event.session.key),
             event.addresses.contains(&row.address),
             owner,
             row.status == Status::InUse,
@@ -232,14 +235,17 @@ fn held(
     Accounts::Do(changes, if first { Accounted::Started } else { Accounted::Renewed })
 }
 
-/// Ids come round: a new binding of (NAS, id, owner) unbinds the older row.
+/// Ids come round: a new binding of (NAS, id, owner) unbinds the older row, unless the site's own keys say that the two
+/// are different sessions.
 fn unbind<'a>(
     event: &'a Accounting,
     raw: &'a Row,
     settled: &'a [(&Row, Row)],
 ) -> impl Iterator<Item = Change> + 'a {
+    let own_key = raw.lease.as_ref().is_some_and(|lease| Session::is_own(&lease.key));
     let older = move |row: &Row| {
         row.id != raw.id
+            && !(own_key && row.lease.as_ref().is_some_and(|lease| Session::is_own(&lease.key)))
             && row.lease.as_ref().is_some_and(|lease| {
                 lease.session_id.is_some()
                     && lease.session_id == event.session.id

@@ -11,6 +11,9 @@ use super::{Class, Rules, Seconds, Time, escape};
 /// Longest session key kept in plain text, bytes. Longer ones are hashed: PostgreSQL indexes at most 2704 bytes.
 const PLAIN_KEY: usize = 400;
 
+/// How the keys begin that the site makes by itself (`session_key`).
+const OWN: &str = "own==";
+
 /// Who is asking: one connection of one subscriber's device to one NAS. All names in their stored form ([`escape`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
@@ -61,7 +64,13 @@ impl Session {
     /// A session key made by the administrator's expansion (`session_key`), scoped to its NAS.
     #[must_use]
     pub fn key_from_expansion(nas: &str, expanded: &[u8]) -> String {
-        Self::bounded(format!("own=={nas}=={}", escape(expanded)))
+        format!("{OWN}{}", Self::bounded(format!("{nas}=={}", escape(expanded))))
+    }
+
+    /// Whether a key is one that the site made: then it alone tells sessions apart.
+    #[must_use]
+    pub fn is_own(key: &str) -> bool {
+        key.starts_with(OWN)
     }
 
     fn bounded(plain: String) -> String {

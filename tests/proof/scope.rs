@@ -168,3 +168,50 @@ fn a_nas_that_was_only_named_is_not_taken_for_a_silent_one_on_sqlite() {
 fn a_nas_that_was_only_named_is_not_taken_for_a_silent_one_on_postgresql() {
     a_nas_that_was_named_before_it_was_heard(Kind::Postgres);
 }
+
+fn one_id_for_two_sessions(kind: Kind) {
+    let _turn = turn(false);
+    let base = Base::new(kind);
+    let url = base.url();
+    companion(&url, &["schema", "up"]);
+    companion(&url, &["pool", "add", POOL, "10.64.0.0/24"]);
+    let plan = Plan::new(kind, "");
+    // NAS-Port stands in the packets of authentication and of accounting alike.
+    let config = with_items(&plan, &url, "\t\tsession_key = \"%{NAS-Port}\"\n");
+    let mut server = Radiusd::start(config).unwrap_or_else(|why| panic!("{why}"));
+    let nas = Nas::at(&server, 1);
+    // One id for all sessions of a second, as pppd's plugin has it, and a caller that is no device.
+    let session = |port: u32, id: &str| Session { port, id: id.into(), ..Session::new("alice", "5550100") };
+    let (mut one, mut two) = (session(7, "same"), session(8, "same"));
+    let (first, second) = (nas.ask(&mut one), nas.ask(&mut two));
+    assert!(
+        matches!((&first, &second), (Answer::Accept(Some(_)), Answer::Accept(Some(_)))),
+        "{first} {second}"
+    );
+    assert_ne!(first, second, "two sessions");
+    // The same key under another id: the same lease, Class and all.
+    let mut again = session(7, "another");
+    assert_eq!((nas.ask(&mut again), &again.class), (first.clone(), &one.class), "one session");
+    assert!(nas.start(&one) && nas.start(&two), "{}", server.tail(20));
+    assert_eq!((nas.ask(&mut again), &again.class), (first, &one.class), "one session, started");
+    let held = || {
+        base.lines("SELECT session_key AS line FROM ip_pool_assignments WHERE status = 'in_use' ORDER BY 1")
+    };
+    assert_eq!(held().len(), 2, "{:?}", held());
+    assert!(held()[0].ends_with("==7") && held()[1].ends_with("==8"), "{:?}", held());
+    assert!(nas.interim(&one) && nas.interim(&two) && nas.stop(&one), "{}", server.tail(20));
+    assert!(held().len() == 1 && held()[0].ends_with("==8"), "the Stop of one ended {:?}", held());
+    assert_eq!((base.events("conflict"), base.events("adoption")), (0, 0));
+    assert!(nas.stop(&two) && held().is_empty(), "{:?}", held());
+    server.alive().unwrap_or_else(|why| panic!("{why}"));
+}
+
+#[test]
+fn the_sites_own_key_tells_sessions_apart_that_have_one_id_on_sqlite() {
+    one_id_for_two_sessions(Kind::Sqlite);
+}
+
+#[test]
+fn the_sites_own_key_tells_sessions_apart_that_have_one_id_on_postgresql() {
+    one_id_for_two_sessions(Kind::Postgres);
+}
