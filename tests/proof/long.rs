@@ -19,7 +19,7 @@ fn many_packets(kind: Kind) {
     let mut load = Load::on(&site.servers);
     let live = 1_000;
     // Every address has been used, every cache filled.
-    assert_right(&load.phase(&format!("soak={},{live}", size(10_000, 200_000))));
+    assert_right(&load.phase(&format!("soak={},{live}", size(30_000, 200_000))));
     let (memory_before, fds) = (memory(&site.servers[0]), site.servers[0].fd_count());
     let threads = site.servers[0].thread_count();
     let report = load.phase(&format!("soak={packets},{live}"));

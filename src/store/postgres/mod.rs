@@ -154,7 +154,8 @@ impl Postgres {
         connection
             .batch_execute(
                 "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; \
-                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '20ms'",
+                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '20ms'; \
+                 SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'enable_memoize'",
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
         connect::check_rights(&mut connection, url)?;
