@@ -13,7 +13,7 @@ use crate::phases::Phase;
 use crate::sys;
 use crate::tally::Report;
 use peers::{Kind, Peer, Pool};
-use results::{PHASES, Sample};
+use results::{MINUTES, PHASES, Sample};
 use servers::{Account, Postgres, Radiusd};
 use std::fs;
 use std::io::Write as _;
@@ -36,6 +36,7 @@ Options:
   --only PEER[,PEER]    none sqlippool-pg sqlippool-pg-proc ippool-gdbm ours-sqlite ours-pg (all)
   --quick               one round of seconds, as a smoke test; its figures are worth little
   --seconds N           length of a timed phase (5)
+  --minutes N           after the phases, so many minutes of churn, each by itself (0, at most 10)
   --subscribers N       sessions online (12000, at most 60 % of the free addresses)
   --built DIR           where the module and the companion were built (beside this program)
   --work DIR            where the private folders are made: a real disk, please (/var/tmp)
@@ -53,6 +54,7 @@ struct Plan {
     rounds: usize,
     outstanding: usize,
     seconds: Duration,
+    minutes: usize,
     subscribers: usize,
     quick: bool,
     keep: bool,
@@ -73,6 +75,7 @@ impl Plan {
             rounds: 3,
             outstanding: 64,
             seconds: Duration::from_secs(5),
+            minutes: 0,
             subscribers: 12_000,
             quick: false,
             keep: false,
@@ -97,6 +100,7 @@ impl Plan {
                     plan.seconds = Duration::from_secs(1);
                     plan.subscribers = 500;
                 }
+                "--minutes" => plan.minutes = words.number(0, MINUTES.len() as u64)? as usize,
                 "--seconds" => plan.seconds = words.seconds()?,
                 "--subscribers" => plan.subscribers = words.number(1, 1_000_000)? as usize,
                 "--built" => plan.built = PathBuf::from(words.value()?),
@@ -313,6 +317,8 @@ impl Stage<'_> {
                 ("BENCH_DATABASE", database),
                 ("BENCH_FIRST", Pool::FIRST.to_string()),
                 ("BENCH_LAST", pool.last().to_string()),
+                // rlm_sqlippool has none, and a nearly full pool would be at rest more than in use.
+                ("BENCH_COOLDOWN", if pool.occupancy > 90 { "0" } else { "10" }.to_owned()),
                 ("BENCH_CACHE", (pool.size + 100).to_string()),
             ],
         )?;
@@ -367,12 +373,13 @@ impl Stage<'_> {
             subscribers = subscribers.min(600);
             seconds = seconds.min(Duration::from_secs(2));
         }
-        for phase in PHASES {
+        for phase in PHASES.into_iter().chain(MINUTES).take(PHASES.len() + plan.minutes) {
             let script = match phase {
                 "storm" => Phase::Storm(subscribers, Some(seconds * 4)),
                 "interim" => Phase::Interim(seconds),
                 "churn" => Phase::Churn(seconds),
-                _ => Phase::ChurnNew(seconds * 3 / 5),
+                "churnnew" => Phase::ChurnNew(seconds * 3 / 5),
+                _ => Phase::Churn(Duration::from_secs(60)),
             };
             let report = run(phase, script)?;
             if sys::interrupted() {

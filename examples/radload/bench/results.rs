@@ -39,6 +39,20 @@ impl Sample {
 /// The phases, in the order in which they are run.
 pub const PHASES: [&str; 4] = ["storm", "interim", "churn", "churnnew"];
 
+/// After them, with `--minutes`: churn by the minute, to see whether the rate falls.
+pub const MINUTES: [&str; 10] = [
+    "churn, minute 1",
+    "churn, minute 2",
+    "churn, minute 3",
+    "churn, minute 4",
+    "churn, minute 5",
+    "churn, minute 6",
+    "churn, minute 7",
+    "churn, minute 8",
+    "churn, minute 9",
+    "churn, minute 10",
+];
+
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let n = values.len();
@@ -81,8 +95,11 @@ pub fn markdown(machine: &[(String, String)], pools: &[Pool], samples: &[Sample]
     }
     for pool in pools {
         let _ = writeln!(out, "\n### Pool of {} addresses, {} % held by others", pool.size, pool.occupancy);
-        for phase in PHASES {
-            table(&mut out, phase, samples.iter().filter(|s| s.pool == *pool && s.phase == phase));
+        for phase in PHASES.into_iter().chain(MINUTES) {
+            let of_phase = || samples.iter().filter(|s| s.pool == *pool && s.phase == phase);
+            if of_phase().next().is_some() {
+                table(&mut out, phase, of_phase());
+            }
         }
     }
     out
