@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
 
 use super::Shared;
 use crate::lease::{Change, Time};
@@ -20,6 +21,7 @@ pub type Written = (Sets, Result<Vec<bool>, StoreError>);
 pub struct Pen {
     tasks: Sender<(Sets, Time)>,
     done: Receiver<Written>,
+    thread: JoinHandle<()>,
 }
 
 impl Pen {
@@ -38,8 +40,16 @@ impl Pen {
             }
         };
         let thread = std::thread::Builder::new().name("ippool-pen".into()).spawn(work);
-        thread.map_err(|error| log::error!("no thread can be started for writing: {error}")).ok()?;
-        Some(Self { tasks, done })
+        let thread =
+            thread.map_err(|error| log::error!("no thread can be started for writing: {error}")).ok()?;
+        Some(Self { tasks, done, thread })
+    }
+
+    /// Ends the thread, and waits for it.
+    pub fn end(self) {
+        drop(self.tasks);
+        // Its outcome is of no use to anybody any more.
+        let _ = self.thread.join();
     }
 
     /// Has `sets` written. One task at a time.

@@ -154,6 +154,12 @@ impl Worker {
             }
             self.turn(Duration::from_millis(100));
         }
+        // Whoever was replaced must not wait: its statement does not come back.
+        if self.shared.generation.load(Ordering::Acquire) == self.generation
+            && let Some(pen) = self.pen.take()
+        {
+            pen.end();
+        }
     }
 
     /// One turn: what is due by the clock, then what comes within `patience`.
