@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::inbox::{Answered, Job};
+use super::inbox::{Answered, Job, lock};
 use super::pen::{self, Sets, Written};
 use super::reserve::unclashed;
 use super::stats::Counters;
@@ -164,10 +164,12 @@ impl Worker {
     /// What was written is as it is now; of what was not, nothing is known any more.
     fn remember(&mut self, sets: &Sets, written: &[bool], now: Time) {
         let here = self.shared.clock.now();
+        let mut pledges = lock(&self.shared.pledges);
         for (set, written) in sets.iter().zip(written) {
             for change in set {
                 self.recent.forget(change);
                 if *written {
+                    pledges.note(change, now, here);
                     self.recent.keep(&change.after, Some(now), here);
                 }
             }

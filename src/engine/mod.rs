@@ -15,6 +15,7 @@ mod look;
 mod memory;
 mod outage;
 mod pen;
+mod pledges;
 mod recent;
 mod reserve;
 mod stats;
@@ -68,6 +69,7 @@ struct Shared {
     counters: Counters,
     catalogue: Mutex<Arc<Catalogue>>,
     heritage: Mutex<worker::Heritage>,
+    pledges: Mutex<pledges::Pledges>,
     /// Which worker counts; one that was replaced has an older number.
     generation: AtomicU64,
     /// There is no connection.
@@ -89,6 +91,7 @@ impl Shared {
             counters: Counters::default(),
             catalogue: Mutex::default(),
             heritage: Mutex::default(),
+            pledges: Mutex::default(),
             generation: AtomicU64::new(1),
             down: AtomicBool::new(down),
             stop: AtomicBool::new(false),

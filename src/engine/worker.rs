@@ -99,6 +99,8 @@ pub struct Worker {
     pub(super) timetable: Timetable,
     /// The catalogue was read.
     loaded: bool,
+    /// What was promised is in the database that we are connected to.
+    asserted: bool,
     pause: Duration,
     last_complaint: Option<Instant>,
 }
@@ -135,6 +137,7 @@ impl Worker {
             step: None,
             written: heritage.written,
             loaded: false,
+            asserted: false,
             seen_before: None,
             timetable: Timetable { pulse: now, round: now, due: now },
             pause: Duration::from_millis(50),
@@ -203,6 +206,10 @@ impl Worker {
             self.shared.busy();
             self.reload()?;
             self.loaded = true;
+        }
+        if !self.asserted {
+            self.assert_pledges()?;
+            self.asserted = true;
         }
         if self.failing {
             self.not_written();
@@ -285,6 +292,7 @@ impl Worker {
             };
         }
         self.store = Some(store);
+        self.asserted = false;
         self.shelves.clear();
         self.recent.clear();
         self.pause = Duration::from_millis(50);

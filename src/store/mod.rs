@@ -93,6 +93,12 @@ pub trait Store: Send {
         false
     }
 
+    /// Which line of primaries this one is of: another one may lack what was committed on the last. Empty where there is but
+    /// one.
+    fn lineage(&mut self) -> Result<String, StoreError> {
+        Ok(String::new())
+    }
+
     /// The rows that `lookups` name, and the database's time. One round trip where that can be.
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError>;
 

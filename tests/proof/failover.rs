@@ -19,6 +19,53 @@ fn pair() -> (Postgres, Postgres) {
     (primary, standby)
 }
 
+/// A standby that is not synchronous is promoted without the last commits: who was told an address by them keeps it.
+#[test]
+fn what_a_promoted_standby_lacks_is_written_again_by_the_server_that_granted_it() {
+    let _turn = turn(false);
+    let listening = Options { tcp: true, ..Options::default() }.set("fsync", "off");
+    let mut primary = Postgres::with(listening.clone());
+    let url_of = |hosts: &str, user: &str| {
+        format!("postgresql://{user}@{hosts}/ippool?target_session_attrs=read-write")
+    };
+    let here = |one: &Postgres| format!("127.0.0.1:{}", one.port().unwrap());
+    let at_first = url_of(&here(&primary), primary.user());
+    companion(&at_first, &["schema", "up"]);
+    companion(&at_first, &["pool", "add", POOL, "10.64.0.0/23"]);
+    let standby = Postgres::standby_of(&primary, "standby", listening);
+    let url = url_of(&format!("{},{}", here(&primary), here(&standby)), primary.user());
+    let plan = Plan { lease: 60, timeout: 0.2, on_unavailable: "drop", ..Plan::new(Kind::Postgres, "") };
+    let mut servers = vec![Radiusd::start(plan.config(&url)).unwrap_or_else(|why| panic!("{why}"))];
+    let mut settings = settings(&servers);
+    (settings.timeout, settings.tries) = (Duration::from_millis(700), 30);
+    let mut load = Load::new(settings);
+
+    // Half of the subscribers are known to the standby; then it hears nothing more.
+    assert_eq!(load.phase("storm=100").online, 100);
+    let count = |of: &Postgres| of.psql("SELECT count(*) FROM ip_pool_assignments WHERE status = 'in_use'");
+    assert!(within(Duration::from_secs(10), || count(&standby) == "100"), "{}", standby.log());
+    standby.psql("ALTER SYSTEM SET primary_conninfo = ''");
+    standby.psql("SELECT pg_reload_conf()");
+    assert!(
+        within(Duration::from_secs(10), || primary.psql("SELECT count(*) FROM pg_stat_replication") == "0")
+    );
+    assert_eq!(load.phase("burst=100").online, 200);
+    assert_eq!((count(&primary), count(&standby)), ("200".into(), "100".into()));
+
+    primary.kill9();
+    assert_eq!(standby.psql("SELECT pg_promote(true, 30)"), "t", "{}", standby.log());
+    // As many again as there are addresses left: one given twice would be seen.
+    let more = load.phase("burst=300");
+    assert_eq!((more.online, more.tally.duplicates, more.tally.no_address), (500, 0, 0), "{}", more.human());
+    assert!(servers[0].log().contains("another primary has taken over"), "{}", servers[0].tail(20));
+    let base = Base::Postgres(Box::new(standby));
+    load.assert_held(&base);
+    let interims = load.phase("interim=1");
+    assert_eq!((interims.tally.given_up, interims.tally.duplicates), (0, 0), "{}", interims.human());
+    assert_eq!((base.events("conflict"), base.events("adoption")), (0, 0));
+    servers[0].alive().unwrap_or_else(|why| panic!("{why}"));
+}
+
 #[test]
 fn a_failover_to_the_standby_loses_no_lease_and_gives_none_twice() {
     let _turn = turn(false);

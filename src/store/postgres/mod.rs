@@ -19,7 +19,7 @@ use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
 use super::rows::{At, COLUMNS, Loaded, NasCells, Net, RowSql, nas_of, row_of};
 use super::statement::{forget_others, statements};
-use super::{DatabaseUrl, Heard, Lookup, Snapshot, Store, StoreError, connect};
+use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Store, StoreError, connect};
 use crate::lease::{Change, Hold, Row, Time};
 
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
@@ -77,6 +77,8 @@ statements! { Backend, PgConnection;
         pool: i64 => BigInt } -> () =
         "INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) VALUES ($, $, $, $, $) \
          ON CONFLICT (address_space, ip_address) DO NOTHING";
+    /// Each promotion of a standby begins a new one (PostgreSQL manual, "Timelines").
+    Timeline {} -> Text = "SELECT 'timeline ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)";
     /// The catalogue's version, and the time.
     Pulse {} -> (Text, Timestamptz) = "SELECT value, clock_timestamp() FROM ip_pool_meta WHERE name = 'catalogue'";
     /// One time of the database as a whole.
@@ -203,6 +205,18 @@ impl Postgres {
 impl Store for Postgres {
     fn reads_while_writing(&self) -> bool {
         true
+    }
+
+    fn lineage(&mut self) -> Result<String, StoreError> {
+        match self.load::<_, String>(Timeline::new()) {
+            Ok(mut found) => Ok(found.pop().unwrap_or_default()),
+            Err(error) if error.retry() == Retry::NewConnection => Err(error),
+            // Whatever speaks the protocol and has no timelines.
+            Err(error) => {
+                log::debug!("{error}; a failover to a primary that lags will not be noticed");
+                Ok(String::new())
+            }
+        }
     }
 
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
