@@ -23,8 +23,9 @@ impl Worker {
     /// share a batch is put off.
     pub(super) fn prepare(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
         let alone = jobs.iter().any(|job| job.alone);
-        if alone {
-            self.ground()?;
+        if alone && let Err(error) = self.ground() {
+            self.deferred.extend(jobs);
+            return Err(error);
         }
         let together = self.admit(jobs, alone);
         if !together.is_empty() {
