@@ -9,6 +9,8 @@ mod fake_router;
 mod import;
 #[path = "routers/nas.rs"]
 mod nas;
+#[path = "routers/radius.rs"]
+mod radius;
 #[path = "routers/site.rs"]
 mod site;
 #[path = "routers/verbs.rs"]

@@ -172,9 +172,10 @@ fn a_gateway_that_a_subscriber_holds_is_told_and_reserved_for_the_time_after() {
         let file = tempfile::tempdir().expect("a folder");
         let config = file.path().join("i.toml");
         let text = format!(
-            "[[router]]\nname = \"n\"\nhost = \"192.0.2.1\"\nport = 1\nuser = \"admin\"\npassword = \"secret\"\ntls = \"off\"\n"
-        )
-        .replace("192.0.2.1\"\nport = 1", &format!("127.0.0.1\"\nnas_ip = \"192.0.2.1\"\nport = {}", north.api().port()));
+            "[[router]]\nname = \"n\"\nhost = \"127.0.0.1\"\nnas_ip = \"192.0.2.1\"\nport = {}\nuser = \"admin\"\npassword = \"secret\"\n\
+             tls = \"off\"\n",
+            north.api().port()
+        );
         std::fs::write(&config, text).expect("it is written");
         let config = config.display().to_string();
         db.run(&["pool", "import", "--config", &config, "--apply"])
