@@ -33,9 +33,12 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 fn fault(words: &[String]) -> Option<String> {
     let [noun, verbs, rest @ ..] = words else { return Some("no verb".into()) };
     for verb in verbs.split('|') {
-        let ran = ippool(&[noun, verb, "--help"], &[]);
+        let mut ran = ippool(&[noun, verb, "--help"], &[]);
         if ran.code != 0 {
             return Some(ran.err);
+        }
+        if let Some(inner) = rest.first().filter(|word| ran.out.contains(&format!("\n  {word} "))) {
+            ran = ippool(&[noun, verb, inner, "--help"], &[]);
         }
         let missing = rest.iter().find(|word| word.starts_with("--") && !ran.out.contains(word.as_str()));
         if let Some(option) = missing {
