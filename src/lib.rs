@@ -12,6 +12,8 @@ pub mod store;
 pub mod companion;
 #[cfg(feature = "module")]
 pub mod ffi;
+#[cfg(feature = "companion")]
+pub mod judge;
 #[cfg(feature = "module")]
 pub mod module;
 #[cfg(feature = "companion")]
