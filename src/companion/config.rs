@@ -50,6 +50,17 @@ fn holds_password(text: &str) -> bool {
     DatabaseUrl::parse(text).is_ok_and(|url| url.to_string() != text.trim() && text.starts_with("postgres"))
 }
 
+/// The text of the file; empty, if there is none and none is named.
+pub(super) fn text(options: &Global) -> Result<String, Failure> {
+    let path = options.config.as_deref().unwrap_or(Path::new(DEFAULT));
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound && options.config.is_none() => Ok(String::new()),
+        read => {
+            read.map_err(|error| bad(format!("the configuration {} cannot be read: {error}", path.display())))
+        }
+    }
+}
+
 fn from_file(named: Option<&Path>, screen: &Screen) -> Result<String, Failure> {
     let path = named.unwrap_or(Path::new(DEFAULT));
     let text = match fs::read_to_string(path) {
@@ -121,6 +132,8 @@ fn read(text: &str) -> Result<Config, String> {
             "database_file" => {
                 config.database_file = Some(text.ok_or("database_file must be a text in quotes")?.into());
             }
+            // Read by whoever asks routers.
+            "router" if value.is_array() => {}
             unknown => return Err(unknown_key(unknown)),
         }
     }

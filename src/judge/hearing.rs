@@ -72,9 +72,10 @@ impl Hearing<'_> {
         self.known.nases.iter().any(|nas| nas.id == lease.nas)
     }
 
-    /// The row, if it has not changed since the list was begun.
+    /// The row has not changed since the list was begun. One that nobody ever had may be made at any time.
     fn is_judged(&self, at: usize) -> bool {
-        self.known.rows[at].updated_at <= self.list.begun
+        let row = &self.known.rows[at];
+        row.updated_at <= self.list.begun || (row.epoch == 0 && row.lease.is_none())
     }
 
     fn step(&mut self, verdict: Verdict, address: IpAddr, user: &str, why: impl Into<String>, deed: Deed) {

@@ -34,12 +34,20 @@ pub struct Migration {
 /// The version that this build needs.
 pub const NEEDED: Version = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    name: "0001_leases",
-    version: Version { major: 1, minor: 0 },
-    sqlite: include_str!("../../sql/sqlite/0001_leases.sql"),
-    postgres: include_str!("../../sql/postgresql/0001_leases.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        name: "0001_leases",
+        version: Version { major: 1, minor: 0 },
+        sqlite: include_str!("../../sql/sqlite/0001_leases.sql"),
+        postgres: include_str!("../../sql/postgresql/0001_leases.sql"),
+    },
+    Migration {
+        name: "0003_findings",
+        version: Version { major: 1, minor: 2 },
+        sqlite: include_str!("../../sql/sqlite/0003_findings.sql"),
+        postgres: include_str!("../../sql/postgresql/0003_findings.sql"),
+    },
+];
 
 /// Locked while the schema changes, so that two `schema up` at once do not meet ("ippool" in ASCII).
 const LOCK: i64 = 0x6970_706f_6f6c;

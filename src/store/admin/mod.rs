@@ -6,7 +6,9 @@
 
 mod counts;
 mod find;
+mod findings;
 mod lease_row;
+mod ledger;
 mod pool_add;
 mod pool_remove;
 
@@ -22,7 +24,9 @@ use super::{DatabaseUrl, StoreError, migrate};
 
 pub use counts::{PoolSummary, RangeSummary};
 pub use find::{Filter, Show};
+pub use findings::{StoredFinding, StoredLook};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
+pub use ledger::{Ledger, Read};
 pub use pool_add::{Added, NewRanges};
 pub use pool_remove::{Endangered, Removed};
 

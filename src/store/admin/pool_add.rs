@@ -32,7 +32,7 @@ pub struct Added {
 }
 
 #[derive(diesel::QueryableByName)]
-struct NasRow {
+pub(super) struct NasRow {
     #[diesel(sql_type = BigInt)]
     id: i64,
     #[diesel(sql_type = Text)]
@@ -75,7 +75,7 @@ impl Admin {
 
 /// The NAS of this key, made if need be; and whether it was. That somebody named it is no sign of life: the first packet
 /// from it is yet to come.
-fn nas(link: &mut Link, key: &str) -> Result<(NasRow, bool), StoreError> {
+pub(super) fn nas(link: &mut Link, key: &str) -> Result<(NasRow, bool), StoreError> {
     let Words { now, never, not_yet, .. } = Words::of(link);
     // radiusd may meet the NAS for the first time at this very moment.
     let made = link.execute(
