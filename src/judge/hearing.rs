@@ -15,7 +15,8 @@ pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut(
     let settled: Vec<Row> =
         known.rows.iter().map(|row| life::settle(row, known.now, known.ended_before)).collect();
     let by_address = known.rows.iter().enumerate().map(|(at, row)| (row.address.addr(), at)).collect();
-    let in_use = settled.iter().filter(|row| row.status == Status::InUse);
+    // What On/Off has ended may not be tidied up yet: its key is still in the table.
+    let in_use = settled.iter().chain(known.rows).filter(|row| row.status == Status::InUse);
     let keys = in_use.filter_map(|row| row.lease.as_ref()).map(|lease| lease.key.clone()).collect();
     let mut hearing = Hearing {
         list,
@@ -339,6 +340,18 @@ impl Hearing<'_> {
         self.step(Verdict::Release, address, &lease.username, why, Deed::Write(Box::new(change)));
     }
 
+    /// Who is heard besides, in the step that renews the row, if there is one: a row is written once.
+    fn joined(&mut self, claim: Change) -> Deed {
+        let renewal = self.steps.iter_mut().find_map(|step| match &mut step.deed {
+            Deed::Write(change) if change.before.id == claim.before.id => Some(change),
+            _ => None,
+        });
+        let Some(renewal) = renewal else { return Deed::Write(Box::new(claim)) };
+        renewal.after.claim = claim.after.claim;
+        renewal.events.extend(claim.events);
+        Deed::Nothing
+    }
+
     /// Each row that a session uses besides its holder.
     fn conflicts(&mut self) {
         let mut claims: Vec<_> = self.claims.drain().collect();
@@ -356,7 +369,7 @@ impl Hearing<'_> {
                  of them is gone"
             );
             self.find(Kind::Conflict, Some(address), detail);
-            let deed = change.map_or(Deed::Nothing, |change| Deed::Write(Box::new(change)));
+            let deed = change.map_or(Deed::Nothing, |change| self.joined(change));
             self.step(Verdict::Conflict, address, &user, whose, deed);
         }
     }

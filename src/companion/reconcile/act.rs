@@ -136,6 +136,7 @@ fn token() -> i64 {
 
 fn apply_plan(ledger: &mut Ledger, plan: &Plan, begun: Time, now: Time) -> Result<Done, Failure> {
     let mut done = Done::default();
+    let mut rewritten = HashSet::new();
     let steps = || plan.steps().iter().enumerate();
     // Adopt before free: whatever ends this in the middle, nobody on line has been forgotten for somebody who is not.
     for group in [&[Verdict::Adopt, Verdict::Confirm, Verdict::Conflict][..], &[Verdict::Release]] {
@@ -145,6 +146,7 @@ fn apply_plan(ledger: &mut Ledger, plan: &Plan, begun: Time, now: Time) -> Resul
             .collect();
         let (numbers, changes): (Vec<usize>, Vec<Change>) = chosen.into_iter().unzip();
         let written = ledger.write(&changes, now, &mut |_| {})?;
+        rewritten.extend(changes.iter().map(|change| change.before.id));
         let missed = numbers.iter().zip(&written).filter(|(_, written)| !**written);
         done.overtaken.extend(missed.map(|(at, _)| *at));
     }
@@ -156,6 +158,8 @@ fn apply_plan(ledger: &mut Ledger, plan: &Plan, begun: Time, now: Time) -> Resul
     if plan.standing() == Standing::Sound {
         let mark: Vec<_> = steps()
             .filter_map(|(_, step)| if let Deed::Mark(mark) = &step.deed { Some(read(mark)) } else { None })
+            // Who is heard besides was written a moment ago.
+            .map(|(id, epoch, read_at)| (id, epoch, if rewritten.contains(&id) { now } else { read_at }))
             .collect();
         // Whom radiusd has heard of meanwhile is not absent: nothing is lost if the note is not written.
         ledger.note_absence(&mark, Some(begun))?;
