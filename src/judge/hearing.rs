@@ -26,6 +26,7 @@ pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut(
         keys,
         token,
         present: HashSet::new(),
+        confirmed: 0,
         claims: HashMap::new(),
         outside: Vec::new(),
         steps: Vec::new(),
@@ -36,10 +37,10 @@ pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut(
     hearing.doubts(standing);
     hearing.absences(standing, look.booted);
     hearing.conflicts();
-    let Hearing { mut steps, mut findings, present, .. } = hearing;
+    let Hearing { mut steps, mut findings, confirmed, .. } = hearing;
     steps.sort_by_key(|step| (step.verdict, step.address));
     findings.sort_by_key(|finding| (finding.kind, finding.address));
-    Plan { steps, findings, look, standing, present: present.len() }
+    Plan { steps, findings, look, standing, present: confirmed }
 }
 
 struct Hearing<'a> {
@@ -53,6 +54,8 @@ struct Hearing<'a> {
     token: &'a mut dyn FnMut() -> i64,
     /// Rows whose session is on the list, or may be.
     present: HashSet<usize>,
+    /// Leases whose session is on the list.
+    confirmed: usize,
     /// Rows that another session uses: which, and what is to be written of it.
     claims: HashMap<usize, (String, Option<Change>)>,
     outside: Vec<IpAddr>,
@@ -200,6 +203,7 @@ impl Hearing<'_> {
         if !self.present.insert(at) {
             return;
         }
+        self.confirmed += 1;
         let raw = &self.known.rows[at];
         if let Some(change) = steps::confirm(raw, &self.settled[at], seen, self.list.begun, self.known) {
             self.step(Verdict::Confirm, address, &seen.user, "on line", Deed::Write(Box::new(change)));
