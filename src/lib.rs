@@ -13,6 +13,8 @@ pub mod companion;
 #[cfg(feature = "module")]
 pub mod ffi;
 #[cfg(feature = "companion")]
+pub mod import;
+#[cfg(feature = "companion")]
 pub mod judge;
 #[cfg(feature = "module")]
 pub mod module;

@@ -42,7 +42,7 @@ fn the_schema_comes_up_once_and_says_so() {
         let listed = db.run(&["schema", "up", "--dry-run", "-o", "json"]).expect(0, &[]).json();
         assert_eq!((&listed[0]["migration"], &listed[0]["version"]), (&"0001_leases".into(), &"1.0".into()));
         db.run(&["schema", "status", "-o", "csv"]).expect(3, &["database,found,needed,state"]);
-        db.run(&["schema", "up"]).expect(0, &["1.2 now (applied 0001_leases"]);
+        db.run(&["schema", "up"]).expect(0, &["1.2 now (applied 0001_leases, 0002_routers, 0003_findings)"]);
         db.run(&["schema", "up"]).expect(0, &["nothing to do"]);
         let status = db.run(&["schema", "status", "-o", "json"]).expect(0, &[]).json();
         assert_eq!((&status[0]["found"], &status[0]["state"]), (&"1.2".into(), &"current".into()));

@@ -1,12 +1,16 @@
 //! The command line: nouns, verbs, options, and the help that goes with them. Names are bytes, so they are no `String`.
 
+mod router;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// IP pools for FreeRADIUS: pools, leases, schema.
+pub(super) use router::{ModeArg, NasSet, NasVerb, Onboard, PoolImport, RouterPoolsVerb, RouterVerb};
+
+/// IP pools for FreeRADIUS: pools, leases, routers, schema.
 #[derive(Debug, Parser)]
 #[command(name = "ippool-rs", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "\
@@ -66,6 +70,16 @@ pub(super) enum Noun {
     },
     /// Compare the leases with the sessions on the routers, and mend them; exit code 3 if they differ
     Reconcile(Reconcile),
+    /// Concentrators, as radiusd hears them
+    Nas {
+        #[command(subcommand)]
+        verb: NasVerb,
+    },
+    /// MikroTik routers of the configuration
+    Router {
+        #[command(subcommand)]
+        verb: RouterVerb,
+    },
 }
 
 /// `reconcile`
@@ -133,6 +147,8 @@ in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, 
     },
     /// Create a pool, or add ranges to it
     Add(PoolAdd),
+    /// Take pools over from routers: show the difference, or (with --apply) do it
+    Import(PoolImport),
     /// Remove a pool, or ranges of it
     Remove(PoolRemove),
 }

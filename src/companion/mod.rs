@@ -1,19 +1,22 @@
 //! Front door 2: `ippool-rs`, the tool of whoever runs the pools.
 //!
 //! From arguments to an exit code. Data goes to stdout, all else to stderr. No SQL here ([`crate::store::admin`] has the
-//! verbs), and no rule of a lease's life ([`crate::lease`]).
+//! verbs), no rule of a lease's life ([`crate::lease`]), and no word of a router's protocol ([`crate::routeros_api`]).
 
 mod args;
 mod config;
 mod exit;
+mod import;
 mod lease;
 mod lease_release;
 mod lease_show;
+mod nas;
 mod output;
 mod pool;
 mod pool_add;
 mod pool_remove;
 mod reconcile;
+mod router;
 mod schema;
 mod screen;
 
@@ -60,6 +63,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Pool { verb } => pool::run(&desk, verb),
         args::Noun::Lease { verb } => lease::run(&desk, verb),
         args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
+        args::Noun::Nas { verb } => nas::run(&desk, verb),
+        args::Noun::Router { verb } => router::run(&desk, verb),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -34,12 +34,18 @@ pub struct Migration {
 /// The version that this build needs.
 pub const NEEDED: Version = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "0001_leases",
         version: Version { major: 1, minor: 0 },
         sqlite: include_str!("../../sql/sqlite/0001_leases.sql"),
         postgres: include_str!("../../sql/postgresql/0001_leases.sql"),
+    },
+    Migration {
+        name: "0002_routers",
+        version: Version { major: 1, minor: 1 },
+        sqlite: include_str!("../../sql/sqlite/0002_routers.sql"),
+        postgres: include_str!("../../sql/postgresql/0002_routers.sql"),
     },
     Migration {
         name: "0003_findings",
@@ -140,6 +146,21 @@ pub fn pending(found: Option<Version>) -> Vec<Migration> {
 /// [`StoreError::Wrong`] if the schema is missing, or of another major version; else as [`found`].
 pub fn check(link: &mut Link, url: &DatabaseUrl) -> Result<(), StoreError> {
     verdict(found(link)?, url)
+}
+
+/// Refuses a database that lacks what a newer minor version brought.
+///
+/// # Errors
+///
+/// [`StoreError::Wrong`] with the command that mends it; else as [`found`].
+pub fn need(link: &mut Link, version: Version) -> Result<(), StoreError> {
+    match found(link)? {
+        Some(found) if found < version => Err(StoreError::Wrong(format!(
+            "the database has schema {found}, and this needs {version}: run `ippool-rs schema up` first (radiusd goes on \
+             meanwhile)"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The verdict of [`check`] on a version that the caller has read by itself.

@@ -37,8 +37,8 @@ pub(super) fn run(desk: &Desk, asked: &Reconcile) -> Result<Exit, Failure> {
     if asked.findings {
         return stored(desk, &mut Ledger::open(&url)?, asked.router.as_deref());
     }
-    let routers = watched::chosen(desk, asked.router.as_deref())?;
     let mut ledger = Ledger::open(&url)?;
+    let routers = watched::chosen(desk, asked.router.as_deref(), &ledger.catalogue()?)?;
     let mut heard: Vec<(&Watched, Said)> = Vec::new();
     for router in routers.iter().filter(|router| router.mode != Mode::Off) {
         let begun = ledger.now()?;

@@ -14,4 +14,4 @@ pub use dhcp::{DhcpLease, DhcpNetwork, PrefixBinding};
 pub use pool::{Ipv6Pool, Pool, UsedAddress, UsedPrefix};
 pub use ppp::{PppAaa, PppProfile, PppSecret, PppoeServer, Session};
 pub use radius::{RadiusIncoming, RadiusServer};
-pub use system::{Clock, Identity, Interface, Resource};
+pub use system::{Clock, Identity, Interface, OwnAddress, Resource};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::super::row::menu;
 use super::super::{Text, Version};
 
@@ -42,6 +44,18 @@ menu! {
         time: Option<Text> = "time",
         /// `+01:00`.
         gmt_offset: Option<Text> = "gmt-offset",
+    }
+}
+
+menu! {
+    /// An address of the router itself.
+    OwnAddress at "/ip/address" {
+        /// The address, with the length of its network.
+        address: IpNet = "address",
+        /// Where it is.
+        interface: Option<Text> = "interface",
+        /// Whether it is switched off.
+        disabled: Option<bool> = "disabled",
     }
 }
 

@@ -7,8 +7,11 @@
 mod counts;
 mod find;
 mod findings;
+mod import;
 mod lease_row;
 mod ledger;
+mod nas;
+mod nas_merge;
 mod pool_add;
 mod pool_remove;
 
@@ -25,8 +28,11 @@ use super::{DatabaseUrl, StoreError, migrate};
 pub use counts::{PoolSummary, RangeSummary};
 pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
+pub use import::{Imported, Keep};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
 pub use ledger::{Ledger, Read};
+pub use nas::{Nas, NasChange};
+pub use nas_merge::Merged;
 pub use pool_add::{Added, NewRanges};
 pub use pool_remove::{Endangered, Removed};
 
@@ -100,6 +106,15 @@ impl Admin {
         let mut link = Link::open(url, false, STATEMENT)?;
         migrate::check(&mut link, url)?;
         Ok(Self { link })
+    }
+
+    /// Refuses a database without what schema 1.1 brought: names of NASes, next pools, sources.
+    ///
+    /// # Errors
+    ///
+    /// The schema is older; the sentence has the command that brings it up.
+    pub fn need_routers(&mut self) -> Result<(), StoreError> {
+        migrate::need(&mut self.link, migrate::Version { major: 1, minor: 1 })
     }
 
     /// All pools by name, or those of this name, of this NAS (`Some("")`: shared ones).

@@ -34,9 +34,9 @@ pub struct Added {
 #[derive(diesel::QueryableByName)]
 pub(super) struct NasRow {
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    pub id: i64,
     #[diesel(sql_type = Text)]
-    address_space: String,
+    pub address_space: String,
 }
 
 impl Admin {

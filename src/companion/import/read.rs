@@ -1,0 +1,101 @@
+//! What a router has: its pools as the difference takes them, and what of their addresses is its own.
+
+use core::net::IpAddr;
+
+use super::super::config::Router as Config;
+use super::super::router::{optional, stored};
+use super::Source;
+use crate::import::{Problem, Reserve, Wanted, nobody, size};
+use crate::lease::AddressRange;
+use crate::routeros_api::{
+    Check, DhcpLease, DhcpNetwork, Error, OwnAddress, Pool, PoolRange, PppProfile, PppSecret, Router, Text,
+};
+
+/// Reads everything that an import needs; all of it, or nothing.
+pub(super) fn router(config: &Config, router: &mut Router) -> Result<Source, Error> {
+    let pools = router.list::<Pool>(None, Check::Counted { slack: 0 })?.into_inner();
+    let mut source = Source::new(format!("router {}", config.name), config.nas_key().to_owned());
+    for pool in pools.iter().filter(|pool| config.wants(pool.name.bytes())) {
+        match addresses(pool) {
+            Ok(ranges) => source.wanted.push(wanted(pool, ranges, &mut source.problems)),
+            Err(why) => {
+                let pool = stored(&pool.name);
+                source.unread.push(pool.clone());
+                source.problems.push(Problem::Unreadable { pool, why });
+            }
+        }
+    }
+    source.reserve = reserve(router)?;
+    Ok(source)
+}
+
+fn wanted(pool: &Pool, ranges: Vec<AddressRange>, problems: &mut Vec<Problem>) -> Wanted {
+    let name = stored(&pool.name);
+    if let Some(theirs) = pool.total.filter(|&total| u128::from(total) != size(&ranges)) {
+        problems.push(Problem::Count { pool: name.clone(), ours: size(&ranges), theirs });
+    }
+    Wanted { name, ranges, next: pool.next().filter(|next| !next.is_empty()).map(stored) }
+}
+
+/// The addresses of a pool that subscribers may have: of a block (`a/len`) without the network and the broadcast address.
+fn addresses(pool: &Pool) -> Result<Vec<AddressRange>, String> {
+    let text = pool.ranges.as_ref().map_or(&[][..], Text::bytes);
+    if text.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let one = |part: &[u8]| {
+        let range = PoolRange::parse(part).map_err(|error| error.to_string())?;
+        let is_block = part.contains(&b'/') && range.count() > 2;
+        let (mut first, mut last) = (range.first().to_bits(), range.last().to_bits());
+        if is_block {
+            (first, last) = (first + 1, last - 1);
+        }
+        let text =
+            format!("{}-{}", core::net::Ipv4Addr::from_bits(first), core::net::Ipv4Addr::from_bits(last));
+        AddressRange::parse(&text).map_err(|error| error.to_string())
+    };
+    text.split(|byte| *byte == b',').map(one).collect()
+}
+
+/// What nobody, or only one, may get: the router's own addresses, gateways, static leases, addresses of local users.
+fn reserve(router: &mut Router) -> Result<Vec<Reserve>, Error> {
+    let mut all = Vec::new();
+    let mut add = |address: Option<IpAddr>, whom: Option<String>, why: String| {
+        if let Some(address) = address.filter(|address| !address.is_unspecified()) {
+            all.push(Reserve { address, whom: whom.unwrap_or_else(|| nobody(&why)), why });
+        }
+    };
+    for own in optional::<OwnAddress>(router)?.iter().filter(|own| own.disabled != Some(true)) {
+        let place = own.interface.as_ref().map(|name| format!(" on {}", stored(name))).unwrap_or_default();
+        add(Some(own.address.addr()), None, format!("the router's own address{place}"));
+    }
+    for profile in router.list::<PppProfile>(None, Check::End)?.get() {
+        let why = format!("the local-address of the profile {}", stored(&profile.name));
+        add(address(profile.local_address.as_ref()), None, why);
+    }
+    for network in optional::<DhcpNetwork>(router)? {
+        for gateway in network.gateway.iter().flat_map(|text| text.bytes().split(|byte| *byte == b',')) {
+            add(address(Some(&gateway.into())), None, "a gateway of DHCP".to_owned());
+        }
+    }
+    for lease in optional::<DhcpLease>(router)? {
+        if lease.dynamic == Some(false) && lease.disabled != Some(true) {
+            let mac = lease.mac_address.as_ref().map(stored);
+            let whose = mac.as_deref().map(|mac| format!(" of {mac}")).unwrap_or_default();
+            add(address(lease.address.as_ref()), mac, format!("the static DHCP lease{whose}"));
+        }
+    }
+    for secret in router.list::<PppSecret>(None, Check::End)?.get() {
+        if secret.disabled != Some(true) {
+            let name = stored(&secret.name);
+            let why = format!("the remote-address of the secret {name}");
+            add(address(secret.remote_address.as_ref()), Some(name), why);
+        }
+    }
+    Ok(all)
+}
+
+/// An address, if the text is one: a pool's name may stand in the same place.
+fn address(text: Option<&Text>) -> Option<IpAddr> {
+    text?.utf8()?.trim().parse().ok()
+}

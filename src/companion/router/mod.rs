@@ -1,0 +1,188 @@
+//! `router …`: the routers of the configuration, and what all their verbs share.
+
+mod fix;
+mod onboard;
+mod pools;
+mod profile;
+mod sessions;
+mod test;
+mod when;
+
+use std::sync::Mutex;
+
+use serde_json::{Value, json};
+
+use super::Desk;
+use super::args::RouterVerb;
+use super::config::{self, Router};
+use super::exit::{Exit, Failure};
+use super::output::{Records, shown};
+use crate::lease::escape;
+use crate::routeros_api::{self as routeros, Check, Complete, Menu, Target, Text, Tls, Transport};
+
+/// At most so many routers are asked at a time.
+const AT_ONCE: usize = 16;
+
+pub(super) fn run(desk: &Desk, verb: RouterVerb) -> Result<Exit, Failure> {
+    match verb {
+        RouterVerb::List => list(desk),
+        RouterVerb::Test { routers } => test::run(desk, &routers),
+        RouterVerb::Pools { routers, verb: None } => pools::list(desk, &routers),
+        RouterVerb::Pools { verb: Some(verb), .. } => pools::change(desk, &verb),
+        RouterVerb::Sessions { routers, user } => sessions::run(desk, &routers, user.as_deref()),
+        RouterVerb::Onboard(onboard) => onboard::run(desk, &onboard),
+        RouterVerb::FixProfile { router, profile, apply } => {
+            fix::run(desk, &router, profile.as_deref(), apply)
+        }
+    }
+}
+
+fn list(desk: &Desk) -> Result<Exit, Failure> {
+    let routers = config::routers(&desk.options)?;
+    let mut records = Records::new([
+        shown("router", 0),
+        shown("host", 0),
+        shown("transport", 2),
+        shown("tls", 2),
+        shown("nas", 1),
+        shown("mode", 4),
+        shown("import", 5),
+        shown("address_space", 6),
+        shown("file", 7),
+    ]);
+    for router in &routers {
+        records.push(vec![
+            json!(router.name),
+            json!(router.authority()),
+            json!(if router.transport == Transport::Api { "api" } else { "rest" }),
+            json!(tls_text(&router.tls)),
+            json!(router.nas_key()),
+            json!(router.mode.unwrap_or("managed")),
+            json!(if router.auto_import { "auto" } else { "manual" }),
+            json!(router.address_space.as_deref().unwrap_or("default")),
+            json!(router.file.display().to_string()),
+        ]);
+    }
+    if routers.is_empty() {
+        desk.screen.note(&none(desk));
+    }
+    desk.screen.data(&records)?;
+    Ok(Exit::Done)
+}
+
+fn tls_text(tls: &Tls) -> String {
+    match tls {
+        Tls::Off => "off".to_owned(),
+        Tls::Verify(_) => "verify".to_owned(),
+        Tls::Pinned(pin) => pin.to_string(),
+        Tls::Insecure => "insecure".to_owned(),
+    }
+}
+
+fn none(desk: &Desk) -> String {
+    format!(
+        "no router is configured: write a [[router]] with name, host, user and password_file into {}, or into a file of \
+         conf.d beside it",
+        config::path(&desk.options).display()
+    )
+}
+
+/// The routers of these names, in the order of the configuration; none named: all.
+pub(super) fn chosen(desk: &Desk, names: &[String]) -> Result<Vec<Router>, Failure> {
+    let mut routers = config::routers(&desk.options)?;
+    if routers.is_empty() {
+        return Err(Failure::new(Exit::Configuration, none(desk)));
+    }
+    for name in names {
+        if routers.iter().any(|router| router.name == *name) {
+            continue;
+        }
+        let near = config::keys::nearest(name, routers.iter().map(|router| router.name.as_str()));
+        let hint = match near {
+            Some(near) => format!("did you mean {near}?"),
+            None => "`ippool-rs router list` shows all".to_owned(),
+        };
+        let name = escape(name.as_bytes());
+        return Err(Failure::new(Exit::Usage, format!("no router {name} is configured; {hint}")));
+    }
+    routers.retain(|router| names.is_empty() || names.contains(&router.name));
+    Ok(routers)
+}
+
+/// The router of this name.
+pub(super) fn one(desk: &Desk, name: &str) -> Result<Router, Failure> {
+    let mut routers = chosen(desk, &[name.to_owned()])?;
+    Ok(routers.remove(0))
+}
+
+/// How to speak to it.
+pub(super) fn target(desk: &Desk, router: &Router) -> Result<Target, Failure> {
+    router.target(&desk.screen).map_err(|sentence| Failure::new(Exit::Configuration, sentence))
+}
+
+/// Connects and logs in.
+pub(super) fn open(desk: &Desk, router: &Router) -> Result<routeros::Router, Failure> {
+    Ok(routeros::Router::open(&target(desk, router)?)?)
+}
+
+/// Asks routers, several at a time; the answers in the order of the routers.
+fn ask_all<T: Send>(
+    desk: &Desk,
+    routers: &[Router],
+    ask: impl Fn(&Router, &Target) -> T + Sync,
+) -> Result<Vec<T>, Failure> {
+    let targets: Vec<Target> = routers.iter().map(|router| target(desk, router)).collect::<Result<_, _>>()?;
+    let next = Mutex::new(0..routers.len());
+    let answers: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
+    let take = || next.lock().ok().and_then(|mut next| next.next());
+    std::thread::scope(|scope| {
+        for _ in 0..routers.len().min(AT_ONCE) {
+            scope.spawn(|| {
+                while let Some(at) = take() {
+                    let answer = ask(&routers[at], &targets[at]);
+                    if let Ok(mut answers) = answers.lock() {
+                        answers.push((at, answer));
+                    }
+                }
+            });
+        }
+    });
+    let mut answers = answers.into_inner().unwrap_or_default();
+    answers.sort_by_key(|(at, _)| *at);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+}
+
+/// Says which routers could not be asked. Done if all could, failed if none, else partly.
+fn outcome(desk: &Desk, all: usize, errors: &[routeros::Error]) -> Exit {
+    for error in errors {
+        desk.screen.error(&error.to_string());
+    }
+    match errors.len() {
+        0 => Exit::Done,
+        count if count == all => Exit::Failed,
+        _ => Exit::Partly,
+    }
+}
+
+/// A list of a menu that a router may not have.
+pub(super) fn optional<T: Menu>(router: &mut routeros::Router) -> Result<Vec<T>, routeros::Error> {
+    match router.list::<T>(None, Check::End) {
+        Err(error) if matches!(error.failure, routeros::Failure::Absent { .. }) => Ok(Vec::new()),
+        other => other.map(Complete::into_inner),
+    }
+}
+
+/// A router's name of something, as the tables have it, too.
+pub(super) fn stored(text: &Text) -> String {
+    escape(text.bytes())
+}
+
+fn name(text: Option<&Text>) -> Value {
+    text.map_or(Value::Null, |text| json!(stored(text)))
+}
+
+impl From<routeros::Error> for Failure {
+    fn from(error: routeros::Error) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
