@@ -276,7 +276,7 @@ impl Hearing<'_> {
             Standing::Dropped { expected } => {
                 let detail = format!(
                     "{listed} sessions where {expected} were expected, and it was not restarted: nobody is taken for gone. \
-                     If that is right, run `ippool-rs reconcile --router … --accept-drop --apply`"
+                     If that is right, run `ippool-rs reconcile --router NAME --accept-drop --apply`"
                 );
                 self.find(Kind::Drop, None, detail);
             }
