@@ -41,9 +41,12 @@ fn fault(words: &[String]) -> Option<String> {
     };
     for verb in verbs.split('|') {
         let asked: Vec<_> = [noun, verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
-        let ran = ippool(&asked, &[]);
+        let mut ran = ippool(&asked, &[]);
         if ran.code != 0 {
             return Some(ran.err);
+        }
+        if let Some(inner) = rest.first().filter(|word| ran.out.contains(&format!("\n  {word} "))) {
+            ran = ippool(&[noun, verb, inner, "--help"], &[]);
         }
         let missing = rest.iter().find(|word| word.starts_with("--") && !ran.out.contains(word.as_str()));
         if let Some(option) = missing {

@@ -74,9 +74,11 @@ pub(super) fn run(desk: &Desk, import: &PoolImport) -> Result<Exit, Failure> {
             match result {
                 Ok(exit) => exits.push(exit),
                 // The others are none the worse for it.
-                Err(failure) if routers.len() > 1 && failure.exit == Exit::Failed => {
+                Err(failure)
+                    if routers.len() > 1 && matches!(failure.exit, Exit::Failed | Exit::Configuration) =>
+                {
                     desk.screen.error(&failure.sentence);
-                    exits.push(failure.exit);
+                    exits.push(Exit::Failed);
                 }
                 Err(failure) => return Err(failure),
             }
@@ -138,6 +140,15 @@ fn one(
     if let Some(config) = config {
         note_nas(admin, config, options.apply)?;
     }
+    let mut options = options;
+    if options.prune && source.wanted.is_empty() && source.unread.is_empty() {
+        // A router that has just started may answer so.
+        options.prune = false;
+        desk.screen.warning(&format!(
+            "{} shows no pool at all, so nothing is pruned: if that is meant, `ippool-rs pool remove` removes a pool",
+            source.label
+        ));
+    }
     source.wanted.retain(|pool| options.pools.is_empty() || options.pools.contains(&pool.name));
     for name in options.pools {
         if !source.wanted.iter().any(|pool| pool.name == *name) && !source.unread.contains(name) {
@@ -147,6 +158,10 @@ fn one(
     let difference = difference(admin, config, &source, options)?;
     show(desk, &source, &difference.plan)?;
     for problem in source.problems.iter().chain(&difference.plan.problems) {
+        // Said when the pool is imported, not each time after.
+        if difference.plan.is_empty() && matches!(problem, Problem::Count { .. }) {
+            continue;
+        }
         if problem.is_grave() {
             desk.screen.error(&format!("{}: {problem}", source.label));
         } else {
@@ -285,6 +300,10 @@ fn ranges_text(pool: &PoolPlan) -> String {
         texts.join(" ")
     };
     let was = pool.was.as_ref().map(|was| format!("was {was}")).unwrap_or_default();
-    let parts = [was, list("+", &pool.add), list("-", &pool.remove)];
+    let next = match &pool.next {
+        Some(next) if !pool.new => format!("next-pool={}", next.as_deref().unwrap_or("none")),
+        _ => String::new(),
+    };
+    let parts = [was, list("+", &pool.add), list("-", &pool.remove), next];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -125,21 +125,24 @@ pub(super) fn open(desk: &Desk, router: &Router) -> Result<routeros::Router, Fai
     Ok(routeros::Router::open(&target(desk, router)?)?)
 }
 
-/// Asks routers, several at a time; the answers in the order of the routers.
+/// Asks routers, several at a time; the answers in the order of the routers. What one of them fails at, its password
+/// included, does not keep the others from answering.
 fn ask_all<T: Send>(
     desk: &Desk,
     routers: &[Router],
-    ask: impl Fn(&Router, &Target) -> T + Sync,
-) -> Result<Vec<T>, Failure> {
-    let targets: Vec<Target> = routers.iter().map(|router| target(desk, router)).collect::<Result<_, _>>()?;
+    ask: impl Fn(&Router, &Target) -> Result<T, routeros::Error> + Sync,
+) -> Vec<Result<T, String>> {
+    let targets: Vec<Result<Target, String>> =
+        routers.iter().map(|router| router.target(&desk.screen)).collect();
     let next = Mutex::new(0..routers.len());
-    let answers: Mutex<Vec<(usize, T)>> = Mutex::new(Vec::new());
+    let answers: Mutex<Vec<(usize, Result<T, String>)>> = Mutex::new(Vec::new());
     let take = || next.lock().ok().and_then(|mut next| next.next());
     std::thread::scope(|scope| {
         for _ in 0..routers.len().min(AT_ONCE) {
             scope.spawn(|| {
                 while let Some(at) = take() {
-                    let answer = ask(&routers[at], &targets[at]);
+                    let asked = |target| ask(&routers[at], target).map_err(|error| error.to_string());
+                    let answer = targets[at].as_ref().map_err(Clone::clone).and_then(asked);
                     if let Ok(mut answers) = answers.lock() {
                         answers.push((at, answer));
                     }
@@ -149,13 +152,13 @@ fn ask_all<T: Send>(
     });
     let mut answers = answers.into_inner().unwrap_or_default();
     answers.sort_by_key(|(at, _)| *at);
-    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 /// Says which routers could not be asked. Done if all could, failed if none, else partly.
-fn outcome(desk: &Desk, all: usize, errors: &[routeros::Error]) -> Exit {
+fn outcome(desk: &Desk, all: usize, errors: &[String]) -> Exit {
     for error in errors {
-        desk.screen.error(&error.to_string());
+        desk.screen.error(error);
     }
     match errors.len() {
         0 => Exit::Done,

@@ -6,7 +6,7 @@ use super::super::Desk;
 use super::super::args::Onboard;
 use super::super::exit::{Exit, Failure};
 use super::super::import::{self, Options};
-use super::profile::Setup;
+use super::profile::{Setup, verdict};
 use super::test::{Went, steps};
 use super::{fix, one, target};
 use crate::routeros_api::{Check, Session};
@@ -54,7 +54,7 @@ pub(super) fn run(desk: &Desk, onboard: &Onboard) -> Result<Exit, Failure> {
     let findings = Setup::read(&mut router)?.findings();
     router.close();
     let grave = findings.iter().filter(|finding| finding.grave).count();
-    desk.screen.note(&format!("5. profiles: {grave} things let the router give out addresses by itself"));
+    desk.screen.note(&format!("5. profiles: {}", verdict(grave)));
     if grave > 0 {
         if desk.screen.is_table() {
             desk.screen.data(&fix::records(name, &findings, None))?;

@@ -21,7 +21,7 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
         let pools = router.list::<Pool>(None, Check::End)?.into_inner();
         router.close();
         Ok(pools)
-    })?;
+    });
     let mut records = Records::new([
         shown("router", 1),
         shown("pool_name", 0),

@@ -148,6 +148,15 @@ impl Setup {
     }
 }
 
+/// How many things of the router are grave, as a sentence.
+pub(super) fn verdict(grave: usize) -> String {
+    match grave {
+        0 => "RADIUS alone gives out addresses".to_owned(),
+        1 => "1 setting lets the router give out addresses without RADIUS".to_owned(),
+        _ => format!("{grave} settings let the router give out addresses without RADIUS"),
+    }
+}
+
 /// `none` and empty say that there is no value.
 fn is_set(text: &Text) -> bool {
     !text.is_empty() && *text != "none" && *text != "0.0.0.0"

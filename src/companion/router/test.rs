@@ -6,7 +6,7 @@ use super::super::Desk;
 use super::super::config::Router as Config;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Records, shown};
-use super::profile::{Setup, asks_for_ppp};
+use super::profile::{Setup, asks_for_ppp, verdict};
 use super::{ask_all, chosen, stored, when};
 use crate::lease::escape;
 use crate::routeros_api::{
@@ -38,7 +38,9 @@ const CLOCK: i64 = 60;
 
 pub(super) fn run(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
     let routers = chosen(desk, names)?;
-    let all = ask_all(desk, &routers, |config, target| steps(config, target).1)?;
+    let answers = ask_all(desk, &routers, |config, target| Ok(steps(config, target).1));
+    let no_password = |detail| vec![Step { check: "password", went: Went::Failed, detail }];
+    let all: Vec<Vec<Step>> = answers.into_iter().map(|answer| answer.unwrap_or_else(no_password)).collect();
     let mut records =
         Records::new([shown("router", 0), shown("check", 0), shown("result", 0), shown("detail", 0)]);
     let mut failed = 0;
@@ -151,11 +153,8 @@ fn inside(config: &Config, target: &Target, router: &mut Router, steps: &mut Vec
     steps.push(incoming(router.one::<RadiusIncoming>(), config));
     let grave = setup.findings().iter().filter(|finding| finding.grave && finding.kind != "radius").count();
     steps.push(match grave {
-        0 => well("profiles", "RADIUS alone gives out addresses".to_owned()),
-        _ => warn(
-            "profiles",
-            format!("{grave} things let the router give out addresses by itself: `ippool-rs router fix-profile {}`", config.name),
-        ),
+        0 => well("profiles", verdict(0)),
+        _ => warn("profiles", format!("{}: `ippool-rs router fix-profile {}`", verdict(grave), config.name)),
     });
     Ok(())
 }

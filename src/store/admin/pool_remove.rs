@@ -204,6 +204,10 @@ fn clear(
     values: &[Value],
     force: bool,
 ) -> Result<Result<u64, Box<LeaseRow>>, StoreError> {
+    // PostgreSQL: locked first, or radiusd could grant a row between the look at it and its end.
+    let lock = if link.is_postgres() { " FOR UPDATE" } else { "" };
+    let sql = format!("SELECT a.id FROM ip_pool_assignments a WHERE {condition} ORDER BY a.id{lock}");
+    let rows: Vec<super::Id> = link.rows(&sql, values.to_vec())?;
     let taken = find::endangered(link, condition, values.to_vec(), None)?;
     let mut released = 0;
     for row in taken {
@@ -214,10 +218,12 @@ fn clear(
             released += 1;
         }
     }
-    let sql = format!(
-        "DELETE FROM ip_pool_assignments WHERE id IN (SELECT a.id FROM ip_pool_assignments a WHERE {condition})"
-    );
-    link.execute(&sql, values.to_vec())?;
+    if !rows.is_empty() {
+        // Those that were looked at, and no row that was made since.
+        let sql =
+            format!("DELETE FROM ip_pool_assignments WHERE id IN ({})", vec!["?"; rows.len()].join(", "));
+        link.execute(&sql, rows.iter().map(|row| row.id.into()).collect())?;
+    }
     Ok(Ok(released))
 }
 
