@@ -119,6 +119,7 @@ fn one_router_that_fails_keeps_no_other_from_answering() {
     site.has("north", &north, By::Api, NAS);
     site.has("south", &south, By::Http, "nas_ip = \"192.0.2.2\"");
     assert_eq!(site.column(&["router", "sessions"], "username").len(), 8);
+    assert_eq!(site.column(&["pool", "import"], "pool_name").len(), 4, "one array for all routers");
     south.down();
     site.run(&["router", "sessions"]).expect(4, &["alice", "south (127.0.0.1:", "nothing listens"]);
     site.run(&["router", "pools"]).expect(4, &["10.0.0.2-10.0.0.254,10.0.1.0/24"]);

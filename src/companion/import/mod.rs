@@ -55,19 +55,20 @@ struct Difference {
 }
 
 pub(super) fn run(desk: &Desk, import: &PoolImport) -> Result<Exit, Failure> {
+    let mut report = report();
     let options =
         Options { pools: &import.pool, apply: import.apply, prune: import.prune, large: import.yes_really };
     let mut exits = Vec::new();
     if let (Some(path), Some(nas)) = (&import.csv, &import.nas) {
         let source = csv::read(path, stored(nas))?;
         let mut admin = open(desk)?;
-        exits.push(one(desk, &mut admin, None, source, options)?);
+        exits.push(one(desk, &mut admin, None, source, options, &mut report)?);
     } else {
         let routers = router::chosen(desk, &import.router)?;
         let mut admin = open(desk)?;
         for config in &routers {
             let result = router::open(desk, config).and_then(|mut router| {
-                let exit = from_router(desk, &mut admin, config, &mut router, options);
+                let exit = from_router(desk, &mut admin, config, &mut router, options, &mut report);
                 router.close();
                 exit
             });
@@ -84,7 +85,31 @@ pub(super) fn run(desk: &Desk, import: &PoolImport) -> Result<Exit, Failure> {
             }
         }
     }
+    finish(desk, &report)?;
     Ok(together(&exits))
+}
+
+/// What scripts get, all routers in one; people see each as it is done.
+pub(super) fn report() -> Records {
+    Records::new([
+        shown("source", 3),
+        shown("pool_name", 0),
+        shown("change", 0),
+        shown("added", 0),
+        shown("removed", 0),
+        shown("kept", 0),
+        shown("staying", 2),
+        shown("reserved", 2),
+        shown("next_pool", 3),
+        shown("difference", 1),
+        hidden("was"),
+        hidden("problems"),
+    ])
+}
+
+/// Prints the report of all routers, if it is for scripts.
+pub(super) fn finish(desk: &Desk, report: &Records) -> Result<(), Failure> {
+    if desk.screen.is_table() { Ok(()) } else { desk.screen.data(report) }
 }
 
 fn open(desk: &Desk) -> Result<Admin, Failure> {
@@ -110,9 +135,10 @@ pub(super) fn from_router(
     config: &Config,
     router: &mut Router,
     options: Options<'_>,
+    report: &mut Records,
 ) -> Result<Exit, Failure> {
     let source = read::router(config, router)?;
-    one(desk, admin, Some(config), source, options)
+    one(desk, admin, Some(config), source, options, report)
 }
 
 /// Notes the router's NAS in the database; true: it was not known.
@@ -135,12 +161,12 @@ fn one(
     admin: &mut Admin,
     config: Option<&Config>,
     mut source: Source,
-    options: Options<'_>,
+    mut options: Options<'_>,
+    report: &mut Records,
 ) -> Result<Exit, Failure> {
     if let Some(config) = config {
         note_nas(admin, config, options.apply)?;
     }
-    let mut options = options;
     if options.prune && source.wanted.is_empty() && source.unread.is_empty() {
         // A router that has just started may answer so.
         options.prune = false;
@@ -156,7 +182,7 @@ fn one(
         }
     }
     let difference = difference(admin, config, &source, options)?;
-    show(desk, &source, &difference.plan)?;
+    show(desk, &source, &difference.plan, report)?;
     for problem in source.problems.iter().chain(&difference.plan.problems) {
         // Said when the pool is imported, not each time after.
         if difference.plan.is_empty() && matches!(problem, Problem::Count { .. }) {
@@ -245,21 +271,9 @@ fn change(pool: &PoolPlan) -> &'static str {
     }
 }
 
-fn show(desk: &Desk, source: &Source, plan: &Plan) -> Result<(), Failure> {
-    let mut records = Records::new([
-        shown("source", 3),
-        shown("pool_name", 0),
-        shown("change", 0),
-        shown("added", 0),
-        shown("removed", 0),
-        shown("kept", 0),
-        shown("staying", 2),
-        shown("reserved", 2),
-        shown("next_pool", 3),
-        shown("difference", 1),
-        hidden("was"),
-        hidden("problems"),
-    ]);
+fn show(desk: &Desk, source: &Source, plan: &Plan, all: &mut Records) -> Result<(), Failure> {
+    let mut own = report();
+    let records = if desk.screen.is_table() { &mut own } else { all };
     let problems: Vec<String> =
         source.problems.iter().chain(&plan.problems).map(ToString::to_string).collect();
     for pool in &plan.pools {
@@ -285,8 +299,7 @@ fn show(desk: &Desk, source: &Source, plan: &Plan) -> Result<(), Failure> {
             json!(problems.iter().filter(about).collect::<Vec<_>>()),
         ]);
     }
-    desk.screen.data(&records)?;
-    Ok(())
+    if desk.screen.is_table() { desk.screen.data(&own) } else { Ok(()) }
 }
 
 /// `+10.0.0.2-10.0.0.9 −10.0.1.1`, some of it where it is much.

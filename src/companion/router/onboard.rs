@@ -34,7 +34,9 @@ pub(super) fn run(desk: &Desk, onboard: &Onboard) -> Result<Exit, Failure> {
 
     desk.screen.note("3. pools:");
     let options = Options { pools: &[], apply: onboard.apply, prune: false, large: onboard.yes_really };
-    let pools = import::from_router(desk, &mut admin, &config, &mut router, options)?;
+    let mut report = import::report();
+    let pools = import::from_router(desk, &mut admin, &config, &mut router, options, &mut report)?;
+    import::finish(desk, &report)?;
     if pools == Exit::Partly {
         return Err(Failure::new(
             Exit::Partly,
