@@ -58,13 +58,17 @@ fn a_nas_that_is_heard_under_another_key_keeps_its_leases() {
             );
             db.row(&format!("10.0.0.{at}"), "main", columns, &values);
         }
+        // One has dialled in under the new key already.
+        let values = "'in_use', 'u7', 'u7', (SELECT id FROM ip_pool_nas WHERE nas_key = '198.51.100.1'), \
+                      'id==198.51.100.1==s7==u7', 's7', {+600}, {+600}";
+        db.row("10.0.0.200", "main", columns, values);
         db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1"]).expect(1, &["give --yes"]);
         db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1", "--dry-run"])
             .expect(0, &["150 leases in use and 1 pools"]);
-        db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1", "--yes"]).expect(0, &["150 rows and 1 pools"]);
+        db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1", "--yes"]).expect(0, &["151 rows and 1 pools"]);
         let keys = db.lines("SELECT session_key AS line FROM ip_pool_assignments WHERE session_key LIKE 'id==198.51.100.1==s%'");
         assert_eq!(keys.len(), 150);
-        assert_eq!(db.run(&["lease", "list", "--nas", "198.51.100.1", "-o", "json"]).json().len(), 150);
+        assert_eq!(db.run(&["lease", "list", "--nas", "198.51.100.1", "-o", "json"]).json().len(), 151);
         let pools = db.run(&["pool", "list", "-o", "json"]).json();
         assert_eq!((pools.len(), &pools[0]["nas"]), (1, &"198.51.100.1".into()));
         assert_eq!(db.run(&["nas", "list", "-o", "json"]).json().len(), 1);

@@ -117,7 +117,8 @@ fn rows_of(link: &mut Link, old: &Nas) -> Result<Vec<Moved>, StoreError> {
     )
 }
 
-/// Moves rows that are still at the epoch at which they were read.
+/// Moves rows that are still at the epoch at which they were read. A session that has a lease under its new key already keeps
+/// the old key with the old lease.
 fn move_slice(link: &mut Link, rows: &[Moved], old: &Nas, new: &Nas) -> Result<u64, StoreError> {
     let now = Words::of(link).now;
     let mut moved = 0;
@@ -126,15 +127,17 @@ fn move_slice(link: &mut Link, rows: &[Moved], old: &Nas, new: &Nas) -> Result<u
         let key = |key: &Option<String>, session: &Option<String>| {
             Value::Text(key.as_ref().map(|key| rekeyed(key, session.as_deref(), owner, old, new)))
         };
-        let mut values =
-            vec![key(&row.session_key, &row.session_id), key(&row.prev_session_key, &row.prev_session_id)];
+        let new_key = key(&row.session_key, &row.session_id);
+        let prev_key = key(&row.prev_session_key, &row.prev_session_id);
+        let mut values = vec![new_key.clone(), new_key, prev_key];
         for _ in 0..3 {
             values.extend([old.id.into(), new.id.into()]);
         }
         values.extend([row.id.into(), row.epoch.into()]);
         moved += link.execute(
             &format!(
-                "UPDATE ip_pool_assignments SET session_key = ?, prev_session_key = ?, \
+                "UPDATE ip_pool_assignments SET session_key = CASE WHEN EXISTS (SELECT 1 FROM ip_pool_assignments b \
+                 WHERE b.session_key = ? AND b.status = 'in_use') THEN session_key ELSE ? END, prev_session_key = ?, \
                  lease_nas_id = CASE WHEN lease_nas_id = ? THEN ? ELSE lease_nas_id END, \
                  nas_id = CASE WHEN nas_id = ? THEN ? ELSE nas_id END, \
                  prev_nas_id = CASE WHEN prev_nas_id = ? THEN ? ELSE prev_nas_id END, updated_at = {now} \
