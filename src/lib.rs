@@ -14,6 +14,8 @@ pub mod companion;
 pub mod ffi;
 #[cfg(feature = "companion")]
 pub mod import;
+#[cfg(feature = "companion")]
+pub mod judge;
 #[cfg(feature = "module")]
 pub mod module;
 #[cfg(feature = "companion")]

@@ -22,7 +22,7 @@ code src | grep -v '^src/store/' | grep -E '\bdiesel::' | break_rule "Diesel out
 
 # room, and the rooms that it may use.
 while read -r room may; do
-	code "src/$room" | grep -E '\bcrate::(choose|companion|engine|ffi|import|lease|module|routeros_api|store)\b' |
+	code "src/$room" | grep -E '\bcrate::(choose|companion|engine|ffi|import|judge|lease|module|routeros_api|store)\b' |
 		grep -vE "\bcrate::(${may})\b" | break_rule "src/$room uses a room that it must not know"
 done <<'ROOMS'
 lease lease
@@ -32,8 +32,9 @@ store store|lease
 module module|lease|engine|store::(DatabaseUrl|StoreError)
 ffi ffi|module|lease|engine
 routeros_api routeros_api
+judge judge|lease|routeros_api::Complete
 import import|lease
-companion companion|import|lease|routeros_api|store
+companion companion|import|judge|lease|routeros_api|store
 ROOMS
 
 # What the documentation claims is proven by tests that exist.

@@ -68,6 +68,8 @@ pub(super) enum Noun {
         #[command(subcommand)]
         verb: LeaseVerb,
     },
+    /// Compare the leases with the sessions on the routers, and mend them; exit code 3 if they differ
+    Reconcile(Reconcile),
     /// Concentrators, as radiusd hears them
     Nas {
         #[command(subcommand)]
@@ -78,6 +80,30 @@ pub(super) enum Noun {
         #[command(subcommand)]
         verb: RouterVerb,
     },
+}
+
+/// `reconcile`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Without --apply it shows the plan and changes nothing. A session without a lease is adopted; a lease whose session is absent from two complete lists, at least 60 s apart, is released; two sessions with one address are a conflict, and nothing is released. A list that is not proven to be complete says nothing at all.
+
+Examples:
+  ippool-rs reconcile
+  ippool-rs reconcile --router core1 --apply
+  ippool-rs reconcile --findings -o json")]
+pub(super) struct Reconcile {
+    /// Only this router, by its name in the configuration
+    #[arg(long, value_name = "ROUTER")]
+    pub router: Option<String>,
+    /// Do what the plan says
+    #[arg(long)]
+    pub apply: bool,
+    /// Far fewer sessions than at the last look are right: they were taken down on purpose
+    #[arg(long, requires = "router")]
+    pub accept_drop: bool,
+    /// List what the last runs with --apply found and could not mend; no router is asked
+    #[arg(long, conflicts_with_all = ["apply", "accept_drop"])]
+    pub findings: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,7 @@ mod output;
 mod pool;
 mod pool_add;
 mod pool_remove;
+mod reconcile;
 mod router;
 mod schema;
 mod screen;
@@ -28,6 +29,7 @@ use crate::store::DatabaseUrl;
 use crate::store::admin::Admin;
 
 pub use exit::{Exit, Failure};
+pub use reconcile::listing;
 
 /// What every verb needs: where to look, and how to answer.
 struct Desk {
@@ -60,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Schema { verb } => schema::run(&desk, &verb),
         args::Noun::Pool { verb } => pool::run(&desk, verb),
         args::Noun::Lease { verb } => lease::run(&desk, verb),
+        args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),
     };

@@ -16,6 +16,12 @@ use super::{Failure, Limits, Menu, Row, Text};
 pub struct Complete<T>(T);
 
 impl<T> Complete<T> {
+    /// For tests of those who need one.
+    #[cfg(test)]
+    pub(crate) const fn assumed(whole: T) -> Self {
+        Self(whole)
+    }
+
     /// What it is.
     pub const fn get(&self) -> &T {
         &self.0

@@ -34,7 +34,7 @@ pub struct Migration {
 /// The version that this build needs.
 pub const NEEDED: Version = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         name: "0001_leases",
         version: Version { major: 1, minor: 0 },
@@ -46,6 +46,12 @@ const MIGRATIONS: [Migration; 2] = [
         version: Version { major: 1, minor: 1 },
         sqlite: include_str!("../../sql/sqlite/0002_routers.sql"),
         postgres: include_str!("../../sql/postgresql/0002_routers.sql"),
+    },
+    Migration {
+        name: "0003_findings",
+        version: Version { major: 1, minor: 2 },
+        sqlite: include_str!("../../sql/sqlite/0003_findings.sql"),
+        postgres: include_str!("../../sql/postgresql/0003_findings.sql"),
     },
 ];
 

@@ -29,11 +29,19 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     found
 }
 
+/// Commands of one word.
+const ALONE: [&str; 1] = ["reconcile"];
+
 /// What is wrong with a command, if something is.
 fn fault(words: &[String]) -> Option<String> {
-    let [noun, verbs, rest @ ..] = words else { return Some("no verb".into()) };
+    let (noun, verbs, rest) = match words {
+        [noun, rest @ ..] if ALONE.contains(&noun.as_str()) => (noun, "", rest),
+        [noun, verbs, rest @ ..] => (noun, verbs.as_str(), rest),
+        _ => return Some("no verb".into()),
+    };
     for verb in verbs.split('|') {
-        let mut ran = ippool(&[noun, verb, "--help"], &[]);
+        let asked: Vec<_> = [noun, verb, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let mut ran = ippool(&asked, &[]);
         if ran.code != 0 {
             return Some(ran.err);
         }

@@ -6,8 +6,10 @@
 
 mod counts;
 mod find;
+mod findings;
 mod import;
 mod lease_row;
+mod ledger;
 mod nas;
 mod nas_merge;
 mod pool_add;
@@ -25,8 +27,10 @@ use super::{DatabaseUrl, StoreError, migrate};
 
 pub use counts::{PoolSummary, RangeSummary};
 pub use find::{Filter, Show};
+pub use findings::{StoredFinding, StoredLook};
 pub use import::{Imported, Keep};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
+pub use ledger::{Ledger, Read};
 pub use nas::{Nas, NasChange};
 pub use nas_merge::Merged;
 pub use pool_add::{Added, NewRanges};

@@ -10,6 +10,8 @@ pub(super) struct Words {
     pub never: &'static str,
     /// A time behind all others: not yet.
     pub not_yet: &'static str,
+    /// A value that is the text of a time, `YYYY-MM-DD HH:MM:SS.ffffff`, UTC (the connection's zone).
+    pub time_value: &'static str,
     /// A value that is the text of an address.
     pub address_value: &'static str,
     /// The column of `ip_pool_assignments` by which addresses sort.
@@ -28,6 +30,7 @@ static SQLITE: Words = Words {
     now: "strftime('%Y-%m-%d %H:%M:%f','now')||'000'",
     never: "'1970-01-01 00:00:00.000000'",
     not_yet: "'9999-12-31 00:00:00.000000'",
+    time_value: "?",
     address_value: "?",
     address_order: "ip_key",
     range_order: "first_key",
@@ -40,6 +43,7 @@ static POSTGRES: Words = Words {
     now: "statement_timestamp()",
     never: "timestamptz 'epoch'",
     not_yet: "timestamptz '9999-12-31 00:00:00+00'",
+    time_value: "CAST(? AS timestamptz)",
     address_value: "CAST(? AS inet)",
     address_order: "ip_address",
     range_order: "first_address",

@@ -1,0 +1,245 @@
+//! `reconcile`: what the routers list, against the leases. Shows the plan, or does it.
+//!
+//! All lists are read before anything is judged, so that an address on two routers is seen as that. Each router is then
+//! judged and done by itself. What to do is not decided here but in [`crate::judge`].
+
+mod act;
+mod snapshot;
+mod watched;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use super::Desk;
+use super::args::Reconcile;
+use super::exit::{Exit, Failure};
+use super::lease::moment;
+use super::output::{Records, hidden, shown};
+use crate::judge::{Complete, Deed, Kind, Listing, Plan, Verdict};
+use crate::lease::Time;
+use crate::routeros_api as routeros;
+use crate::store::admin::Ledger;
+use act::Done;
+use watched::{Mode, Watched};
+
+pub use snapshot::listing;
+
+/// Findings of one kind that are stored one by one; what is more has no room in anybody's head.
+const MOST: usize = 1000;
+
+/// What a router said, or why nothing.
+type Said = Result<Complete<Listing>, routeros::Error>;
+
+pub(super) fn run(desk: &Desk, asked: &Reconcile) -> Result<Exit, Failure> {
+    let url = desk.url()?;
+    if asked.findings {
+        return stored(desk, &mut Ledger::open(&url)?, asked.router.as_deref());
+    }
+    let mut ledger = Ledger::open(&url)?;
+    let routers = watched::chosen(desk, asked.router.as_deref(), &ledger.catalogue()?)?;
+    let mut heard: Vec<(&Watched, Said)> = Vec::new();
+    for router in routers.iter().filter(|router| router.mode != Mode::Off) {
+        let begun = ledger.now()?;
+        heard.push((router, snapshot::take(&router.target, begun)));
+    }
+    let mut report = Report::new();
+    for (router, said) in &heard {
+        match said {
+            Ok(list) => {
+                let elsewhere = elsewhere(router, &heard);
+                let hearing =
+                    act::Hearing { router, list, elsewhere: &elsewhere, accept_drop: asked.accept_drop };
+                let wanted = asked.apply && router.mode == Mode::Managed;
+                let (plan, done) = act::run(&mut ledger, &hearing, wanted)?;
+                report.add(desk, router, list.get(), &plan, done.as_ref());
+                if asked.apply && !wanted {
+                    let name = &router.name;
+                    desk.screen.note(&format!("{name}: mode is observe, so nothing was changed"));
+                }
+            }
+            Err(error) => {
+                desk.screen.warning(&format!("{error}; nothing is concluded from it"));
+                report.silent(router, &error.to_string());
+                if asked.apply && router.mode == Mode::Managed {
+                    let now = ledger.now()?;
+                    let finding = (Kind::NoInformation.as_str(), String::new(), error.to_string());
+                    ledger.store_findings(
+                        &router.name,
+                        &[(finding.0, finding.1, finding.2.as_str())],
+                        now,
+                    )?;
+                }
+            }
+        }
+    }
+    desk.screen.data(&report.records)?;
+    Ok(report.exit(desk, asked.apply, heard.len()))
+}
+
+/// What the other routers of the same address space list.
+fn elsewhere(router: &Watched, heard: &[(&Watched, Said)]) -> HashMap<IpAddr, String> {
+    let others = heard
+        .iter()
+        .filter(|(other, _)| other.name != router.name && other.address_space == router.address_space);
+    let mut all = HashMap::new();
+    for (other, said) in others {
+        let sessions = said.as_ref().map_or(&[][..], |list| &list.get().sessions);
+        all.extend(sessions.iter().filter_map(|seen| Some((seen.address?, other.name.clone()))));
+    }
+    all
+}
+
+/// What is shown, and what it comes to.
+struct Report {
+    records: Records,
+    differs: bool,
+    silent: usize,
+    overtaken: usize,
+    suspects: usize,
+}
+
+impl Report {
+    fn new() -> Self {
+        let records = Records::new([
+            shown("router", 2),
+            shown("verdict", 0),
+            shown("ip_address", 0),
+            shown("username", 1),
+            shown("state", 3),
+            shown("detail", 4),
+        ]);
+        Self { records, differs: false, silent: 0, overtaken: 0, suspects: 0 }
+    }
+
+    fn add(&mut self, desk: &Desk, router: &Watched, list: &Listing, plan: &Plan, done: Option<&Done>) {
+        let counts = plan.counts();
+        for (at, step) in plan.steps().iter().enumerate() {
+            if matches!(step.verdict, Verdict::Confirm | Verdict::Clear) {
+                continue;
+            }
+            let state = match (done, &step.deed) {
+                (None, _) => "planned",
+                (Some(_), Deed::Nothing) => "waiting",
+                (Some(done), _) if done.overtaken.contains(&at) => "overtaken",
+                (Some(_), _) => "done",
+            };
+            self.row(router, word(step.verdict), &json!(step.address), &step.user, state, &step.why);
+        }
+        for finding in plan.findings() {
+            let address = finding.address.map_or(json!(null), |address| json!(address));
+            self.row(router, finding.kind.as_str(), &address, "", "found", &finding.detail);
+        }
+        self.suspects += counts.suspect;
+        self.overtaken += done.map_or(0, |done| done.overtaken.len());
+        let left = counts.conflict + counts.suspect > 0
+            || plan.findings().iter().any(|finding| finding.kind.is_difference());
+        self.differs |= if done.is_some() { left } else { plan.differs() };
+        let tense = if done.is_some() { "" } else { " would be" };
+        desk.screen.note(&format!(
+            "{}: {} sessions, {} leases have theirs;{tense} adopted {}, renewed {}, suspected {}, released {}; {} conflicts",
+            router.name,
+            list.sessions.len(),
+            plan.present(),
+            counts.adopt,
+            counts.confirm,
+            counts.suspect,
+            counts.release,
+            counts.conflict,
+        ));
+    }
+
+    fn silent(&mut self, router: &Watched, why: &str) {
+        self.silent += 1;
+        self.row(router, Kind::NoInformation.as_str(), &json!(null), "", "found", why);
+    }
+
+    fn row(
+        &mut self,
+        router: &Watched,
+        verdict: &str,
+        address: &serde_json::Value,
+        user: &str,
+        state: &str,
+        detail: &str,
+    ) {
+        let user = if user.is_empty() { json!(null) } else { json!(user) };
+        self.records.push(vec![
+            json!(router.name),
+            json!(verdict),
+            address.clone(),
+            user,
+            json!(state),
+            json!(detail),
+        ]);
+    }
+
+    fn exit(&self, desk: &Desk, applied: bool, routers: usize) -> Exit {
+        if self.silent == routers && routers > 0 {
+            return Exit::Failed;
+        }
+        if self.overtaken > 0 {
+            desk.screen.note(&format!(
+                "{} steps were overtaken by radiusd and not done: run the same command again",
+                self.overtaken
+            ));
+        }
+        if self.silent > 0 || self.overtaken > 0 {
+            return Exit::Partly;
+        }
+        if self.differs && !applied {
+            desk.screen.note("nothing was changed: --apply does it");
+        } else if self.suspects > 0 && applied {
+            desk.screen.note(&format!(
+                "what is suspected is released by a run at least {} s from now, if it is still absent",
+                crate::judge::ABSENCE_GAP
+            ));
+        }
+        if self.differs { Exit::Differs } else { Exit::Done }
+    }
+}
+
+/// What the last runs found.
+fn stored(desk: &Desk, ledger: &mut Ledger, router: Option<&str>) -> Result<Exit, Failure> {
+    let mut records = Records::new([
+        shown("router", 2),
+        shown("kind", 0),
+        shown("ip_address", 0),
+        shown("first_seen_at", 3),
+        shown("last_seen_at", 3),
+        shown("detail", 4),
+        hidden("difference"),
+    ]);
+    records.relative_to(ledger.now()?);
+    let mut differs = false;
+    for finding in ledger.findings(router)? {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == finding.kind);
+        let difference = kind.is_none_or(Kind::is_difference);
+        differs |= difference;
+        let address = if finding.subject.is_empty() { json!(null) } else { json!(finding.subject) };
+        let time = |at: Time| moment(Some(at));
+        records.push(vec![
+            json!(finding.router),
+            json!(finding.kind),
+            address,
+            time(finding.first_seen_at),
+            time(finding.last_seen_at),
+            json!(finding.detail),
+            json!(difference),
+        ]);
+    }
+    desk.screen.data(&records)?;
+    Ok(if differs { Exit::Differs } else { Exit::Done })
+}
+
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Adopt => "adopt",
+        Verdict::Confirm => "confirm",
+        Verdict::Clear => "clear",
+        Verdict::Conflict => "conflict",
+        Verdict::Suspect => "suspect",
+        Verdict::Release => "release",
+    }
+}

@@ -1,0 +1,276 @@
+//! What `reconcile` needs of the store: the leases of a router's NASes, and steps written exactly as radiusd writes them.
+//!
+//! Rows go through [`Store::write`], conditional on what was read, with their history; a note of absence is conditional on
+//! id, epoch and last change, and becomes the last change itself: whoever writes the row afterwards makes it void. In
+//! slices: SQLite's one write lock is held for a few milliseconds each time, and then left alone for as long.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use diesel::sql_types::{BigInt, Text};
+
+use super::pool_add;
+use super::words::Words;
+use crate::lease::range;
+use crate::lease::{Change, Row, Time};
+use crate::store::link::{Link, Value};
+use crate::store::migrate::{self, Version};
+use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError};
+
+/// Steps in one slice.
+const SLICE_SQLITE: usize = 50;
+const SLICE_POSTGRES: usize = 500;
+/// Addresses in one look.
+const LOOK: usize = 1000;
+/// How often a slice is tried that somebody was in the way of.
+const TRIES: u32 = 40;
+/// The version that has the tables of this.
+const NEEDED: Version = Version { major: 1, minor: 2 };
+/// `ip_pool_events.server` of what is written here.
+const SERVER: &str = "companion";
+
+/// The database, open for reconciling.
+pub struct Ledger {
+    pub(super) link: Link,
+    store: Box<dyn Store>,
+}
+
+/// A row as it was read: its id, epoch and last change.
+pub type Read = (i64, i64, Time);
+
+#[derive(diesel::QueryableByName)]
+struct Absence {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    since: String,
+}
+
+impl Ledger {
+    /// Opens the database.
+    ///
+    /// # Errors
+    ///
+    /// Not reachable, or its schema is older than this needs; the sentence says what to do.
+    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let mut link = Link::open(url, false, super::STATEMENT)?;
+        migrate::check(&mut link, url)?;
+        if let Some(found) = migrate::found(&mut link)?.filter(|found| *found < NEEDED) {
+            return Err(StoreError::Wrong(format!(
+                "the database {url} has schema {found}, and reconcile needs {NEEDED}: run `ippool-rs --database {url} \
+                 schema up`"
+            )));
+        }
+        Ok(Self { link, store: crate::store::open(url)? })
+    }
+
+    /// The database's clock.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn now(&mut self) -> Result<Time, StoreError> {
+        patiently(|| self.store.pulse()).map(|(_, now)| now)
+    }
+
+    /// All pools, ranges and NASes.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
+        patiently(|| self.store.catalogue())
+    }
+
+    /// Makes the row of a NAS that was never heard.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn make_nas(&mut self, key: &str) -> Result<(), StoreError> {
+        self.link.transaction(true, |link| pool_add::nas(link, key)).map(drop)
+    }
+
+    /// All rows in use at these NASes, and the rows of these addresses; each once.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn rows(&mut self, nases: &[i64], space: &str, addresses: &[IpAddr]) -> Result<Vec<Row>, StoreError> {
+        let ever = self.now()? + 100 * 366 * 86_400;
+        let mut rows = Vec::new();
+        for &nas in nases {
+            rows.extend(patiently(|| self.store.ended_rows(nas, ever, u32::MAX >> 1))?);
+        }
+        let known: HashSet<IpAddr> = rows.iter().map(|row| row.address.addr()).collect();
+        let others: Vec<_> = addresses
+            .iter()
+            .filter(|address| !known.contains(address))
+            .map(|&address| (space.to_owned(), address.into()))
+            .collect();
+        for some in others.chunks(LOOK) {
+            let lookup = Lookup { addresses: some.to_vec(), ..Lookup::default() };
+            let seen = patiently(|| self.store.read(core::slice::from_ref(&lookup)))?;
+            rows.extend(seen.rows.into_iter().flatten());
+        }
+        rows.sort_by_key(|row| row.id);
+        rows.dedup_by_key(|row| row.id);
+        Ok(rows)
+    }
+
+    /// The rows in use at a NAS that were noted as absent and not changed since.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn absent(&mut self, nas: i64) -> Result<HashMap<i64, Time>, StoreError> {
+        let since = Words::of(&self.link).time("absent_since");
+        let sql = format!(
+            "SELECT id, {since} AS since FROM ip_pool_assignments \
+             WHERE lease_nas_id = ? AND status = 'in_use' AND absent_since = updated_at"
+        );
+        let rows: Vec<Absence> = self.link.rows(&sql, vec![nas.into()])?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.id, Time::from_text(&row.since)?))).collect())
+    }
+
+    /// Makes the rows of these addresses, where they are missing.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer; slices that were done stay done.
+    pub fn make_rows(&mut self, addresses: &[(&PoolRow, IpAddr)]) -> Result<(), StoreError> {
+        let words = Words::of(&self.link);
+        let now = words.now;
+        for some in addresses.chunks(self.slice()) {
+            self.sliced(|ledger| {
+                ledger.link.transaction(true, |link| {
+                    for (pool, address) in some {
+                        let mut values: Vec<Value> = vec![address.to_string().into()];
+                        let (column, value) = if link.is_postgres() {
+                            ("", "")
+                        } else {
+                            values.push(range::key(*address).into());
+                            (", ip_key", ", ?")
+                        };
+                        values.push(pool.id.into());
+                        let sql = format!(
+                            "INSERT INTO ip_pool_assignments (ip_address{column}, pool_name, nas_id, address_space, \
+                             pool_id, created_at, updated_at) SELECT {place}{value}, name, nas_id, address_space, id, \
+                             {now}, {now} FROM ip_pool_pools WHERE id = ? \
+                             ON CONFLICT (address_space, ip_address) DO NOTHING",
+                            place = words.address_value,
+                        );
+                        link.execute(&sql, values)?;
+                    }
+                    Ok(())
+                })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes changes, each whole and only if its row is as it was read. Tells which were; `done` hears after each slice
+    /// how many are behind it.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer; slices that were done stay done.
+    pub fn write(
+        &mut self,
+        changes: &[Change],
+        now: Time,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut written = Vec::with_capacity(changes.len());
+        for some in changes.chunks(self.slice()) {
+            let sets: Vec<&[Change]> = some.iter().map(core::slice::from_ref).collect();
+            match self.sliced(|ledger| ledger.store.write(&sets, now, SERVER)) {
+                Ok(slice) => written.extend(slice),
+                // One session would hold two rows: only that one is at fault.
+                Err(StoreError::Clash(_)) => {
+                    for set in &sets {
+                        match self.sliced(|ledger| ledger.store.write(&[*set], now, SERVER)) {
+                            Ok(one) => written.extend(one),
+                            Err(StoreError::Clash(_)) => written.push(false),
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+            done(written.len());
+        }
+        Ok(written)
+    }
+
+    /// Notes that these rows are absent since `since`, or (none) that they are not. Returns how many were as they were read.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer; slices that were done stay done.
+    pub fn note_absence(&mut self, rows: &[Read], since: Option<Time>) -> Result<usize, StoreError> {
+        let place = Words::of(&self.link).time_value;
+        let set = match since {
+            Some(_) => format!("absent_since = {place}, updated_at = {place}"),
+            None => "absent_since = NULL".to_owned(),
+        };
+        let sql = format!(
+            "UPDATE ip_pool_assignments SET {set} \
+             WHERE id = ? AND epoch = ? AND updated_at = {place} AND status = 'in_use'"
+        );
+        let mut noted = 0;
+        for some in rows.chunks(self.slice()) {
+            noted += self.sliced(|ledger| {
+                ledger.link.transaction(true, |link| {
+                    let mut count = 0;
+                    for (id, epoch, updated_at) in some {
+                        let mut values: Vec<Value> = Vec::with_capacity(5);
+                        values.extend(
+                            since.iter().flat_map(|since| [since, since]).map(|at| at.to_text().into()),
+                        );
+                        values.extend([(*id).into(), (*epoch).into(), updated_at.to_text().into()]);
+                        count += link.execute(&sql, values)?;
+                    }
+                    Ok(count)
+                })
+            })?;
+        }
+        Ok(noted)
+    }
+
+    fn slice(&self) -> usize {
+        if self.link.is_postgres() { SLICE_POSTGRES } else { SLICE_SQLITE }
+    }
+
+    /// Does a slice, and leaves radiusd at least as much time as it took: SQLite's lock is not fair.
+    fn sliced<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        patiently(|| {
+            let began = Instant::now();
+            let result = work(self);
+            if !self.link.is_postgres() {
+                std::thread::sleep(
+                    began.elapsed().clamp(Duration::from_millis(1), Duration::from_millis(20)),
+                );
+            }
+            result
+        })
+    }
+}
+
+/// Tries again while somebody else is in the way.
+fn patiently<T>(mut work: impl FnMut() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let mut tries = 0;
+    loop {
+        match work() {
+            Err(StoreError::Busy(_)) if tries < TRIES => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(u64::from(tries.min(10)) * 10));
+            }
+            other => return other,
+        }
+    }
+}
