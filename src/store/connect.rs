@@ -126,7 +126,7 @@ pub fn sqlite(path: &Path, create: bool, busy: u32) -> Result<diesel::SqliteConn
     connection
         .batch_execute(&format!(
             "PRAGMA busy_timeout = {busy}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA mmap_size = 268435456;"
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -6144; PRAGMA mmap_size = 268435456;"
         ))
         .map_err(|error| match super::error::classify_sqlite(&error) {
             StoreError::Busy(text) => StoreError::Busy(text),

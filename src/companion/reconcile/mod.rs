@@ -37,7 +37,14 @@ pub(super) fn run(desk: &Desk, asked: &Reconcile) -> Result<Exit, Failure> {
     if asked.findings {
         return stored(desk, &mut Ledger::open(&url)?, asked.router.as_deref());
     }
-    let mut ledger = Ledger::open(&url)?;
+    let (records, exit) = look(desk, asked)?;
+    desk.screen.data(&records)?;
+    Ok(exit)
+}
+
+/// Reads the routers, judges, and does what is asked: what was found, and how it ended.
+pub(super) fn look(desk: &Desk, asked: &Reconcile) -> Result<(Records, Exit), Failure> {
+    let mut ledger = Ledger::open(&desk.url()?)?;
     let routers = watched::chosen(desk, asked.router.as_deref(), &ledger.catalogue()?)?;
     let mut heard: Vec<(&Watched, Said)> = Vec::new();
     for router in routers.iter().filter(|router| router.mode != Mode::Off) {
@@ -74,8 +81,8 @@ pub(super) fn run(desk: &Desk, asked: &Reconcile) -> Result<Exit, Failure> {
             }
         }
     }
-    desk.screen.data(&report.records)?;
-    Ok(report.exit(desk, asked.apply, heard.len()))
+    let exit = report.exit(desk, asked.apply, heard.len());
+    Ok((report.records, exit))
 }
 
 /// What the other routers of the same address space list.

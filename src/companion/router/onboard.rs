@@ -1,15 +1,15 @@
 //! `router onboard`: the steps that take a router in, in their order. It stops at the first that fails, and can be repeated.
 //!
-//! Test, NAS, pools, profiles. Sessions that are on line are adopted when their accounting is heard.
+//! Test, NAS, pools, sessions, profiles.
 
 use super::super::Desk;
-use super::super::args::Onboard;
+use super::super::args::{Onboard, Reconcile};
 use super::super::exit::{Exit, Failure};
 use super::super::import::{self, Options};
+use super::super::reconcile;
 use super::profile::{Setup, verdict};
 use super::test::{Went, steps};
 use super::{fix, one, target};
-use crate::routeros_api::{Check, Session};
 
 pub(super) fn run(desk: &Desk, onboard: &Onboard) -> Result<Exit, Failure> {
     let config = one(desk, &onboard.router)?;
@@ -46,15 +46,9 @@ pub(super) fn run(desk: &Desk, onboard: &Onboard) -> Result<Exit, Failure> {
         ));
     }
 
-    let sessions = router.list::<Session>(None, Check::End)?.into_inner();
-    let with_address = sessions.iter().filter(|session| session.address.is_some_and(|a| !a.is_unspecified()));
-    desk.screen.note(&format!(
-        "4. sessions: {} on line with an address; each gets its lease when its accounting is heard",
-        with_address.count()
-    ));
-
     let findings = Setup::read(&mut router)?.findings();
     router.close();
+    let lived = sessions(desk, name, onboard.apply, new)?;
     let grave = findings.iter().filter(|finding| finding.grave).count();
     desk.screen.note(&format!("5. profiles: {}", verdict(grave)));
     if grave > 0 {
@@ -66,7 +60,28 @@ pub(super) fn run(desk: &Desk, onboard: &Onboard) -> Result<Exit, Failure> {
         ));
     }
     Ok(match (pools, grave) {
-        (Exit::Done, 0) if onboard.apply || !new => Exit::Done,
+        (Exit::Done, 0) if lived == Exit::Done && (onboard.apply || !new) => Exit::Done,
         _ => Exit::Differs,
     })
+}
+
+/// Who is on line gets his lease. Before the NAS is known, nothing can be said of its leases.
+fn sessions(desk: &Desk, name: &str, apply: bool, new: bool) -> Result<Exit, Failure> {
+    if new && !apply {
+        desk.screen.note("4. sessions: are looked at once the NAS is known: with --apply");
+        return Ok(Exit::Differs);
+    }
+    desk.screen.note("4. sessions:");
+    let asked = Reconcile { router: Some(name.to_owned()), apply, accept_drop: false, findings: false };
+    let (records, exit) = reconcile::look(desk, &asked)?;
+    if desk.screen.is_table() {
+        desk.screen.data(&records)?;
+    }
+    match exit {
+        Exit::Failed | Exit::Partly => Err(Failure::new(
+            exit,
+            format!("{name}: not every session could be looked after, so it stops here: repeat it"),
+        )),
+        exit => Ok(exit),
+    }
 }
