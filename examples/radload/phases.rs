@@ -78,7 +78,9 @@ impl Phase {
     pub fn script(self, seen: usize, settings: &Settings) -> Box<dyn Script> {
         let now = Instant::now();
         match self {
-            Self::Storm(n, time) => Box::new(Storm { until: time.map(|t| now + t), ..Storm::new(n, false) }),
+            Self::Storm(n, time) => {
+                Box::new(Storm { until: time.map(|t| now + t), ..Storm::new(n, false) }.after(seen))
+            }
             Self::Fill(n) => Box::new(Storm::new(n, true).after(seen)),
             Self::Burst(n) => Box::new(Storm { chains: Some(n), ..Storm::new(n, false) }.after(seen)),
             Self::Interim(time) => Box::new(Interims { until: now + time, turn: 0 }),

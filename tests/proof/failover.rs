@@ -49,13 +49,13 @@ fn what_a_promoted_standby_lacks_is_written_again_by_the_server_that_granted_it(
     assert!(
         within(Duration::from_secs(10), || primary.psql("SELECT count(*) FROM pg_stat_replication") == "0")
     );
-    assert_eq!(load.phase("burst=100").online, 200);
+    assert_eq!(load.phase("storm=100").online, 200);
     assert_eq!((count(&primary), count(&standby)), ("200".into(), "100".into()));
 
     primary.kill9();
     assert_eq!(standby.psql("SELECT pg_promote(true, 30)"), "t", "{}", standby.log());
     // As many again as there are addresses left: one given twice would be seen.
-    let more = load.phase("burst=300");
+    let more = load.phase("storm=300");
     assert_eq!((more.online, more.tally.duplicates, more.tally.no_address), (500, 0, 0), "{}", more.human());
     assert!(servers[0].log().contains("another primary has taken over"), "{}", servers[0].tail(20));
     let base = Base::Postgres(Box::new(standby));
