@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use super::inbox::lock;
 use super::reserve::write_each;
 use super::worker::Worker;
-use crate::lease::{Change, Event, EventKind, Row, Status, Time};
+use crate::lease::life::event_of;
+use crate::lease::{Change, EventKind, Row, Status, Time};
 use crate::store::{Lookup, StoreError};
 
 /// For how long. No standby that is fit to be promoted lags by more.
@@ -55,24 +56,16 @@ impl Pledges {
 
 /// What the database has is older than what was promised.
 fn is_behind(stored: &Row, promised: &Row) -> bool {
-    let token = |row: &Row| row.lease.as_ref().map(|lease| lease.token);
-    let same = stored.epoch == promised.epoch && token(stored) == token(promised);
+    let same = stored.class() == promised.class();
     stored.epoch < promised.epoch || (same && stored.updated_at < promised.updated_at)
 }
 
 /// The promise, on the row as it is stored.
 fn asserted(stored: &Row, promised: &Row, now: Time) -> Change {
     let after = Row { claim: stored.claim.clone(), ..promised.clone() };
-    let event = promised.lease.as_ref().filter(|_| stored.epoch < promised.epoch).map(|lease| Event {
-        kind: EventKind::Grant,
-        at: now,
-        owner: lease.owner.clone(),
-        username: lease.username.clone(),
-        nas: Some(lease.nas),
-        session_id: lease.session_id.clone(),
-        calling_station_id: lease.calling_station_id.clone(),
-        detail: "asserted again: the database that took over did not have it".into(),
-    });
+    let lost = promised.lease.as_ref().filter(|_| stored.epoch < promised.epoch);
+    let detail = "asserted again: the database that took over did not have it";
+    let event = lost.map(|lease| event_of(EventKind::Grant, now, lease, detail));
     Change { before: stored.clone(), after, events: event.into_iter().collect() }
 }
 

@@ -450,7 +450,9 @@ fn occupy(row: &mut Row, lease: Lease, source: &'static str) {
     row.source = Some(source.into());
 }
 
-pub(super) fn event_of(kind: EventKind, at: Time, lease: &Lease, detail: &str) -> Event {
+/// What happened to a lease.
+#[must_use]
+pub fn event_of(kind: EventKind, at: Time, lease: &Lease, detail: &str) -> Event {
     Event {
         kind,
         at,
