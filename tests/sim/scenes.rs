@@ -242,6 +242,21 @@ fn a_late_stop_does_not_end_the_next_session_with_its_id() {
 }
 
 #[test]
+fn a_dial_soon_after_one_that_never_started_is_not_ended_by_its_late_stop() {
+    let mut stage = Stage::new(4);
+    // No id anywhere, and the Start is lost: only the time tells the two dials apart.
+    let mut old = actor("nas", "", "02:00:00:00:00:01", "alice");
+    let address = stage.ask(&mut old, None);
+    stage.pass(8);
+    let mut new = actor("nas", "", "02:00:00:00:00:01", "alice");
+    assert_eq!(stage.ask(&mut new, None), address);
+    stage.pass(9);
+    let class = old.grant.as_ref().map(|grant| grant.class);
+    stage.tell(&mut old, AcctKind::Stop, 15, class);
+    assert_eq!(stage.row(address).status, Status::InUse);
+}
+
+#[test]
 fn what_happened_before_the_lease_does_not_end_it() {
     let mut stage = Stage::new(4);
     // No id anywhere: both sessions have one key.
