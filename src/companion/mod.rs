@@ -19,6 +19,7 @@ mod reconcile;
 mod router;
 mod schema;
 mod screen;
+mod sweep;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -63,6 +64,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Pool { verb } => pool::run(&desk, verb),
         args::Noun::Lease { verb } => lease::run(&desk, verb),
         args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
+        args::Noun::Sweep(asked) => sweep::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),
     };

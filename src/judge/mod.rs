@@ -10,6 +10,7 @@
 mod guard;
 mod hearing;
 mod plan;
+mod stale;
 mod steps;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use crate::routeros_api::Complete;
 pub use guard::{Look, Standing};
 pub use hearing::judge;
 pub use plan::{Counts, Deed, Finding, Kind, Mark, Plan, Step, Verdict};
+pub use stale::{BY_SWEEP, Keep, Scene, Sentence, Source, sentence, spare};
 
 /// How far apart two absences must be at least, seconds.
 pub const ABSENCE_GAP: Seconds = 60;

@@ -8,3 +8,4 @@
 pub mod postgres;
 pub mod radius;
 pub mod radiusd;
+pub mod shipped;

@@ -22,7 +22,9 @@ use crate::lease::Time;
 use crate::routeros_api as routeros;
 use crate::store::admin::Ledger;
 use act::Done;
-use watched::{Mode, Watched};
+pub(super) use act::{rules_of, token};
+pub(super) use snapshot::take;
+pub(super) use watched::{Mode, Watched, watched};
 
 pub use snapshot::listing;
 

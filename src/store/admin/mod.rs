@@ -14,6 +14,7 @@ mod nas;
 mod nas_merge;
 mod pool_add;
 mod pool_remove;
+mod radacct;
 
 mod ranges;
 mod release;
@@ -35,6 +36,7 @@ pub use nas::{Nas, NasChange};
 pub use nas_merge::Merged;
 pub use pool_add::{Added, NewRanges};
 pub use pool_remove::{Endangered, Removed};
+pub use radacct::{Radacct, STALE};
 
 /// How long one statement may take, milliseconds.
 const STATEMENT: u32 = 60_000;
