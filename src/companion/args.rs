@@ -70,6 +70,8 @@ pub(super) enum Noun {
     },
     /// Compare the leases with the sessions on the routers, and mend them; exit code 3 if they differ
     Reconcile(Reconcile),
+    /// Why an address, a user or a pool is served as it is, or is not
+    Explain(Explain),
     /// Close sessions of FreeRADIUS' radacct that are over without a Stop, and free their addresses; exit code 3 if there are
     Sweep(Sweep),
     /// Concentrators, as radiusd hears them
@@ -106,6 +108,24 @@ pub(super) struct Reconcile {
     /// List what the last runs with --apply found and could not mend; no router is asked
     #[arg(long, conflicts_with_all = ["apply", "accept_drop"])]
     pub findings: bool,
+}
+
+/// `explain`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What is both a pool and a user is explained as both. What a user would get at the next login is said for the NAS, the device and the pool of the last one.
+
+Examples:
+  ippool-rs explain 203.0.113.7
+  ippool-rs explain alice
+  ippool-rs explain gold -o json")]
+pub(super) struct Explain {
+    /// An address, a user, or a pool
+    #[arg(value_name = "ADDRESS|USER|POOL")]
+    pub thing: OsString,
+    /// Ask the routers of the configuration, too, which profiles name the pool
+    #[arg(long)]
+    pub ask_routers: bool,
 }
 
 /// `sweep`

@@ -4,8 +4,10 @@
 //! verbs), no rule of a lease's life ([`crate::lease`]), and no word of a router's protocol ([`crate::routeros_api`]).
 
 mod args;
+mod chain;
 mod config;
 mod exit;
+mod explain;
 mod import;
 mod lease;
 mod lease_release;
@@ -65,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Lease { verb } => lease::run(&desk, verb),
         args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
         args::Noun::Sweep(asked) => sweep::run(&desk, &asked),
+        args::Noun::Explain(asked) => explain::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),
     };

@@ -33,7 +33,7 @@ const SERVER: &str = "companion";
 /// The database, open for reconciling.
 pub struct Ledger {
     pub(super) link: Link,
-    store: Box<dyn Store>,
+    pub(super) store: Box<dyn Store>,
 }
 
 /// A row as it was read: its id, epoch and last change.

@@ -5,6 +5,7 @@
 //! radiusd knows it within 5 s.
 
 mod counts;
+mod facts;
 mod find;
 mod findings;
 mod import;
@@ -27,6 +28,7 @@ use super::link::Link;
 use super::{DatabaseUrl, StoreError, migrate};
 
 pub use counts::{PoolSummary, RangeSummary};
+pub use facts::{Held, PoolLink};
 pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
 pub use import::{Imported, Keep};
