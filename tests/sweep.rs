@@ -10,6 +10,8 @@ mod common;
 #[allow(dead_code)]
 #[path = "cli/db.rs"]
 mod db;
+#[path = "sweep/doctor.rs"]
+mod doctor;
 #[path = "sweep/explain.rs"]
 mod explain;
 mod fake_router;

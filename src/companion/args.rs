@@ -70,6 +70,18 @@ pub(super) enum Noun {
     },
     /// Compare the leases with the sessions on the routers, and mend them; exit code 3 if they differ
     Reconcile(Reconcile),
+    /// Look at everything that should be as it is, and say what to do about the rest; exit code 3 if there is something
+    #[command(after_help = "\
+Nothing is changed. A check that has nothing to look at (radacct, where there is none; PostgreSQL's settings, on SQLite) is left out.
+
+Examples:
+  ippool-rs doctor
+  ippool-rs doctor --no-routers -o json")]
+    Doctor {
+        /// Do not ask the routers of the configuration
+        #[arg(long)]
+        no_routers: bool,
+    },
     /// Why an address, a user or a pool is served as it is, or is not
     Explain(Explain),
     /// Close sessions of FreeRADIUS' radacct that are over without a Stop, and free their addresses; exit code 3 if there are

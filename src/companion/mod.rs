@@ -6,6 +6,7 @@
 mod args;
 mod chain;
 mod config;
+mod doctor;
 mod exit;
 mod explain;
 mod import;
@@ -67,6 +68,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Lease { verb } => lease::run(&desk, verb),
         args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
         args::Noun::Sweep(asked) => sweep::run(&desk, &asked),
+        args::Noun::Doctor { no_routers } => doctor::run(&desk, no_routers),
         args::Noun::Explain(asked) => explain::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),

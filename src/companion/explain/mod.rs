@@ -14,6 +14,8 @@ use super::args::Explain;
 use super::config::keys::nearest;
 use super::exit::{Exit, Failure};
 use super::output::{Records, distance, shown};
+pub(super) use pool::IDLE;
+
 use super::pool::stored;
 use crate::lease::{NasFacts, OpenSession, Time, silence};
 use crate::store::Catalogue;

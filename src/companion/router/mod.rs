@@ -20,6 +20,8 @@ use super::output::{Records, shown};
 use crate::lease::escape;
 use crate::routeros_api::{self as routeros, Check, Complete, Menu, Target, Text, Tls, Transport};
 
+pub(super) use test::{Health, quick};
+
 /// At most so many routers are asked at a time.
 const AT_ONCE: usize = 16;
 
