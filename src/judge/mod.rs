@@ -16,6 +16,8 @@ mod steps;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod stale_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

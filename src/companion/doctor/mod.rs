@@ -1,8 +1,10 @@
 //! `doctor`: is everything as it should be, and if not, what is to be done. What is looked at is read in `facts`; what it means
-//! is said in `checks`, each a small pure function.
+//! is said in `checks` (`base` and `tables`), each a small pure function.
 
+mod base;
 mod checks;
 mod facts;
+mod tables;
 
 use serde_json::json;
 

@@ -12,6 +12,17 @@ use crate::store::{DatabaseUrl, StoreError};
 /// Settings of PostgreSQL that decide whether a commit is durable.
 const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
 
+/// What a user who lacks rights is to be granted.
+pub const GRANT: &str =
+    "GRANT SELECT, INSERT, UPDATE, DELETE on the ip_pool_ tables, and USAGE on their sequences";
+
+/// What switches these settings of PostgreSQL on.
+#[must_use]
+pub fn durable(off: &[&str]) -> String {
+    let on: Vec<_> = off.iter().map(|name| format!("ALTER SYSTEM SET {name} = on; ")).collect();
+    format!("{}SELECT pg_reload_conf()", on.concat())
+}
+
 /// What is to be known before anything else can be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Base {

@@ -32,7 +32,7 @@ pub use counts::{PoolSummary, RangeSummary};
 pub use facts::{Held, PoolLink};
 pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
-pub use health::{Base, Doubtful, Server, Shortest, base};
+pub use health::{Base, Doubtful, GRANT, Server, Shortest, base, durable};
 pub use import::{Imported, Keep};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
 pub use ledger::{Ledger, Read};
