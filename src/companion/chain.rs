@@ -32,14 +32,14 @@ pub(super) fn follow(pools: &[PoolLink], from: &PoolLink) -> (Vec<String>, End) 
     (names, End::Well)
 }
 
-/// Nobody seems to use it: it served nobody since `since`, and no pool goes on in it.
+/// Nobody seems to use it: it was there at `since`, served nobody after that, and no pool goes on in it.
 pub(super) fn is_idle(pools: &[PoolLink], pool: &PoolLink, since: crate::lease::Time) -> bool {
     let named = pools.iter().any(|other| {
         other.id != pool.id
             && other.next.as_ref() == Some(&pool.name)
             && (pool.nas.is_none() || pool.nas == other.nas)
     });
-    !named && pool.granted_at.is_none_or(|at| at < since)
+    !named && pool.created_at.max(pool.granted_at.unwrap_or_default()) < since
 }
 
 #[cfg(test)]
@@ -49,7 +49,14 @@ mod tests {
 
     fn pool(id: i64, name: &str, nas: Option<&str>, next: Option<&str>) -> PoolLink {
         let text = |text: &str| text.to_owned();
-        PoolLink { id, name: text(name), nas: nas.map(text), next: next.map(text), granted_at: None }
+        PoolLink {
+            id,
+            name: text(name),
+            nas: nas.map(text),
+            next: next.map(text),
+            created_at: Time(5),
+            granted_at: None,
+        }
     }
 
     #[test]
@@ -65,6 +72,7 @@ mod tests {
         assert_eq!(follow(&pools, &pools[0]), (vec!["b".into(), "c".into()], End::Well));
         assert_eq!(follow(&pools, &pools[3]).1, End::Loop("x".into()));
         assert_eq!(follow(&pools, &pools[5]).1, End::Missing("nowhere".into()));
-        assert!(is_idle(&pools, &pools[0], Time(1)) && !is_idle(&pools, &pools[1], Time(1)));
+        assert!(is_idle(&pools, &pools[0], Time(6)) && !is_idle(&pools, &pools[1], Time(6)));
+        assert!(!is_idle(&pools, &pools[0], Time(5)), "it is too young to tell");
     }
 }

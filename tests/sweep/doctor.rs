@@ -104,7 +104,7 @@ const FAULTS: [Fault; 13] = [
     ),
     (
         "pools_unused",
-        "UPDATE ip_pool_assignments SET assigned_at = {-9000000}",
+        "UPDATE ip_pool_assignments SET assigned_at = {-9000000}; UPDATE ip_pool_pools SET created_at = {-9000000}",
         "warning",
         ["30 days: main", "ippool-rs explain POOL"],
     ),

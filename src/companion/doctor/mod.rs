@@ -10,14 +10,14 @@ use serde_json::json;
 
 use super::Desk;
 use super::exit::{Exit, Failure};
-use super::output::{Records, shown};
+use super::output::{Records, hidden, shown};
 use checks::{CHECKS, Result as Found};
 
 pub(super) fn run(desk: &Desk, no_routers: bool) -> Result<Exit, Failure> {
     let facts = facts::read(desk, no_routers);
     let mut records =
-        Records::new([shown("check", 0), shown("result", 0), shown("detail", 0), shown("hint", 1)]);
-    let (mut warnings, mut errors) = (0, 0);
+        Records::new([shown("check", 0), shown("result", 0), shown("detail", 0), hidden("hint")]);
+    let (mut warnings, mut errors, mut hints) = (0, 0, Vec::new());
     for (name, check) in CHECKS {
         let Some(verdict) = check(&facts) else { continue };
         warnings += usize::from(verdict.result == Found::Warning);
@@ -28,6 +28,7 @@ pub(super) fn run(desk: &Desk, no_routers: bool) -> Result<Exit, Failure> {
             Found::Error => "error",
         };
         let hint = Some(verdict.hint).filter(|hint| !hint.is_empty());
+        hints.extend(hint.iter().map(|hint| format!("{name}: {hint}")));
         records.push(vec![json!(name), json!(result), json!(verdict.says), json!(hint)]);
     }
     desk.screen.data(&records)?;
@@ -35,6 +36,9 @@ pub(super) fn run(desk: &Desk, no_routers: bool) -> Result<Exit, Failure> {
         desk.screen.note("all is as it should be");
         return Ok(Exit::Done);
     }
-    desk.screen.note(&format!("{errors} errors, {warnings} warnings: each has a hint of what to do"));
+    desk.screen.note(&format!("{errors} errors, {warnings} warnings. What to do:"));
+    for hint in hints {
+        desk.screen.note(&format!("  {hint}"));
+    }
     Ok(Exit::Differs)
 }

@@ -36,6 +36,8 @@ pub struct PoolLink {
     pub nas: Option<String>,
     /// `next_pool`.
     pub next: Option<String>,
+    /// When it was made.
+    pub created_at: Time,
     /// When an address of it was last granted; none: never.
     pub granted_at: Option<Time>,
 }
@@ -50,6 +52,8 @@ struct LinkRow {
     nas: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     next: Option<String>,
+    #[diesel(sql_type = Text)]
+    created_at: String,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -88,18 +92,21 @@ impl Ledger {
     ///
     /// The database did not answer.
     pub fn pool_links(&mut self) -> Result<Vec<PoolLink>, StoreError> {
-        let pools: Vec<LinkRow> = self.link.rows(
-            "SELECT p.id, p.name, n.nas_key AS nas, p.next_pool AS next FROM ip_pool_pools p \
+        let words = Words::of(&self.link);
+        let sql = format!(
+            "SELECT p.id, p.name, n.nas_key AS nas, p.next_pool AS next, {} AS created_at FROM ip_pool_pools p \
              LEFT JOIN ip_pool_nas n ON n.id = p.nas_id ORDER BY p.name, COALESCE(n.nas_key, '')",
-            vec![],
-        )?;
-        let at = Words::of(&self.link).time("MAX(assigned_at)");
+            words.time("p.created_at")
+        );
+        let pools: Vec<LinkRow> = self.link.rows(&sql, vec![])?;
+        let at = words.time("MAX(assigned_at)");
         let sql = format!("SELECT pool_id AS pool, {at} AS at FROM ip_pool_assignments GROUP BY pool_id");
         let granted: Vec<GrantRow> = self.link.rows(&sql, vec![])?;
         let granted: HashMap<i64, Time> =
             granted.into_iter().filter_map(|row| Some((row.pool, Time::from_text(&row.at?)?))).collect();
         let link = |row: LinkRow| PoolLink {
             granted_at: granted.get(&row.id).copied(),
+            created_at: Time::from_text(&row.created_at).unwrap_or_default(),
             id: row.id,
             name: row.name,
             nas: row.nas,

@@ -9,9 +9,6 @@ use crate::store::link::Link;
 use crate::store::migrate::{self, Version};
 use crate::store::{DatabaseUrl, StoreError};
 
-/// Settings of PostgreSQL that decide whether a commit is durable.
-const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
-
 /// What a user who lacks rights is to be granted.
 pub const GRANT: &str =
     "GRANT SELECT, INSERT, UPDATE, DELETE on the ip_pool_ tables, and USAGE on their sequences";
@@ -97,21 +94,37 @@ pub fn base(url: &DatabaseUrl) -> Result<Base, StoreError> {
     let words = Words::of(&link);
     let now: Vec<Value> = link.rows(&format!("SELECT {} AS value", words.time(words.now)), vec![])?;
     let version = migrate::found(&mut link)?;
-    let mut base =
-        Base { version, now: now.first().and_then(|row| Time::from_text(&row.value)), ..Base::default() };
-    #[cfg(feature = "postgres")]
-    if link.is_postgres() {
-        if version.is_some() {
-            let lacking = crate::store::connect::LACKING.replace("AS lacking", "AS value");
-            let rows: Vec<Value> = link.rows(&lacking, vec![])?;
-            base.lacking = rows.into_iter().map(|row| row.value).collect();
-        }
-        for name in DURABLE {
-            let rows: Vec<Value> = link.rows("SELECT current_setting(?) AS value", vec![name.into()])?;
-            base.settings.extend(rows.into_iter().map(|row| (name, row.value)));
-        }
+    let (lacking, settings) = of_postgres(&mut link, version)?;
+    let now = now.first().and_then(|row| Time::from_text(&row.value));
+    Ok(Base { version, lacking, settings, now })
+}
+
+/// What is lacking, and settings by name.
+type Postgres = (String, Vec<(&'static str, String)>);
+
+#[cfg(feature = "postgres")]
+fn of_postgres(link: &mut Link, version: Option<Version>) -> Result<Postgres, StoreError> {
+    // Settings that decide whether a commit is durable.
+    const DURABLE: [&str; 3] = ["fsync", "full_page_writes", "synchronous_commit"];
+    if !link.is_postgres() {
+        return Ok(Postgres::default());
     }
-    Ok(base)
+    let mut lacking: Vec<Value> = Vec::new();
+    if version.is_some() {
+        lacking = link.rows(&crate::store::connect::LACKING.replace("AS lacking", "AS value"), vec![])?;
+    }
+    let mut settings = Vec::new();
+    for name in DURABLE {
+        let rows: Vec<Value> = link.rows("SELECT current_setting(?) AS value", vec![name.into()])?;
+        settings.extend(rows.into_iter().map(|row| (name, row.value)));
+    }
+    Ok((lacking.into_iter().map(|row| row.value).collect(), settings))
+}
+
+#[cfg(not(feature = "postgres"))]
+#[allow(clippy::unnecessary_wraps, reason = "as with PostgreSQL")]
+fn of_postgres(_: &mut Link, _: Option<Version>) -> Result<Postgres, StoreError> {
+    Ok(Postgres::default())
 }
 
 impl Ledger {
