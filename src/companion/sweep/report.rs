@@ -24,10 +24,12 @@ pub(super) enum State {
 pub(in crate::companion) struct Report {
     records: Records,
     applied: bool,
-    /// Closed, or to be closed.
+    /// Closed; without `--apply`, to be closed.
     pub closed: usize,
     /// Leases that ended with them.
     pub freed: usize,
+    /// To be closed, where nothing may be changed.
+    observed: usize,
     overtaken: usize,
     kept: BTreeMap<&'static str, (usize, Keep)>,
     unreachable: usize,
@@ -52,6 +54,7 @@ impl Report {
             applied,
             closed: 0,
             freed: 0,
+            observed: 0,
             overtaken: 0,
             kept: BTreeMap::new(),
             unreachable: 0,
@@ -83,6 +86,10 @@ impl Report {
             }
             Sentence::Close { why, lease, .. } if state == State::Overtaken => {
                 self.overtaken += 1;
+                ("close", lease.as_ref().map(|_| "held"), *why)
+            }
+            Sentence::Close { why, lease, .. } if self.applied && state == State::Planned => {
+                self.observed += 1;
                 ("close", lease.as_ref().map(|_| "held"), *why)
             }
             Sentence::Close { why, lease, .. } => {
@@ -137,6 +144,10 @@ impl Report {
             desk.screen.note("nothing was changed: --apply does it");
         }
         let unproven = self.kept.values().any(|(_, keep)| !keep.is_well());
-        if unproven || (self.closed > 0 && !self.applied) { Exit::Differs } else { Exit::Done }
+        if unproven || self.observed > 0 || (self.closed > 0 && !self.applied) {
+            Exit::Differs
+        } else {
+            Exit::Done
+        }
     }
 }

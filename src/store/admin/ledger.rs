@@ -64,7 +64,7 @@ impl Ledger {
         migrate::check(&mut link, url)?;
         if let Some(found) = migrate::found(&mut link)?.filter(|found| *found < NEEDED) {
             return Err(StoreError::Wrong(format!(
-                "the database {url} has schema {found}, and reconcile needs {NEEDED}: run `ippool-rs --database {url} \
+                "the database {url} has schema {found}, and this needs {NEEDED}: run `ippool-rs --database {url} \
                  schema up`"
             )));
         }
