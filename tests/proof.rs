@@ -59,6 +59,8 @@ mod failover;
 mod fleet;
 #[path = "proof/history.rs"]
 mod history;
+#[path = "proof/import.rs"]
+mod import;
 #[path = "proof/long.rs"]
 mod long;
 #[path = "proof/people.rs"]

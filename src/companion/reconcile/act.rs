@@ -140,11 +140,10 @@ fn apply_plan(ledger: &mut Ledger, plan: &Plan, begun: Time, now: Time) -> Resul
     let steps = || plan.steps().iter().enumerate();
     // Adopt before free: whatever ends this in the middle, nobody on line has been forgotten for somebody who is not.
     for group in [&[Verdict::Adopt, Verdict::Confirm, Verdict::Conflict][..], &[Verdict::Release]] {
-        let chosen: Vec<(usize, Change)> = steps()
+        let (numbers, changes): (Vec<usize>, Vec<&Change>) = steps()
             .filter(|(_, step)| group.contains(&step.verdict))
-            .filter_map(|(at, step)| change_of(step).map(|change| (at, change.clone())))
-            .collect();
-        let (numbers, changes): (Vec<usize>, Vec<Change>) = chosen.into_iter().unzip();
+            .filter_map(|(at, step)| Some((at, change_of(step)?)))
+            .unzip();
         let written = ledger.write(&changes, now, &mut |_| {})?;
         rewritten.extend(changes.iter().map(|change| change.before.id));
         let missed = numbers.iter().zip(&written).filter(|(_, written)| !**written);

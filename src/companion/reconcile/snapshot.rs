@@ -28,7 +28,7 @@ pub fn listing(begun: Time, uptime: u64, sessions: Complete<Vec<Session>>) -> Co
     sessions.map(|sessions| Listing {
         begun,
         uptime: seconds(uptime),
-        sessions: sessions.iter().map(seen).collect(),
+        sessions: sessions.into_iter().map(|session| seen(&session)).collect(),
     })
 }
 
