@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::watched::watch;
 use crate::fake_router::state::Row;
-use crate::fake_router::{Fault, Router};
+use crate::fake_router::{Fault, Router, Sessions};
 use crate::site::{By, Site, router};
 
 /// The most memory that a hostile router may cost, KiB.
@@ -50,6 +50,7 @@ fn site(router: &Router, by: By) -> Site {
 /// One verb against a router that fails so: what it costs, and that it says that it knows nothing.
 fn suffer(by: By, on: &str, fault: &Fault, verb: &[&str]) {
     let north = router("");
+    north.state().dial_many(&Sessions::new(50, "user{n}", [172, 16, 0, 1].into()));
     north.state().fail_always(on, fault.clone());
     let site = site(&north, by);
     let what = format!("{verb:?} by {by:?} of {on} {fault:?}");
@@ -73,7 +74,7 @@ fn suffer_all(cases: Vec<(By, &'static str, Fault)>) {
     let all = cases.iter().flat_map(|case| VERBS.iter().map(move |verb| (case, *verb)));
     let left = Mutex::new(all.collect::<Vec<_>>());
     std::thread::scope(|scope| {
-        for _ in 0..6 {
+        for _ in 0..12 {
             scope.spawn(|| {
                 loop {
                     let next = left.lock().unwrap().pop();
