@@ -25,6 +25,8 @@ mod kill;
 mod mends;
 #[path = "reconcile/restart.rs"]
 mod restart;
+#[path = "reconcile/sources.rs"]
+mod sources;
 
 /// The quick size, or the full one.
 fn size(quick: usize, full: usize) -> usize {

@@ -19,6 +19,7 @@ mod reconcile;
 mod router;
 mod schema;
 mod screen;
+mod several;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

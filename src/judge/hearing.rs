@@ -174,11 +174,21 @@ impl Hearing<'_> {
     fn session(&mut self, seen: &Seen, address: IpAddr) {
         let at = self.by_address.get(&address).copied();
         if !seen.radius && (at.is_some() || (self.known.ours)(address)) {
-            let detail = format!(
-                "{} is a local user of the router (`/ppp secret`) and has {address} of a pool of ours: let RADIUS \
-                 know the user, or give the secret an address of its own",
-                seen.user
-            );
+            let user = &seen.user;
+            let detail = match seen.service.as_str() {
+                "dhcp" => format!(
+                    "the router's DHCP server has given {address} of a pool of ours to {user}: let it ask RADIUS \
+                     (use-radius), or give it a pool of its own"
+                ),
+                "hotspot" => format!(
+                    "{user} is a local user of the router's HotSpot and has {address} of a pool of ours: let RADIUS \
+                     know the user, or give the HotSpot a pool of its own"
+                ),
+                _ => format!(
+                    "{user} is a local user of the router (`/ppp secret`) and has {address} of a pool of ours: let RADIUS \
+                     know the user, or give the secret an address of its own"
+                ),
+            };
             self.find(Kind::LocalUser, Some(address), detail);
         }
         let Some(at) = at else {

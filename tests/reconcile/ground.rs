@@ -14,6 +14,8 @@ pub struct Ground<'a> {
     pub db: &'a Db,
     pub routers: Vec<Router>,
     pub rest: bool,
+    /// Further lines of each router.
+    pub more: &'static str,
     folder: tempfile::TempDir,
 }
 
@@ -28,7 +30,7 @@ impl<'a> Ground<'a> {
         db.run(&["pool", "add", "main", range]).expect(0, &[]);
         let routers =
             (0..routers).map(|_| Router::start(Scenario::version("7.21.4 (stable)"))).collect::<Vec<_>>();
-        Self { db, routers, rest: false, folder: tempfile::tempdir().unwrap() }
+        Self { db, routers, rest: false, more: "", folder: tempfile::tempdir().unwrap() }
     }
 
     /// The sessions `user0` … from 10.0.0.1 on, on the first router.
@@ -61,7 +63,8 @@ impl<'a> Ground<'a> {
             let _ = writeln!(
                 text,
                 "[[router]]\nname = \"core{at}\"\nhost = \"127.0.0.1\"\nport = {port}\ntransport = \"{transport}\"\n\
-                 tls = \"off\"\nuser = \"admin\"\npassword = \"secret\"\nnas_ip = \"192.0.2.{at}\"",
+                 tls = \"off\"\nuser = \"admin\"\npassword = \"secret\"\nnas_ip = \"192.0.2.{at}\"\n{}",
+                self.more
             );
         }
         let path = self.folder.path().join("ippool-rs.toml");
