@@ -27,6 +27,8 @@ mod mends;
 mod restart;
 #[path = "reconcile/sources.rs"]
 mod sources;
+#[path = "reconcile/terminal.rs"]
+mod terminal;
 
 /// The quick size, or the full one.
 fn size(quick: usize, full: usize) -> usize {

@@ -15,6 +15,7 @@ mod output;
 mod pool;
 mod pool_add;
 mod pool_remove;
+mod progress;
 mod reconcile;
 mod router;
 mod schema;
