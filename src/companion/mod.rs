@@ -15,10 +15,12 @@ mod output;
 mod pool;
 mod pool_add;
 mod pool_remove;
+mod progress;
 mod reconcile;
 mod router;
 mod schema;
 mod screen;
+mod several;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -16,21 +16,27 @@ use crate::packets::Ask;
 use crate::world::{ALICE, Answer, BOB, Session};
 
 /// The default budget, and what the way to radiusd and back may take on a busy machine.
-const BUDGET: Duration = Duration::from_millis(200);
-const SLACK: Duration = Duration::from_millis(600);
+pub const BUDGET: Duration = Duration::from_millis(200);
+pub const SLACK: Duration = Duration::from_millis(600);
 
 /// A login, answered: when it was sent, how long that took, and whether there was an address.
-struct Answered {
-    at: Instant,
-    took: Duration,
-    granted: Option<Key>,
+pub struct Answered {
+    pub at: Instant,
+    pub took: Duration,
+    pub granted: Option<Key>,
 }
 
 /// New subscribers log in until it is over; nobody waits for a Start.
-struct Logins<'a> {
+pub struct Logins<'a> {
     over: &'a AtomicBool,
     sent: HashMap<Key, Instant>,
-    answered: Vec<Answered>,
+    pub answered: Vec<Answered>,
+}
+
+impl<'a> Logins<'a> {
+    pub fn until(over: &'a AtomicBool) -> Self {
+        Self { over, sent: HashMap::new(), answered: Vec::new() }
+    }
 }
 
 impl Script for Logins<'_> {
@@ -75,7 +81,7 @@ fn a_postgresql_that_stops_answering_costs_each_request_its_budget_and_nothing_e
     (settings.rate, settings.outstanding) = (Some(300.0), 16);
     let mut load = Load::new(settings);
     let over = AtomicBool::new(false);
-    let mut script = Logins { over: &over, sent: HashMap::new(), answered: Vec::new() };
+    let mut script = Logins::until(&over);
     let (server, cluster) = (&site.servers[0], site.base.cluster());
     let (report, [from, until], others) = std::thread::scope(|scope| {
         let clock = scope.spawn(|| {
