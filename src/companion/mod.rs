@@ -18,10 +18,12 @@ mod output;
 mod pool;
 mod pool_add;
 mod pool_remove;
+mod progress;
 mod reconcile;
 mod router;
 mod schema;
 mod screen;
+mod several;
 mod sweep;
 
 use std::ffi::OsString;

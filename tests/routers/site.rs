@@ -85,6 +85,16 @@ impl Site {
         self.run_with(arguments, &[])
     }
 
+    /// The binary with these arguments, yet to be run.
+    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let config = self.folder.path().join("ippool-rs.toml").display().to_string();
+        let url = self.db.url();
+        command(
+            &[&["--config", config.as_str()], arguments].concat(),
+            &[("IPPOOL_RS_DATABASE", url.as_str())],
+        )
+    }
+
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let config = self.folder.path().join("ippool-rs.toml").display().to_string();
         let url = self.db.url();

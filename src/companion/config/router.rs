@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::keys::Keys;
 use super::secret::Secret;
+use crate::companion::reconcile::Sources;
 use crate::lease::escape;
 use crate::routeros_api::{Encoding, Limits, Password, Target, Tls, Transport};
 
 /// Every key of a router.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 25] = [
     "name",
     "host",
     "port",
@@ -28,6 +29,8 @@ pub(super) const KEYS: [&str; 23] = [
     "pools",
     "exclude",
     "import",
+    "hotspot",
+    "dhcp",
     "coa_port",
     "coa_secret",
     "coa_secret_file",
@@ -62,6 +65,8 @@ pub(in crate::companion) struct Router {
     pub exclude: Vec<String>,
     /// `serve` imports it by itself.
     pub auto_import: bool,
+    /// What `reconcile` reads besides PPP.
+    pub sources: Sources,
     pub coa_port: Option<u16>,
     pub coa_secret: Option<Secret>,
     pub coa_source: Option<IpAddr>,
@@ -114,6 +119,10 @@ impl Router {
             pools: keys.list("pools")?,
             exclude: keys.list("exclude")?,
             auto_import: keys.choice("import", &[("auto", true), ("manual", false)])?.unwrap_or(false),
+            sources: Sources {
+                hotspot: keys.switch("hotspot")?.unwrap_or(false),
+                dhcp: keys.switch("dhcp")?.unwrap_or(false),
+            },
             coa_port: keys.port("coa_port")?,
             coa_secret,
             coa_source: keys.address("coa_source")?,

@@ -17,11 +17,21 @@ pub(in crate::companion) enum Mode {
     Off,
 }
 
+/// What is listed besides PPP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::companion) struct Sources {
+    /// `/ip/hotspot/active`.
+    pub hotspot: bool,
+    /// `/ip/dhcp-server/lease`, the bound ones.
+    pub dhcp: bool,
+}
+
 /// A router that is to be reconciled.
 #[derive(Clone, Debug)]
 pub(in crate::companion) struct Watched {
     pub name: String,
     pub target: Target,
+    pub sources: Sources,
     /// `ip_pool_nas.nas_key` of its RADIUS clients. Sessions are adopted at the first.
     pub nas_keys: Vec<String>,
     pub address_space: String,
@@ -70,6 +80,7 @@ pub(in crate::companion) fn watched(
         target: router
             .target(&desk.screen)
             .map_err(|sentence| Failure::new(Exit::Configuration, sentence))?,
+        sources: router.sources,
         nas_keys: vec![router.nas_key().to_owned()],
         address_space: space.unwrap_or_else(|| "default".to_owned()),
         mode: match router.mode {

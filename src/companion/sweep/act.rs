@@ -9,7 +9,7 @@ use crate::companion::Desk;
 use crate::companion::exit::Failure;
 use crate::companion::reconcile::{Mode, rules_of, take, token};
 use crate::judge::{Complete, Listing, Scene, Sentence, Source, sentence, spare};
-use crate::lease::{Change, NasFacts, OpenNas, OpenSession, Row, Time, life};
+use crate::lease::{NasFacts, OpenNas, OpenSession, Row, Time, life};
 use crate::store::admin::{Ledger, Radacct};
 
 /// Sessions of one NAS in one pass.
@@ -37,7 +37,7 @@ pub(super) fn nas(
         None => None,
         Some(router) => {
             let begun = ledger.now()?;
-            let said = take(&router.target, begun);
+            let said = take(&router.target, router.sources, begun);
             if let Err(error) = &said {
                 desk.screen.warning(&format!("{error}; nothing is concluded from it"));
                 report.unreachable();
@@ -117,7 +117,7 @@ fn close(
         if let Sentence::Close { last, lease, .. } = sentence {
             closing.push((session.id, *last));
             if let Some(change) = lease {
-                ending.push(Change::clone(change));
+                ending.push(&**change);
                 whose.push(session.id);
             }
         }

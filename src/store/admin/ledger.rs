@@ -196,13 +196,13 @@ impl Ledger {
     /// The database did not answer; slices that were done stay done.
     pub fn write(
         &mut self,
-        changes: &[Change],
+        changes: &[&Change],
         now: Time,
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<bool>, StoreError> {
         let mut written = Vec::with_capacity(changes.len());
         for some in changes.chunks(self.slice()) {
-            let sets: Vec<&[Change]> = some.iter().map(core::slice::from_ref).collect();
+            let sets: Vec<&[Change]> = some.iter().map(|change| core::slice::from_ref(*change)).collect();
             match self.sliced(|ledger| ledger.store.write(&sets, now, SERVER)) {
                 Ok(slice) => written.extend(slice),
                 // One session would hold two rows: only that one is at fault.
