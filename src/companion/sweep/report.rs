@@ -9,7 +9,7 @@ use crate::companion::exit::Exit;
 use crate::companion::lease::moment;
 use crate::companion::output::{Records, shown};
 use crate::judge::{Keep, Sentence};
-use crate::lease::OpenSession;
+use crate::lease::{OpenSession, Time};
 
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub(in crate::companion) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(applied: bool) -> Self {
-        let records = Records::new([
+    pub(super) fn new(applied: bool, now: Time) -> Self {
+        let mut records = Records::new([
             shown("nas", 1),
             shown("username", 0),
             shown("session_id", 3),
@@ -49,6 +49,7 @@ impl Report {
             shown("lease", 2),
             shown("detail", 4),
         ]);
+        records.relative_to(now);
         Self {
             records,
             applied,
