@@ -4,8 +4,11 @@
 //! verbs), no rule of a lease's life ([`crate::lease`]), and no word of a router's protocol ([`crate::routeros_api`]).
 
 mod args;
+mod chain;
 mod config;
+mod doctor;
 mod exit;
+mod explain;
 mod import;
 mod lease;
 mod lease_release;
@@ -21,6 +24,7 @@ mod router;
 mod schema;
 mod screen;
 mod several;
+mod sweep;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -65,6 +69,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Pool { verb } => pool::run(&desk, verb),
         args::Noun::Lease { verb } => lease::run(&desk, verb),
         args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
+        args::Noun::Sweep(asked) => sweep::run(&desk, &asked),
+        args::Noun::Doctor { no_routers } => doctor::run(&desk, no_routers),
+        args::Noun::Explain(asked) => explain::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),
     };

@@ -8,4 +8,5 @@
 pub mod postgres;
 pub mod radius;
 pub mod radiusd;
+pub mod shipped;
 pub mod watched;

@@ -130,6 +130,11 @@ impl Router {
         })
     }
 
+    /// What of it nobody should read.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.password.iter().chain(&self.coa_secret)
+    }
+
     /// The key of its NAS, as stored.
     pub(in crate::companion) fn nas_key(&self) -> &str {
         &self.nas

@@ -125,13 +125,14 @@ fn hear(ledger: &mut Ledger, hearing: &Hearing<'_>, catalogue: &Catalogue) -> Re
 }
 
 /// The lease's length is the module's business; what it granted last tells.
-fn rules_of(rows: &[Row]) -> Rules {
+pub(in crate::companion) fn rules_of(rows: &[Row]) -> Rules {
     let rules = Rules::default();
     let lengths = rows.iter().filter_map(|row| row.lease.as_ref()).map(|lease| lease.seconds);
     Rules { lease: lengths.filter(|length| *length > 0).max().unwrap_or(rules.lease), ..rules }
 }
 
-fn token() -> i64 {
+/// 64 random bits.
+pub(in crate::companion) fn token() -> i64 {
     getrandom::u64().unwrap_or_default().cast_signed()
 }
 

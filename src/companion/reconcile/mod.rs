@@ -24,7 +24,9 @@ use crate::lease::{Seconds, Time};
 use crate::routeros_api as routeros;
 use crate::store::admin::Ledger;
 use act::Done;
-use watched::{Mode, Watched};
+pub(super) use act::{rules_of, token};
+pub(super) use snapshot::take;
+pub(super) use watched::{Mode, Watched, watched};
 
 pub use snapshot::listing;
 pub(super) use watched::Sources;

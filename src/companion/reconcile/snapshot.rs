@@ -13,7 +13,11 @@ use crate::routeros_api::{
 const TRIES: u32 = 4;
 
 /// Connects, reads, takes leave. `begun`: the database's clock now.
-pub(super) fn take(target: &Target, sources: Sources, begun: Time) -> Result<Complete<Listing>, Error> {
+pub(in crate::companion) fn take(
+    target: &Target,
+    sources: Sources,
+    begun: Time,
+) -> Result<Complete<Listing>, Error> {
     let mut router = Router::open(target)?;
     let resource = router.one::<Resource>()?;
     let mut list = listing(begun, resource.uptime.as_secs(), counted::<Session>(&mut router)?);

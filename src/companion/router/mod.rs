@@ -19,6 +19,8 @@ use super::several;
 use crate::lease::escape;
 use crate::routeros_api::{self as routeros, Check, Complete, Menu, Target, Text, Tls, Transport};
 
+pub(super) use test::{Health, quick};
+
 pub(super) fn run(desk: &Desk, verb: RouterVerb) -> Result<Exit, Failure> {
     match verb {
         RouterVerb::List => list(desk),
@@ -168,4 +170,30 @@ impl From<routeros::Error> for Failure {
     fn from(error: routeros::Error) -> Self {
         Self::new(Exit::Failed, error.to_string())
     }
+}
+
+/// Profiles of the routers that give out addresses of this pool: `core1: profile home`. A router that does not answer is
+/// warned of.
+pub(super) fn profiles_naming(desk: &Desk, pool: &str) -> Result<Vec<String>, Failure> {
+    let routers = chosen(desk, &[])?;
+    let answers = ask_all(desk, &routers, |_, target| {
+        let mut router = routeros::Router::open(target)?;
+        let setup = profile::Setup::read(&mut router);
+        router.close();
+        setup
+    });
+    let mut found = Vec::new();
+    for (router, answer) in routers.iter().zip(answers) {
+        match answer {
+            Err(error) => desk.screen.warning(&error),
+            Ok(setup) => {
+                let names = |text: &Option<Text>| text.as_ref().is_some_and(|text| stored(text) == pool);
+                let profiles = setup.profiles.iter().filter(|profile| names(&profile.remote_address));
+                found.extend(
+                    profiles.map(|profile| format!("{}: profile {}", router.name, stored(&profile.name))),
+                );
+            }
+        }
+    }
+    Ok(found)
 }
