@@ -13,13 +13,13 @@ use crate::lease::{Change, Lease, Row, Status, life};
 #[must_use]
 pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut() -> i64) -> Plan {
     let list = list.get();
-    let settled: Vec<Cow<'_, Row>> = known.rows.iter().map(|row| as_it_stands(row, known)).collect();
+    let settled: Vec<Cow<'_, Row>> = known.rows.iter().map(|row| steps::as_it_stands(row, known)).collect();
     let by_address = known.rows.iter().enumerate().map(|(at, row)| (row.address.addr(), at)).collect();
     // What On/Off has ended may not be tidied up yet: its key is still in the table.
     let mut keys: HashSet<Cow<'_, str>> =
-        known.rows.iter().filter_map(key_in_use).map(Cow::Borrowed).collect();
+        known.rows.iter().filter_map(steps::key_in_use).map(Cow::Borrowed).collect();
     let moved = settled.iter().filter(|row| matches!(row, Cow::Owned(_)));
-    keys.extend(moved.filter_map(|row| key_in_use(row)).map(|key| Cow::Owned(key.to_owned())));
+    keys.extend(moved.filter_map(|row| steps::key_in_use(row)).map(|key| Cow::Owned(key.to_owned())));
     let mut hearing = Hearing {
         list,
         known,
@@ -43,16 +43,6 @@ pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut(
     steps.sort_by_key(|step| (step.verdict, step.address));
     findings.sort_by_key(|finding| (finding.kind, finding.address));
     Plan { steps, findings, look, standing, present: confirmed }
-}
-
-/// The row as it stands; nearly always it is as it was read, and a large router has tens of thousands.
-fn as_it_stands<'a>(row: &'a Row, known: &Known<'_>) -> Cow<'a, Row> {
-    let settled = life::settle(row, known.now, known.ended_before);
-    if settled == *row { Cow::Borrowed(row) } else { Cow::Owned(settled) }
-}
-
-fn key_in_use(row: &Row) -> Option<&str> {
-    row.lease.as_ref().filter(|_| row.status == Status::InUse).map(|lease| lease.key.as_str())
 }
 
 struct Hearing<'a> {

@@ -1,5 +1,6 @@
 //! What each verdict does to a row: the life cycle's own transitions, told by a router instead of by accounting.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{BY_ROUTER, Known, Seen};
@@ -9,6 +10,17 @@ use crate::lease::{
 
 /// How the history says where it comes from.
 const LISTED: &str = "on the router's list";
+
+/// The row as it stands; nearly always it is as it was read, and a large router has tens of thousands.
+pub(super) fn as_it_stands<'a>(row: &'a Row, known: &Known<'_>) -> Cow<'a, Row> {
+    let settled = life::settle(row, known.now, known.ended_before);
+    if settled == *row { Cow::Borrowed(row) } else { Cow::Owned(settled) }
+}
+
+/// The key of the session that is on the row.
+pub(super) fn key_in_use(row: &Row) -> Option<&str> {
+    row.lease.as_ref().filter(|_| row.status == Status::InUse).map(|lease| lease.key.as_str())
+}
 
 /// The session as accounting would tell of it. `id`: what it binds.
 pub(super) fn told(

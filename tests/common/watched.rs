@@ -21,14 +21,19 @@ pub struct Watched {
 /// Runs a command to its end.
 pub fn watch(command: &mut Command) -> Watched {
     let began = Instant::now();
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let (mut stdout, mut stderr) =
+        (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let path = format!("/proc/{}/status", child.id());
     let (status, took, peak) = std::thread::scope(|scope| {
-        scope.spawn(|| stdout.read_to_end(&mut out).unwrap());
-        scope.spawn(|| stderr.read_to_end(&mut err).unwrap());
+        scope.spawn(|| stdout.read_to_end(&mut out).expect("its output"));
+        scope.spawn(|| stderr.read_to_end(&mut err).expect("its errors"));
         let mut peak = 0;
         loop {
             // Whose memory is gone already has no such line.
@@ -36,7 +41,7 @@ pub fn watch(command: &mut Command) -> Watched {
             let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
             let read = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
             peak = peak.max(read.unwrap_or(0));
-            if let Some(status) = child.try_wait().unwrap() {
+            if let Some(status) = child.try_wait().expect("a child") {
                 break (status, began.elapsed(), peak);
             }
             std::thread::sleep(Duration::from_millis(1));

@@ -77,7 +77,7 @@ fn suffer_all(cases: Vec<(By, &'static str, Fault)>) {
         for _ in 0..12 {
             scope.spawn(|| {
                 loop {
-                    let next = left.lock().expect("nobody panics with it").pop();
+                    let next = left.lock().expect("nobody panicked").pop();
                     let Some(((by, on, fault), verb)) = next else { return };
                     suffer(*by, on, fault, verb);
                 }

@@ -257,6 +257,7 @@ mod tests {
             ("port = 0", "port must be a number"),
             ("transport = \"ssh\"", "one of \"api\", \"rest\""),
             ("tls = \"yes\"", "tls must be"),
+            ("hotspot = \"yes\"", "hotspot must be true or false, without quotes"),
             ("tls = \"sha256:12\"", "64 hexadecimal digits"),
             ("tls = \"off\"\nca_file = \"x\"", "ca_file needs"),
             ("password = \"s3cret\"\ncredential = \"x\"", "keep one"),
