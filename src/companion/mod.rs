@@ -7,6 +7,7 @@ mod args;
 mod config;
 mod exit;
 mod import;
+mod journal;
 mod lease;
 mod lease_release;
 mod lease_show;
@@ -19,6 +20,7 @@ mod reconcile;
 mod router;
 mod schema;
 mod screen;
+mod serve;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -65,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),
+        args::Noun::Serve => serve::run(&desk),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::keys::Keys;
+use super::place::Wrong;
 use super::secret::Secret;
 use crate::lease::escape;
 use crate::routeros_api::{Encoding, Limits, Password, Target, Tls, Transport};
 
 /// Every key of a router.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 24] = [
     "name",
     "host",
     "port",
@@ -28,6 +30,7 @@ pub(super) const KEYS: [&str; 23] = [
     "pools",
     "exclude",
     "import",
+    "interval",
     "coa_port",
     "coa_secret",
     "coa_secret_file",
@@ -62,6 +65,8 @@ pub(in crate::companion) struct Router {
     pub exclude: Vec<String>,
     /// `serve` imports it by itself.
     pub auto_import: bool,
+    /// `serve` looks at it so often; none: as often as at the others.
+    pub interval: Option<Duration>,
     pub coa_port: Option<u16>,
     pub coa_secret: Option<Secret>,
     pub coa_source: Option<IpAddr>,
@@ -70,13 +75,16 @@ pub(in crate::companion) struct Router {
 }
 
 impl Router {
-    pub(super) fn read(table: toml::Table, file: &Path) -> Result<Self, String> {
+    pub(super) fn read(table: toml::Table, file: &Path) -> Result<Self, Wrong> {
         let name = match table.get("name") {
             Some(toml::Value::String(name)) if !name.trim().is_empty() => name.clone(),
-            _ => return Err("a [[router]] has no name: write name = \"core1\"".to_owned()),
+            _ => {
+                let sentence = "name is missing: write name = \"core1\"".to_owned();
+                return Err(Wrong { about: "a [[router]]".to_owned(), sentence });
+            }
         };
-        Self::read_named(name.clone(), table, file)
-            .map_err(|sentence| format!("router {}: {sentence}", escape(name.as_bytes())))
+        let about = format!("router {}", escape(name.as_bytes()));
+        Self::read_named(name, table, file).map_err(|sentence| Wrong { about, sentence })
     }
 
     fn read_named(name: String, table: toml::Table, file: &Path) -> Result<Self, String> {
@@ -114,6 +122,7 @@ impl Router {
             pools: keys.list("pools")?,
             exclude: keys.list("exclude")?,
             auto_import: keys.choice("import", &[("auto", true), ("manual", false)])?.unwrap_or(false),
+            interval: keys.seconds("interval", super::serve::INTERVAL.0, super::serve::INTERVAL.1)?,
             coa_port: keys.port("coa_port")?,
             coa_secret,
             coa_source: keys.address("coa_source")?,

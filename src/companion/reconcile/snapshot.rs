@@ -8,7 +8,7 @@ use crate::routeros_api::{Check, Error, Failure, Resource, Router, Session, Targ
 const TRIES: u32 = 4;
 
 /// Connects, reads, takes leave. `begun`: the database's clock now.
-pub(super) fn take(target: &Target, begun: Time) -> Result<Complete<Listing>, Error> {
+pub(in crate::companion) fn take(target: &Target, begun: Time) -> Result<Complete<Listing>, Error> {
     let mut router = Router::open(target)?;
     let resource = router.one::<Resource>()?;
     let mut tries = 1;

@@ -1,7 +1,7 @@
 //! `router …`: the routers of the configuration, and what all their verbs share.
 
 mod fix;
-mod onboard;
+pub(super) mod onboard;
 mod pools;
 mod profile;
 mod sessions;
@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 
 use super::Desk;
 use super::args::RouterVerb;
-use super::config::{self, Router};
+use super::config::{self, Router, Router as Config};
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use crate::lease::escape;
 use crate::routeros_api::{self as routeros, Check, Complete, Menu, Target, Text, Tls, Transport};
 
 /// At most so many routers are asked at a time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 pub(super) fn run(desk: &Desk, verb: RouterVerb) -> Result<Exit, Failure> {
     match verb {

@@ -16,7 +16,7 @@ use crate::lease::range;
 use crate::lease::{Change, Row, Time};
 use crate::store::link::{Link, Value};
 use crate::store::migrate::{self, Version};
-use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError};
+use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError, Warrant};
 
 /// Steps in one slice.
 const SLICE_SQLITE: usize = 50;
@@ -63,6 +63,12 @@ impl Ledger {
             )));
         }
         Ok(Self { link, store: crate::store::open(url)? })
+    }
+
+    /// From now on it acts for the daemon: every change is refused once another companion leads, and the history tells
+    /// the number of who made it.
+    pub fn act_under(&mut self, warrant: &Warrant) {
+        self.link.act_under(warrant);
     }
 
     /// The database's clock.
@@ -185,12 +191,12 @@ impl Ledger {
         let mut written = Vec::with_capacity(changes.len());
         for some in changes.chunks(self.slice()) {
             let sets: Vec<&[Change]> = some.iter().map(core::slice::from_ref).collect();
-            match self.sliced(|ledger| ledger.store.write(&sets, now, SERVER)) {
+            match self.sliced(|ledger| ledger.write_sets(&sets, now)) {
                 Ok(slice) => written.extend(slice),
                 // One session would hold two rows: only that one is at fault.
                 Err(StoreError::Clash(_)) => {
                     for set in &sets {
-                        match self.sliced(|ledger| ledger.store.write(&[*set], now, SERVER)) {
+                        match self.sliced(|ledger| ledger.write_sets(&[*set], now)) {
                             Ok(one) => written.extend(one),
                             Err(StoreError::Clash(_)) => written.push(false),
                             Err(error) => return Err(error),
@@ -237,6 +243,17 @@ impl Ledger {
             })?;
         }
         Ok(noted)
+    }
+
+    fn write_sets(&mut self, sets: &[&[Change]], now: Time) -> Result<Vec<bool>, StoreError> {
+        match self.link.warrant() {
+            None => self.store.write(sets, now, SERVER),
+            Some(warrant) => {
+                warrant.step()?;
+                let fence = warrant.fence();
+                self.store.write_fenced(sets, now, &format!("{SERVER} #{fence}"), fence)
+            }
+        }
     }
 
     fn slice(&self) -> usize {

@@ -8,6 +8,7 @@ mod counts;
 mod find;
 mod findings;
 mod import;
+mod leader;
 mod lease_row;
 mod ledger;
 mod nas;
@@ -22,13 +23,14 @@ mod words;
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::link::Link;
-use super::{DatabaseUrl, StoreError, migrate};
+use super::link::{Id, Link};
+use super::{DatabaseUrl, StoreError, Warrant, migrate};
 
 pub use counts::{PoolSummary, RangeSummary};
 pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
 pub use import::{Imported, Keep};
+pub use leader::{Leader, Standing};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
 pub use ledger::{Ledger, Read};
 pub use nas::{Nas, NasChange};
@@ -90,12 +92,6 @@ struct PoolRow {
     address_space: String,
 }
 
-#[derive(diesel::QueryableByName)]
-struct Id {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
 impl Admin {
     /// Opens the database and checks its schema.
     ///
@@ -106,6 +102,11 @@ impl Admin {
         let mut link = Link::open(url, false, STATEMENT)?;
         migrate::check(&mut link, url)?;
         Ok(Self { link })
+    }
+
+    /// From now on it acts for the daemon: every change is refused once another companion leads.
+    pub fn act_under(&mut self, warrant: &Warrant) {
+        self.link.act_under(warrant);
     }
 
     /// Refuses a database without what schema 1.1 brought: names of NASes, next pools, sources.
