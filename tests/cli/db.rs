@@ -82,7 +82,15 @@ impl Db {
         static CLUSTER: std::sync::OnceLock<Cluster> = std::sync::OnceLock::new();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let cluster = CLUSTER.get_or_init(Cluster::start).cluster;
-        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::in_cluster(cluster, format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// In a cluster of its own, to which anything may happen.
+    pub fn postgres_alone() -> Self {
+        Self::in_cluster(Cluster::start().cluster, "alone".to_owned())
+    }
+
+    fn in_cluster(cluster: &'static Postgres, name: String) -> Self {
         cluster.create_database(&name);
         Self::Postgres { cluster, name }
     }

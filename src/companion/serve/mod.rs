@@ -167,7 +167,7 @@ impl Daemon {
             self.manager.status(&self.shared.orders.status());
             let found = self.shared.vitals.stuck();
             if found.is_none() {
-                self.manager.tell("WATCHDOG=1");
+                self.manager.is_alive();
             } else if let Some(who) = found.as_ref().filter(|_| stuck.is_none()) {
                 self.say(
                     Level::Error,

@@ -7,6 +7,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+/// How long it may take to listen: it must not hold us up.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 /// The service manager, if there is one.
 pub(super) struct Manager {
     to: Option<(UnixDatagram, SocketAddr)>,
@@ -16,8 +19,12 @@ pub(super) struct Manager {
 
 impl Manager {
     pub(super) fn new() -> Self {
-        let to = std::env::var_os("NOTIFY_SOCKET")
-            .and_then(|name| Some((UnixDatagram::unbound().ok()?, address(&name)?)));
+        let open = |name: OsString| {
+            let socket = UnixDatagram::unbound().ok()?;
+            socket.set_write_timeout(Some(PATIENCE)).ok()?;
+            Some((socket, address(&name)?))
+        };
+        let to = std::env::var_os("NOTIFY_SOCKET").and_then(open);
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         // Meant for another process of the service, unless it names this one.
         let ours = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
@@ -34,6 +41,13 @@ impl Manager {
         if let Some((socket, address)) = &self.to {
             // Whether it is heard is its business.
             let _ = socket.send_to_addr(text.as_bytes(), address);
+        }
+    }
+
+    /// All is well.
+    pub(super) fn is_alive(&self) {
+        if self.watchdog.is_some() {
+            self.tell("WATCHDOG=1");
         }
     }
 

@@ -53,7 +53,7 @@ impl Telling {
             _ => Instant::now(),
         };
         self.state = State::Silent { why, since };
-        let next = next.as_secs();
+        let next = next.as_secs_f64().ceil();
         Some((
             Level::Warning,
             format!("{sentence}; nothing is concluded from it; asked again in {next} s, then less often"),
