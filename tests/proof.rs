@@ -6,6 +6,7 @@
 
 mod common;
 use common::radius;
+mod fake_router;
 
 // The load generator and its judge, run inside the tests, which so know who is online.
 #[allow(dead_code, missing_docs)]
@@ -60,6 +61,8 @@ mod history;
 mod long;
 #[path = "proof/people.rs"]
 mod people;
+#[path = "proof/routers.rs"]
+mod routers;
 #[path = "proof/scope.rs"]
 mod scope;
 #[path = "proof/silence.rs"]

@@ -142,12 +142,12 @@ pub fn user_name(k: usize) -> String {
 }
 
 /// The subscriber's MAC address as RouterOS writes it.
-fn station(k: usize) -> String {
+pub fn station(k: usize) -> String {
     let [.., a, b, c, d, e] = (k as u64).to_be_bytes();
     format!("02:{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}")
 }
 
 /// RouterOS: `81` for PPP, one digit for the boot, five that count.
-fn session_id(number: u32) -> String {
+pub fn session_id(number: u32) -> String {
     format!("{:08x}", 0x8100_0000 + (number & 0x00ff_ffff))
 }

@@ -1,6 +1,8 @@
 //! Where the output goes: a terminal with a width and colours, or a pipe.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Mutex;
 
 use super::args::Format;
 use super::exit::{Exit, Failure};
@@ -16,6 +18,8 @@ pub(super) struct Screen {
     colour_errors: bool,
     /// Nobody sits in front of it: what is said goes there, about whom, and data nowhere.
     journal: Option<(Journal, String)>,
+    /// Warnings that a journal has already.
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Screen {
@@ -32,6 +36,7 @@ impl Screen {
             colour: terminal && wanted,
             colour_errors: wanted && io::stderr().is_terminal(),
             journal: None,
+            warned: Mutex::default(),
         }
     }
 
@@ -39,7 +44,7 @@ impl Screen {
     pub(super) fn of_daemon(journal: Journal, whom: &str) -> Self {
         let (width, colour, colour_errors) = (None, false, false);
         let journal = Some((journal, whom.to_owned()));
-        Self { format: Format::Table, width, colour, colour_errors, journal }
+        Self { format: Format::Table, width, colour, colour_errors, journal, warned: Mutex::default() }
     }
 
     /// Prints data.
@@ -105,7 +110,12 @@ impl Screen {
     /// Warns.
     pub(super) fn warning(&self, sentence: &str) {
         match &self.journal {
-            Some((journal, whom)) => journal.say(Level::Warning, whom, sentence),
+            Some((journal, whom)) => {
+                let is_new = self.warned.lock().is_ok_and(|mut warned| warned.insert(sentence.to_owned()));
+                if is_new {
+                    journal.say(Level::Warning, whom, sentence);
+                }
+            }
             None => self.label("warning", "33", sentence),
         }
     }
