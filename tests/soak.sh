@@ -31,7 +31,7 @@ suite() {
 
 cargo build --lib
 check tests/module/valgrind.sh
-for target in sim proof reconcile; do
+for target in sim proof reconcile serve; do
 	[ ! -e "tests/$target.rs" ] || suite --test "$target"
 done
 

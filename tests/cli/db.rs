@@ -86,6 +86,7 @@ impl Db {
     }
 
     /// In a cluster of its own, to which anything may happen.
+    #[allow(dead_code, reason = "only the daemon is tried like that")]
     pub fn postgres_alone() -> Self {
         Self::in_cluster(Cluster::start().cluster, "alone".to_owned())
     }

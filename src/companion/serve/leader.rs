@@ -15,7 +15,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Opens the database for this daemon.
 pub(super) fn open(url: &DatabaseUrl, valid: Duration) -> Result<Leader, Failure> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // The first is out of sight under ProcSubset=pid.
+    let host = ["/proc/sys/kernel/hostname", "/etc/hostname"]
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok());
+    let host = host.unwrap_or_default();
     let holder = format!("{}, process {}", host.trim(), std::process::id());
     Ok(Leader::open(url, &holder, valid)?)
 }
