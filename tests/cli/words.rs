@@ -30,7 +30,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 }
 
 /// Commands of one word.
-const ALONE: [&str; 1] = ["reconcile"];
+const ALONE: [&str; 2] = ["reconcile", "serve"];
 
 /// What is wrong with a command, if something is.
 fn fault(words: &[String]) -> Option<String> {

@@ -213,9 +213,8 @@ fn race(kind: Kind) {
         Kind::Postgres => "UPDATE ip_pool_assignments SET assigned_at = '2020-01-01'",
     });
     let begun = Instant::now();
-    let after = |share: u64| begun + Duration::from_secs(seconds * share / 10);
-    people.until = after(10);
-    people.restarts = [3, 7].map(after).into();
+    people.until = begun + Duration::from_secs(seconds);
+    people.restarts = [3, 7].map(|tenths| begun + Duration::from_secs(seconds * tenths / 10)).into();
     let report = load.script("come and go", &mut people);
     daemon.end();
     assert_right(&report);
