@@ -61,7 +61,7 @@ impl Crank {
         self.worker.turn(Duration::ZERO);
     }
 
-    /// From now on each batch is written only after the next has been decided: the worst that a second connection does.
+    /// From now on batches are written only after the next have been decided, the younger one first: the worst that pens do.
     pub fn write_late(&mut self) {
         self.worker.late = true;
     }

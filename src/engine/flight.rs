@@ -1,13 +1,15 @@
 //! A batch between its decision and its answers: pending, in flight, landed.
 //!
-//! While one is being written, the next is read and decided, and grows until the first has landed. Whose owner or row is
-//! part of either waits for the landing. Not here: what is decided (`decide`), the connections (`worker`, `pen`).
+//! While some are being written, each by a pen of its own, the next is read and decided, and grows until a pen is free. Whose
+//! owner or row is part of any of them waits for the landing. Not here: what is decided (`decide`), the connections (`worker`,
+//! `pen`).
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
+use std::time::Instant;
 
 use super::inbox::{Answered, Job, lock};
-use super::pen::{self, Sets, Written};
+use super::pen::{self, PENS, Pen, Sets, Written};
 use super::reserve::unclashed;
 use super::stats::Counters;
 use super::worker::Worker;
@@ -48,6 +50,26 @@ impl Plan {
     }
 }
 
+/// A plan that is being written.
+pub struct Flight {
+    plan: Plan,
+    /// Who writes it. None: the engine's own connection, when it is landed.
+    pen: Option<Pen>,
+    since: Instant,
+}
+
+impl Flight {
+    /// So many jobs.
+    pub fn len(&self) -> usize {
+        self.plan.len()
+    }
+
+    /// What became of it, if that is known, or (`patiently`) once it is. None at once without a pen.
+    fn result(&self, patiently: bool) -> Option<Written> {
+        self.pen.as_ref()?.result(patiently)
+    }
+}
+
 /// The owners and rows of what is pending or in flight: nobody else may touch them.
 #[derive(Default)]
 pub struct Engaged {
@@ -79,61 +101,86 @@ impl Engaged {
 impl Worker {
     /// Nothing is pending or in flight.
     pub(super) fn is_grounded(&self) -> bool {
-        self.flight.is_none() && self.pending.len() == 0
+        self.flights.is_empty() && self.pending.len() == 0
     }
 
     /// Lands what has been written, and sends off what is pending.
     pub(super) fn fly(&mut self) -> Result<(), StoreError> {
-        if self.flight.is_some() {
-            let Some(written) = self.result(false) else { return Ok(()) };
-            self.land(written)?;
+        if self.late {
+            return self.fly_late();
+        }
+        // Only those: a landing sends off the next.
+        let mut number = 0;
+        for _ in 0..self.flights.len() {
+            match self.flights.get(number).and_then(|flight| flight.result(false)) {
+                Some(written) => self.land(number, written)?,
+                None => number += 1,
+            }
         }
         self.launch();
-        if self.pen.is_none() && !self.late { self.ground() } else { Ok(()) }
+        if self.fleet == 0 { self.ground() } else { Ok(()) }
+    }
+
+    /// The worst that two pens do: a batch is written only after others were decided, and the younger one first.
+    fn fly_late(&mut self) -> Result<(), StoreError> {
+        if (self.pending.len() == 0 || self.flights.len() == PENS)
+            && let Some(youngest) = self.flights.len().checked_sub(1)
+        {
+            let written = self.write_here(youngest);
+            self.land(youngest, written)?;
+        }
+        self.launch();
+        Ok(())
     }
 
     /// Waits until nothing is pending or in flight.
     pub(super) fn ground(&mut self) -> Result<(), StoreError> {
         while !self.is_grounded() {
             self.launch();
-            if let Some(written) = self.result(true) {
-                self.land(written)?;
-            }
+            let Some(oldest) = self.flights.first() else { continue };
+            let written = oldest.result(true).unwrap_or_else(|| self.write_here(0));
+            self.land(0, written)?;
         }
         Ok(())
     }
 
-    /// Sends off what is pending, if nothing is in flight.
+    /// Sends off what is pending, if somebody is free to write it.
     fn launch(&mut self) {
-        if self.flight.is_some() || self.pending.len() == 0 {
+        let most = match self.fleet {
+            0 if self.late => PENS,
+            fleet => fleet.max(1),
+        };
+        if self.pending.len() == 0 || self.flights.len() >= most {
             return;
         }
-        self.shared.busy();
+        self.busy();
         Counters::add(&self.shared.counters.batches);
         let mut plan = std::mem::take(&mut self.pending);
-        if let Some(pen) = &self.pen {
+        let pen = self.pens.pop();
+        if let Some(pen) = &pen {
             pen.submit(std::mem::take(&mut plan.sets), plan.now);
         }
-        self.flight = Some(plan);
+        self.flights.push(Flight { plan, pen, since: self.shared.clock.now() });
     }
 
-    /// What became of what is in flight. Without a pen it is written now.
-    fn result(&mut self, patiently: bool) -> Option<Written> {
-        let plan = self.flight.as_mut()?;
-        if let Some(pen) = &self.pen {
-            return pen.result(patiently);
-        }
-        let sets = std::mem::take(&mut plan.sets);
+    /// Without a pen a flight is written when it is to land.
+    fn write_here(&mut self, number: usize) -> Written {
+        let Some(flight) = self.flights.get_mut(number) else { return (Sets::new(), Ok(Vec::new())) };
+        let sets = std::mem::take(&mut flight.plan.sets);
         let written = match self.store.as_mut() {
-            Some(store) => pen::write(store.as_mut(), &sets, plan.now, &self.shared.server),
+            Some(store) => pen::write(store.as_mut(), &sets, flight.plan.now, &self.shared.server),
             None => Err(StoreError::Away("no connection".into())),
         };
-        Some((sets, written))
+        (sets, written)
     }
 
-    /// The flight is over. What is pending goes off before its answers go out.
-    fn land(&mut self, (sets, written): Written) -> Result<(), StoreError> {
-        let Some(plan) = self.flight.take() else { return Ok(()) };
+    /// A flight is over. What is pending goes off before its answers go out.
+    fn land(&mut self, number: usize, (sets, written): Written) -> Result<(), StoreError> {
+        let Flight { plan, pen, .. } = self.flights.remove(number);
+        self.pens.extend(pen);
+        if let Some(oldest) = self.flights.first() {
+            self.shared.busy_since(oldest.since);
+        }
         for change in sets.iter().flatten() {
             self.engaged.rows.remove(&change.before.id);
         }
@@ -227,11 +274,13 @@ impl Worker {
 
     /// The connection is gone: everything that was not answered is looked at again on the next.
     pub(super) fn crash(&mut self) {
-        let plans = [self.flight.take().unwrap_or_default(), std::mem::take(&mut self.pending)];
-        let jobs = plans.into_iter().flat_map(Plan::into_jobs).chain(std::mem::take(&mut self.blocked));
+        let plans = self.flights.drain(..).map(|flight| flight.plan);
+        let plans = plans.chain([std::mem::take(&mut self.pending)]);
+        let jobs = plans.flat_map(Plan::into_jobs).chain(std::mem::take(&mut self.blocked));
         self.deferred.extend(jobs);
         self.engaged = Engaged::default();
-        self.pen = None;
+        self.pens.clear();
+        self.fleet = 0;
     }
 
     /// A set that cannot be written alone may give a row back to a session that holds another one: then that row is nobody's.

@@ -105,8 +105,13 @@ impl Shared {
 
     /// A statement begins.
     fn busy(&self) {
-        let micros = u64::try_from(self.since_start().as_micros()).unwrap_or(u64::MAX);
-        self.busy_since.store(micros.max(1), Ordering::Release);
+        self.busy_since(self.clock.now());
+    }
+
+    /// The oldest statement under way began then.
+    fn busy_since(&self, then: Instant) {
+        let micros = then.saturating_duration_since(self.started).as_micros();
+        self.busy_since.store(u64::try_from(micros).unwrap_or(u64::MAX).max(1), Ordering::Release);
     }
 
     /// No statement is under way.

@@ -1,4 +1,5 @@
-//! The writer's own connection and thread: it commits one batch while the engine's thread reads and decides the next.
+//! A writer with a connection and a thread of its own: it commits one batch while the engine's thread reads and decides the
+//! next. There are two, so that one batch is worked on while the other waits for the disk.
 //!
 //! Only for databases that can be read while they are written ([`Store::reads_while_writing`]); SQLite's file is read and
 //! written by one connection, whose cache the other's commits would empty.
@@ -10,6 +11,9 @@ use std::thread::JoinHandle;
 use super::Shared;
 use crate::lease::{Change, Time};
 use crate::store::{Store, StoreError};
+
+/// So many.
+pub const PENS: usize = 2;
 
 /// What is written by one commit.
 pub type Sets = Vec<Vec<Change>>;

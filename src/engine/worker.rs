@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::flight::{Engaged, Plan};
+use super::flight::{Engaged, Flight, Plan};
 use super::inbox::{Answered, Job, lock};
-use super::pen::Pen;
+use super::pen::{PENS, Pen};
 use super::recent::Recent;
 use super::reserve::Shelves;
 use super::stats::Counters;
@@ -71,11 +71,13 @@ pub struct Worker {
     pub(super) engaged: Engaged,
     /// Decided, and not sent off yet.
     pub(super) pending: Plan,
-    /// Being written.
-    pub(super) flight: Option<Plan>,
-    /// Writes while this thread reads. None: this thread does both.
-    pub(super) pen: Option<Pen>,
-    /// Without a pen: a batch is written only after the next has been decided, as it may be with one.
+    /// Being written, the oldest first.
+    pub(super) flights: Vec<Flight>,
+    /// Write while this thread reads; those that have nothing to write now.
+    pub(super) pens: Vec<Pen>,
+    /// How many pens there are. 0: this thread reads and writes.
+    pub(super) fleet: usize,
+    /// Without a pen: batches are written only after the next have been decided, and out of order, as they may be with two.
     pub(super) late: bool,
     /// On/Off markers whose rows are not cleaned yet.
     pub(super) ended: VecDeque<(i64, Time)>,
@@ -123,8 +125,9 @@ impl Worker {
             blocked: Vec::new(),
             engaged: Engaged::default(),
             pending: Plan::default(),
-            flight: None,
-            pen: None,
+            flights: Vec::new(),
+            pens: Vec::new(),
+            fleet: 0,
             late: false,
             ended: VecDeque::new(),
             rules: heritage.rules,
@@ -158,10 +161,8 @@ impl Worker {
             self.turn(Duration::from_millis(100));
         }
         // Whoever was replaced must not wait: its statement does not come back.
-        if self.shared.generation.load(Ordering::Acquire) == self.generation
-            && let Some(pen) = self.pen.take()
-        {
-            pen.end();
+        if self.shared.generation.load(Ordering::Acquire) == self.generation {
+            self.pens.into_iter().for_each(Pen::end);
         }
     }
 
@@ -188,14 +189,14 @@ impl Worker {
 
     /// A statement begins. One that is in flight began earlier.
     pub(super) fn busy(&self) {
-        if self.flight.is_none() {
+        if self.flights.is_empty() {
             self.shared.busy();
         }
     }
 
     /// It has ended.
     fn idle(&self) {
-        if self.flight.is_none() {
+        if self.flights.is_empty() {
             self.shared.idle();
         }
     }
@@ -245,7 +246,7 @@ impl Worker {
         let patience = if at_once { Duration::ZERO } else { patience };
         let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
         let room = BATCH.saturating_sub(jobs.len() + self.pending.len());
-        let enough = match &self.flight {
+        let enough = match self.flights.last() {
             _ if room == 0 => usize::MAX,
             Some(flight) => flight.len().div_ceil(2),
             None => 1,
@@ -283,13 +284,7 @@ impl Worker {
     pub(super) fn attach(&mut self, store: Box<dyn Store>) {
         Counters::add(&self.shared.counters.connections);
         if store.reads_while_writing() {
-            self.pen = match store::open(&self.shared.url) {
-                Ok(store) => Pen::hire(store, &self.shared),
-                Err(error) => {
-                    log::warn!("{error}; batches are read and written by one connection");
-                    None
-                }
-            };
+            self.hire_pens();
         }
         self.store = Some(store);
         self.asserted = false;
@@ -298,6 +293,23 @@ impl Worker {
         self.pause = Duration::from_millis(50);
         let now = self.shared.clock.now();
         self.timetable = Timetable { pulse: now, round: now, due: now };
+    }
+
+    /// What is being written by others goes on beside what this thread reads.
+    fn hire_pens(&mut self) {
+        for _ in 0..PENS {
+            match store::open(&self.shared.url) {
+                Ok(store) => self.pens.extend(Pen::hire(store, &self.shared)),
+                Err(error) => {
+                    log::warn!(
+                        "{error}; batches are written by {} connections of their own",
+                        self.pens.len()
+                    );
+                    break;
+                }
+            }
+        }
+        self.fleet = self.pens.len();
     }
 
     /// While there is no connection: everybody gets an answer at once.

@@ -13,14 +13,30 @@ fn memory(server: &Radiusd) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
+/// Rounds of packets until three in a row have set no new top by a MiB: every address has been used, every cache and every thread's heap
+/// is filled. Returns the top in KiB: the allocator gives back and takes again. A leak of 50 bytes a packet never comes out of here.
+fn warm_up(load: &mut Load, server: &Radiusd, packets: usize, live: usize) -> u64 {
+    let (mut top, mut quiet) = (0, 0);
+    for round in 1..=12 {
+        assert_right(&load.phase(&format!("soak={packets},{live}")));
+        let now = memory(server);
+        println!("warm-up {round}: {now} KiB, top {top}");
+        quiet = if now < top + 1024 { quiet + 1 } else { 0 };
+        top = top.max(now);
+        if quiet == 3 {
+            return top;
+        }
+    }
+    panic!("still growing after twelve rounds of {packets} packets: {top} KiB");
+}
+
 fn many_packets(kind: Kind) {
     let packets = size(20_000, 2_000_000);
     let mut site = Plan::new(kind, "10.64.0.0/21").open();
     let mut load = Load::on(&site.servers);
     let live = 1_000;
-    // Every address has been used, every cache filled.
-    assert_right(&load.phase(&format!("soak={},{live}", size(30_000, 200_000))));
-    let (memory_before, fds) = (memory(&site.servers[0]), site.servers[0].fd_count());
+    let memory_before = warm_up(&mut load, &site.servers[0], size(10_000, 200_000), live);
+    let fds = site.servers[0].fd_count();
     let threads = site.servers[0].thread_count();
     let report = load.phase(&format!("soak={packets},{live}"));
     assert_right(&report);
