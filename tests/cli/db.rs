@@ -144,6 +144,18 @@ impl Db {
         connection
     }
 
+    /// Somebody keeps SQLite's one write lock.
+    #[allow(dead_code, reason = "only the daemon is tried like that")]
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Sqlite { .. } => self
+                .open_sqlite()
+                .batch_execute("PRAGMA busy_timeout = 300; BEGIN IMMEDIATE; ROLLBACK")
+                .is_err(),
+            Self::Postgres { .. } => false,
+        }
+    }
+
     fn with_times(&self, text: &str) -> String {
         let mut out = String::new();
         let mut rest = text;

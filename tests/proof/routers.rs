@@ -18,7 +18,7 @@ use crate::packets::{Ask, session_id, station, user_name};
 const NASES: usize = 2;
 /// Sessions at a time, and subscribers that take turns.
 const LIVE: usize = 400;
-const PEOPLE: usize = 800;
+const PEOPLE: usize = 1200;
 
 /// Subscribers come and go, and the routers list them from the Accept to the hang-up. One Stop in ten is lost; now and then
 /// the first router starts anew, and tells nobody.
@@ -26,6 +26,9 @@ struct People<'a> {
     routers: &'a [Router],
     until: Instant,
     restarts: VecDeque<Instant>,
+    /// One hangs up at this time, and so long after the last.
+    next_end: Instant,
+    pace: Duration,
     offline: VecDeque<usize>,
     granted: VecDeque<Key>,
     opening: usize,
@@ -94,9 +97,16 @@ impl Script for People<'_> {
             self.restarts.pop_front();
             self.restart(world);
         }
-        if world.book.online() + self.opening >= LIVE
+        if world.book.online() + self.opening < LIVE
+            && let Some(subscriber) = self.offline.pop_front()
+        {
+            self.opening += 1;
+            return Step::Send(Ask::Login(world.book.open(subscriber, world.now)), 0);
+        }
+        if world.now >= self.next_end
             && let Some(key) = world.book.oldest()
         {
+            self.next_end = world.now + self.pace;
             self.hang_up(key, world);
             if world.dice.below(10) > 0 {
                 return Step::Send(Ask::Stop(key), 0);
@@ -104,17 +114,13 @@ impl Script for People<'_> {
             self.lost += 1;
             self.close(key, world);
         }
-        if world.dice.below(2) == 0
-            && let Some(key) = world.book.random(&mut world.dice.clone())
-        {
-            world.book.set_busy(key, true);
-            return Step::Send(Ask::Interim(key), 0);
+        match world.book.random(&mut world.dice) {
+            Some(key) => {
+                world.book.set_busy(key, true);
+                Step::Send(Ask::Interim(key), 0)
+            }
+            None => Step::Pause(world.now + Duration::from_millis(5)),
         }
-        let Some(subscriber) = self.offline.pop_front() else {
-            return Step::Pause(world.now + Duration::from_millis(5));
-        };
-        self.opening += 1;
-        Step::Send(Ask::Login(world.book.open(subscriber, world.now)), 0)
     }
 
     fn settle(&mut self, _: usize, ask: Ask, outcome: Outcome, world: &mut World) {
@@ -199,6 +205,9 @@ fn race(kind: Kind) {
         routers: &routers,
         until: Instant::now() + Duration::from_secs(8),
         restarts: VecDeque::new(),
+        // At the full size a session lasts for so long that its end can be found.
+        pace: Duration::from_millis(size(40, 400) as u64),
+        next_end: Instant::now(),
         offline: (0..PEOPLE).collect(),
         granted: VecDeque::new(),
         opening: 0,

@@ -152,8 +152,7 @@ fn listen() -> Result<Receiver<c_int>, Failure> {
 impl Daemon {
     fn live(mut self) -> Exit {
         self.employ();
-        let routers = self.shared.orders.site().routers.len();
-        self.say(Level::Info, &format!("{routers} routers are configured"));
+        self.say_routers("started");
         self.manager.tell("READY=1");
         let tick = self.manager.watchdog().map_or(Duration::from_secs(1), |watchdog| watchdog / 4);
         let tick = tick.clamp(Duration::from_millis(50), Duration::from_secs(1));
@@ -180,6 +179,15 @@ impl Daemon {
 
     fn say(&self, level: Level, sentence: &str) {
         self.shared.journal.say(level, "", sentence);
+    }
+
+    fn say_routers(&self, begun: &str) {
+        match self.shared.orders.site().routers.len() {
+            0 => self
+                .say(Level::Warning, &format!("{begun}: no router is configured, so there is nothing to do")),
+            1 => self.say(Level::Info, &format!("{begun}: 1 router is configured")),
+            count => self.say(Level::Info, &format!("{begun}: {count} routers are configured")),
+        }
     }
 
     /// A worker for each router that has none.
@@ -212,8 +220,8 @@ impl Daemon {
                 );
             }
             Ok(site) => {
-                self.say(Level::Info, &format!("reloaded: {} routers are configured", site.routers.len()));
                 self.shared.orders.reload(site);
+                self.say_routers("reloaded");
                 self.employ();
             }
         }

@@ -30,23 +30,28 @@ enum State {
 /// Two failures are the same to an admin if what to do about them is.
 #[derive(Debug, PartialEq)]
 pub(super) enum Why {
-    /// The router's client failed like this.
-    Router(Discriminant<routeros::Failure>),
+    /// The router's client failed like this; `passing`: it may be chance.
+    Router { kind: Discriminant<routeros::Failure>, passing: bool },
     /// Something else did, in these words.
     Other(String),
 }
 
 impl Why {
     pub(super) fn of(error: &routeros::Error) -> Self {
-        Self::Router(discriminant(&error.failure))
+        // On a busy router sessions come and go while they are listed and counted.
+        let passing = matches!(error.failure, routeros::Failure::Count { .. });
+        Self::Router { kind: discriminant(&error.failure), passing }
     }
 }
 
 type Line = (Level, String);
 
 impl Telling {
-    /// Nothing came of it.
-    pub(super) fn failed(&mut self, why: Why, sentence: &str, next: Duration) -> Option<Line> {
+    /// Nothing came of it, for the `times`th time.
+    pub(super) fn failed(&mut self, why: Why, sentence: &str, times: u32, next: Duration) -> Option<Line> {
+        if times < 2 && matches!(why, Why::Router { passing: true, .. }) {
+            return None;
+        }
         let since = match &self.state {
             State::Silent { why: known, .. } if *known == why => return None,
             State::Silent { since, .. } => *since,
@@ -107,5 +112,44 @@ impl Telling {
             self.left = left;
         }
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use routeros::Failure;
+
+    fn failed(telling: &mut Telling, failure: Failure, times: u32) -> bool {
+        let error = failure.of("core1");
+        telling.failed(Why::of(&error), &error.to_string(), times, Duration::from_millis(900)).is_some()
+    }
+
+    fn count() -> Failure {
+        Failure::Count { menu: "/ppp/active", before: 1, rows: 2, after: 2 }
+    }
+
+    #[test]
+    fn a_failure_is_told_once_until_it_is_another() {
+        let mut telling = Telling::default();
+        let refused = || Failure::Refused { port: 1, service: "api" };
+        let told = |telling: &mut Telling, failure| failed(telling, failure, 1);
+        assert!(told(&mut telling, refused()));
+        assert!(!told(&mut telling, refused()));
+        assert!(told(&mut telling, Failure::Unreachable("no route".into())));
+        assert!(!told(&mut telling, Failure::Unreachable("other words".into())));
+        let other = Why::Other("no password".into());
+        let line = telling.failed(other, "no password", 5, Duration::from_millis(900));
+        assert!(
+            line.is_some_and(|(level, text)| level == Level::Warning && text.contains("asked again in 1 s"))
+        );
+    }
+
+    #[test]
+    fn what_may_be_chance_is_told_when_it_happens_twice() {
+        let mut telling = Telling::default();
+        assert!(!failed(&mut telling, count(), 1));
+        assert!(failed(&mut telling, count(), 2));
+        assert!(!failed(&mut telling, count(), 3));
     }
 }

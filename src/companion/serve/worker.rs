@@ -94,7 +94,7 @@ impl Worker<'_> {
                 self.pace.went(false);
                 self.shared.orders.went(self.name, false);
                 let next = self.pace.next(interval, random());
-                let line = self.telling.failed(why, &sentence, next);
+                let line = self.telling.failed(why, &sentence, self.pace.failures(), next);
                 line.into_iter().for_each(|(level, text)| self.say(level, &text));
                 next
             }
