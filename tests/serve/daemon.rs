@@ -131,6 +131,13 @@ impl Daemon {
         all
     }
 
+    /// The most memory it ever had, KiB.
+    pub fn memory(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     pub fn signal(&self, signal: libc::c_int) {
         crate::common::radiusd::signal(self.child.id(), signal);
     }

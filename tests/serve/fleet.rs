@@ -1,4 +1,4 @@
-//! Two hundred routers and one companion.
+//! Two hundred routers and one companion: `IPPOOL_RS_SOAK=1 cargo test --release --test serve fleet -- --nocapture` measures it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,10 +46,11 @@ fn a_fleet_is_polled_by_one_companion_with_sixteen_connections_at_most() {
         let second = began.elapsed();
         println!(
             "{routers} routers of {sessions} sessions, {silent} of them silent: adopted in {:.1} s, looked at in {:.1} s, at \
-             most {} connections at once",
+             most {} connections at once, {} MB of memory",
             first.as_secs_f64(),
             second.as_secs_f64(),
-            crowd.peak()
+            crowd.peak(),
+            daemon.memory() / 1024
         );
         assert!(first.max(second) < Duration::from_secs(60), "{first:?} {second:?}");
         assert!(crowd.peak() <= 16, "{} connections at once", crowd.peak());
