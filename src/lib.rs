@@ -12,6 +12,8 @@ pub mod store;
 pub mod companion;
 #[cfg(feature = "module")]
 pub mod ffi;
+#[cfg(test)]
+mod fuzz;
 #[cfg(feature = "companion")]
 pub mod import;
 #[cfg(feature = "companion")]

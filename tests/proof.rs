@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 
 mod common;
+mod fake_router;
 use common::radius;
 mod fake_router;
 
@@ -55,8 +56,12 @@ mod crash;
 mod durable;
 #[path = "proof/failover.rs"]
 mod failover;
+#[path = "proof/fleet.rs"]
+mod fleet;
 #[path = "proof/history.rs"]
 mod history;
+#[path = "proof/import.rs"]
+mod import;
 #[path = "proof/long.rs"]
 mod long;
 #[path = "proof/people.rs"]

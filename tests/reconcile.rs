@@ -4,7 +4,7 @@
 //! `IPPOOL_RS_SOAK=1`: the full sizes.
 
 // Helpers of tests are no tests to clippy.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 #[path = "reconcile/cuts.rs"]
@@ -15,6 +15,8 @@ mod db;
 mod fake_router;
 #[path = "reconcile/faults.rs"]
 mod faults;
+#[path = "reconcile/figures.rs"]
+mod figures;
 #[path = "reconcile/ground.rs"]
 mod ground;
 #[path = "reconcile/kill.rs"]
@@ -23,6 +25,10 @@ mod kill;
 mod mends;
 #[path = "reconcile/restart.rs"]
 mod restart;
+#[path = "reconcile/sources.rs"]
+mod sources;
+#[path = "reconcile/terminal.rs"]
+mod terminal;
 
 /// The quick size, or the full one.
 fn size(quick: usize, full: usize) -> usize {

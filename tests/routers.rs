@@ -5,6 +5,8 @@ mod common;
 #[path = "cli/db.rs"]
 mod db;
 mod fake_router;
+#[path = "routers/hostile.rs"]
+mod hostile;
 #[path = "routers/import.rs"]
 mod import;
 #[path = "routers/nas.rs"]

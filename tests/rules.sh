@@ -34,7 +34,7 @@ ffi ffi|module|lease|engine
 routeros_api routeros_api
 judge judge|lease|routeros_api::Complete
 import import|lease
-companion companion|import|judge|lease|routeros_api|store
+companion choose::(foresee|Circumstances|\{)|companion|import|judge|lease|routeros_api|store
 ROOMS
 
 # What the documentation claims is proven by tests that exist.

@@ -4,6 +4,7 @@
 //! reading and writing rows ([`crate::store`]), batches ([`crate::engine`]).
 
 mod account;
+mod foresee;
 mod grant;
 
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use crate::engine::How;
 use crate::lease::{Change, Hold, NasFacts, Row, Time, life};
 
 pub use account::{Accounts, account, undo};
+pub use foresee::foresee;
 pub use grant::{Choice, Served, Serving, choose};
 
 /// What is true around a decision.

@@ -70,6 +70,22 @@ pub(super) enum Noun {
     },
     /// Compare the leases with the sessions on the routers, and mend them; exit code 3 if they differ
     Reconcile(Reconcile),
+    /// Look at everything that should be as it is, and say what to do about the rest; exit code 3 if there is something
+    #[command(after_help = "\
+Nothing is changed. A check that has nothing to look at (radacct, where there is none; PostgreSQL's settings, on SQLite) is left out.
+
+Examples:
+  ippool-rs doctor
+  ippool-rs doctor --no-routers -o json")]
+    Doctor {
+        /// Do not ask the routers of the configuration
+        #[arg(long)]
+        no_routers: bool,
+    },
+    /// Why an address, a user or a pool is served as it is, or is not
+    Explain(Explain),
+    /// Close sessions of FreeRADIUS' radacct that are over without a Stop, and free their addresses; exit code 3 if there are
+    Sweep(Sweep),
     /// Concentrators, as radiusd hears them
     Nas {
         #[command(subcommand)]
@@ -113,6 +129,51 @@ pub(super) struct Reconcile {
     /// List what the last runs with --apply found and could not mend; no router is asked
     #[arg(long, conflicts_with_all = ["apply", "accept_drop"])]
     pub findings: bool,
+}
+
+/// `explain`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What is both a pool and a user is explained as both. What a user would get at the next login is said for the NAS, the device and the pool of the last one.
+
+Examples:
+  ippool-rs explain 203.0.113.7
+  ippool-rs explain alice
+  ippool-rs explain gold -o json")]
+pub(super) struct Explain {
+    /// An address, a user, or a pool
+    #[arg(value_name = "ADDRESS|USER|POOL")]
+    pub thing: OsString,
+    /// Ask the routers of the configuration, too, which profiles name the pool
+    #[arg(long)]
+    pub ask_routers: bool,
+}
+
+/// `sweep`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Without --apply it shows the plan and changes nothing. A session is stale if it gave no sign of life (Interim or Start) for 30 minutes, and for three of its Interim intervals, while others of its NAS were heard; or if its router, which is asked, does not list it. It is closed at its last sign of life, with the cause Stale-Session, and its lease ends as by a Stop. Nothing is closed where silence proves nothing: the NAS is not heard, sends no Interims, or its router cannot be asked.
+
+Examples:
+  ippool-rs sweep
+  ippool-rs sweep --apply
+  ippool-rs sweep --nas 192.0.2.1 --older-than 2d --force --apply")]
+pub(super) struct Sweep {
+    /// Do what the plan says
+    #[arg(long)]
+    pub apply: bool,
+    /// How long a silence must be (30m, 2h, 1d); never less than three of the session's Interim intervals
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = super::sweep::span)]
+    pub older_than: i64,
+    /// Only the sessions of this NAS, by its key or name
+    #[arg(long, value_name = "NAS", conflicts_with = "router")]
+    pub nas: Option<OsString>,
+    /// Only the sessions of this router, by its name in the configuration
+    #[arg(long, value_name = "ROUTER")]
+    pub router: Option<String>,
+    /// Also where nothing proves it: you know that silent sessions of this NAS are over
+    #[arg(long)]
+    pub force: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,8 +4,11 @@
 //! verbs), no rule of a lease's life ([`crate::lease`]), and no word of a router's protocol ([`crate::routeros_api`]).
 
 mod args;
+mod chain;
 mod config;
+mod doctor;
 mod exit;
+mod explain;
 mod import;
 mod journal;
 mod lease;
@@ -16,11 +19,14 @@ mod output;
 mod pool;
 mod pool_add;
 mod pool_remove;
+mod progress;
 mod reconcile;
 mod router;
 mod schema;
 mod screen;
 mod serve;
+mod several;
+mod sweep;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -65,6 +71,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Pool { verb } => pool::run(&desk, verb),
         args::Noun::Lease { verb } => lease::run(&desk, verb),
         args::Noun::Reconcile(asked) => reconcile::run(&desk, &asked),
+        args::Noun::Sweep(asked) => sweep::run(&desk, &asked),
+        args::Noun::Doctor { no_routers } => doctor::run(&desk, no_routers),
+        args::Noun::Explain(asked) => explain::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),
         args::Noun::Serve => serve::run(&desk),

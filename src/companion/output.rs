@@ -178,7 +178,7 @@ impl Records {
 }
 
 /// `in 47m`, `3d ago`.
-fn distance(now: Time, time: Time) -> String {
+pub(super) fn distance(now: Time, time: Time) -> String {
     let seconds = time.seconds_since(now);
     let span = match seconds.unsigned_abs() {
         0..=1 => return "now".to_owned(),

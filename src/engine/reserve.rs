@@ -14,6 +14,8 @@ use crate::store::{Catalogue, FRONT, Lookup, Place, Store, StoreError};
 const READ: u32 = 256;
 /// How many rows of a range are made at once: a few milliseconds.
 const MAKE: u32 = 256;
+/// How many times that is done for one request.
+const TURNS: usize = 16;
 /// How long what was read is used: an administrator's change, another server's releases, show after that.
 const FRESH: Duration = Duration::from_secs(2);
 /// The search for doubtful rows reads the whole pool.
@@ -77,8 +79,8 @@ impl Filling<'_> {
     fn fill(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<(), StoreError> {
         let mut rows = self.read(pool, taken)?;
         // Addresses never used come first: they are the longest free.
-        if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) && self.make(pool, rows.is_empty())? {
-            rows = self.read(pool, taken)?;
+        if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) {
+            rows = self.make_some(pool, rows, taken)?;
         }
         for _ in 0..4 {
             if !rows.is_empty() || !self.take_in(pool)? {
@@ -116,6 +118,26 @@ impl Filling<'_> {
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Makes rows until some are free: those that a router's sessions were adopted on are there already, thousands in a row
+    /// perhaps. Where that takes long, the batch is tried again: a pool with rows to be made is not full.
+    fn make_some(
+        &mut self,
+        pool: i64,
+        mut rows: Vec<Row>,
+        taken: &dyn Fn(i64) -> bool,
+    ) -> Result<Vec<Row>, StoreError> {
+        for _ in 0..TURNS {
+            if !self.make(pool, rows.is_empty())? {
+                return Ok(rows);
+            }
+            rows = self.read(pool, taken)?;
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+        Err(StoreError::Busy("the rows of the pool are still being made".into()))
     }
 
     /// Makes the next rows of the pool's ranges, if there are any to be made. Another server may be at it: with nothing else

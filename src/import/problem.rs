@@ -1,6 +1,7 @@
 //! What cannot be as the router has it, and what is worth knowing: each as a sentence that says what to do.
 
 use core::fmt;
+use std::net::IpAddr;
 
 use super::Reserve;
 use crate::lease::AddressRange;
@@ -33,6 +34,8 @@ pub enum Problem {
     Reserved { wish: Reserve, whom: String },
     /// Our count is not the router's.
     Count { pool: String, ours: u128, theirs: u64 },
+    /// The router's DHCP server gives addresses of it to others.
+    Dhcp { pool: String, total: usize, first: IpAddr },
 }
 
 impl Problem {
@@ -65,6 +68,7 @@ impl Problem {
             Self::Held { .. } => "held",
             Self::Reserved { .. } => "reserved",
             Self::Count { .. } => "count",
+            Self::Dhcp { .. } => "dhcp",
         }
     }
 }
@@ -122,6 +126,11 @@ impl fmt::Display for Problem {
                 f,
                 "the router counts {theirs} addresses in the pool {pool}, here it has {ours}: of a block (a/len) the first \
                  and the last address are left out; write it as a-b on the router to use them"
+            ),
+            Self::Dhcp { pool, total, first } => write!(
+                f,
+                "{total} addresses of the pool {pool} ({first} first) are leased by the router's DHCP server, and nothing here \
+                 knows of them: write dhcp = true into its [[router]], so that `ippool-rs reconcile --apply` makes them leases"
             ),
         }
     }

@@ -1,5 +1,6 @@
 //! The hearing itself: each session of the list against the row of its address, then each lease that no session is for.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -12,12 +13,13 @@ use crate::lease::{Change, Lease, Row, Status, life};
 #[must_use]
 pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut() -> i64) -> Plan {
     let list = list.get();
-    let settled: Vec<Row> =
-        known.rows.iter().map(|row| life::settle(row, known.now, known.ended_before)).collect();
+    let settled: Vec<Cow<'_, Row>> = known.rows.iter().map(|row| as_it_stands(row, known)).collect();
     let by_address = known.rows.iter().enumerate().map(|(at, row)| (row.address.addr(), at)).collect();
     // What On/Off has ended may not be tidied up yet: its key is still in the table.
-    let in_use = settled.iter().chain(known.rows).filter(|row| row.status == Status::InUse);
-    let keys = in_use.filter_map(|row| row.lease.as_ref()).map(|lease| lease.key.clone()).collect();
+    let mut keys: HashSet<Cow<'_, str>> =
+        known.rows.iter().filter_map(key_in_use).map(Cow::Borrowed).collect();
+    let moved = settled.iter().filter(|row| matches!(row, Cow::Owned(_)));
+    keys.extend(moved.filter_map(|row| key_in_use(row)).map(|key| Cow::Owned(key.to_owned())));
     let mut hearing = Hearing {
         list,
         known,
@@ -43,14 +45,24 @@ pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut(
     Plan { steps, findings, look, standing, present: confirmed }
 }
 
+/// The row as it stands; nearly always it is as it was read, and a large router has tens of thousands.
+fn as_it_stands<'a>(row: &'a Row, known: &Known<'_>) -> Cow<'a, Row> {
+    let settled = life::settle(row, known.now, known.ended_before);
+    if settled == *row { Cow::Borrowed(row) } else { Cow::Owned(settled) }
+}
+
+fn key_in_use(row: &Row) -> Option<&str> {
+    row.lease.as_ref().filter(|_| row.status == Status::InUse).map(|lease| lease.key.as_str())
+}
+
 struct Hearing<'a> {
     list: &'a Listing,
     known: &'a Known<'a>,
     /// The rows as they stand, in the order of `known.rows`.
-    settled: Vec<Row>,
+    settled: Vec<Cow<'a, Row>>,
     by_address: HashMap<IpAddr, usize>,
     /// Session keys that have a row.
-    keys: HashSet<String>,
+    keys: HashSet<Cow<'a, str>>,
     token: &'a mut dyn FnMut() -> i64,
     /// Rows whose session is on the list, or may be.
     present: HashSet<usize>,
@@ -162,11 +174,21 @@ impl Hearing<'_> {
     fn session(&mut self, seen: &Seen, address: IpAddr) {
         let at = self.by_address.get(&address).copied();
         if !seen.radius && (at.is_some() || (self.known.ours)(address)) {
-            let detail = format!(
-                "{} is a local user of the router (`/ppp secret`) and has {address} of a pool of ours: let RADIUS \
-                 know the user, or give the secret an address of its own",
-                seen.user
-            );
+            let user = &seen.user;
+            let detail = match seen.service.as_str() {
+                "dhcp" => format!(
+                    "the router's DHCP server has given {address} of a pool of ours to {user}: let it ask RADIUS \
+                     (use-radius), or give it a pool of its own"
+                ),
+                "hotspot" => format!(
+                    "{user} is a local user of the router's HotSpot and has {address} of a pool of ours: let RADIUS \
+                     know the user, or give the HotSpot a pool of its own"
+                ),
+                _ => format!(
+                    "{user} is a local user of the router (`/ppp secret`) and has {address} of a pool of ours: let RADIUS \
+                     know the user, or give the secret an address of its own"
+                ),
+            };
             self.find(Kind::LocalUser, Some(address), detail);
         }
         let Some(at) = at else {
@@ -215,7 +237,7 @@ impl Hearing<'_> {
 
     fn adopt(&mut self, at: usize, seen: &Seen, address: IpAddr) {
         let raw = &self.known.rows[at];
-        let row = self.settled[at].clone();
+        let row = self.settled[at].clone().into_owned();
         // Its Stop may have come while the router was still taking it down.
         let ended_now = row.released_at.is_some_and(|end| end + life::REPEATS > self.list.begun)
             && row.lease.as_deref().is_some_and(|lease| steps::is_of(lease, seen, self.known));
@@ -240,10 +262,10 @@ impl Hearing<'_> {
     /// the row's own.
     fn new_key(&mut self, seen: &Seen, address: IpAddr) -> String {
         let mut key = steps::key_of(seen, self.known);
-        if self.keys.contains(&key) {
+        if self.keys.contains(key.as_str()) {
             key = format!("{key}=={address}");
         }
-        self.keys.insert(key.clone());
+        self.keys.insert(Cow::Owned(key.clone()));
         key
     }
 
@@ -252,7 +274,7 @@ impl Hearing<'_> {
             return;
         }
         let mut key = steps::key_of(seen, self.known);
-        if self.keys.contains(&key) {
+        if self.keys.contains(key.as_str()) {
             key = format!("{key}=={address}");
         }
         let change =
@@ -289,7 +311,7 @@ impl Hearing<'_> {
             return;
         }
         for at in 0..self.settled.len() {
-            let (raw, row) = (&self.known.rows[at], &self.settled[at]);
+            let (raw, row) = (&self.known.rows[at], &*self.settled[at]);
             let held = row.lease.clone().filter(|_| row.status == Status::InUse);
             let Some(lease) = held.filter(|lease| self.is_here(lease)) else { continue };
             let young = lease.assigned_at + YOUNG > self.list.begun;
@@ -323,14 +345,14 @@ impl Hearing<'_> {
     }
 
     fn release(&mut self, at: usize, lease: &Lease, why: &str) {
-        let (raw, row) = (&self.known.rows[at], &self.settled[at]);
+        let (raw, row) = (&self.known.rows[at], &*self.settled[at]);
         let address = raw.address.addr();
         let claimed = self.claims.get(&at).and_then(|(_, change)| change.clone());
         let base = claimed.as_ref().map_or(row, |change| &change.after);
         let heir = base.fresh_claim(self.known.now, self.known.rules.lease);
         let used = self.claims.contains_key(&at) || self.known.elsewhere.contains_key(&address);
         // Somebody uses it, and cannot inherit it: it is not to become free.
-        if used && heir.is_none_or(|heir| self.keys.contains(&heir.key)) {
+        if used && heir.is_none_or(|heir| self.keys.contains(heir.key.as_str())) {
             let why = format!("{why}, but another session uses the address");
             self.step(Verdict::Suspect, address, &lease.username, why, Deed::Nothing);
             return;
@@ -338,7 +360,7 @@ impl Hearing<'_> {
         let token = (self.token)();
         let change = steps::release(raw, row, claimed, why, self.list.begun, self.known, token);
         if let Some(heir) = change.after.lease.as_ref().filter(|_| change.after.status == Status::InUse) {
-            self.keys.insert(heir.key.clone());
+            self.keys.insert(Cow::Owned(heir.key.clone()));
         }
         self.claims.remove(&at);
         self.step(Verdict::Release, address, &lease.username, why, Deed::Write(Box::new(change)));

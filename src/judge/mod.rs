@@ -10,10 +10,13 @@
 mod guard;
 mod hearing;
 mod plan;
+mod stale;
 mod steps;
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod stale_tests;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +29,7 @@ pub use crate::routeros_api::Complete;
 pub use guard::{Look, Standing};
 pub use hearing::judge;
 pub use plan::{Counts, Deed, Finding, Kind, Mark, Plan, Step, Verdict};
+pub use stale::{BY_SWEEP, Keep, Scene, Sentence, Source, sentence, spare};
 
 /// How far apart two absences must be at least, seconds.
 pub const ABSENCE_GAP: Seconds = 60;

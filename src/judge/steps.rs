@@ -153,9 +153,11 @@ pub(super) fn release(
         event.detail = why.to_owned();
     }
     events.append(&mut change.events);
-    let mut after = change.after;
-    if after.status == Status::Available && after.reserved_for.is_some() {
-        after.status = Status::Reserved;
-    }
-    Change { before: raw.clone(), after, events }
+    Change { before: raw.clone(), after: kept_reserved(change.after), events }
+}
+
+/// What is kept for somebody is not free for all once its lease has ended.
+pub(super) fn kept_reserved(row: Row) -> Row {
+    let reserved = row.status == Status::Available && row.reserved_for.is_some();
+    Row { status: if reserved { Status::Reserved } else { row.status }, ..row }
 }

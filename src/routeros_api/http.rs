@@ -3,7 +3,7 @@
 //! Written here, since a general client would have to be taught this connection, its limits and its trust by interfaces
 //! that it does not promise to keep.
 
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 
 use super::stream::Stream;
 
@@ -18,7 +18,7 @@ pub(super) fn post(
     authorization: &str,
     body: &[u8],
     longest: usize,
-) -> io::Result<Answer> {
+) -> io::Result<Answer<Stream>> {
     let head = zeroize::Zeroizing::new(format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\n\
          Accept: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -27,6 +27,11 @@ pub(super) fn post(
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
     stream.flush()?;
+    receive(stream, longest)
+}
+
+/// Reads the head of an answer; its body of at most `longest` bytes is yet to be read.
+pub(super) fn receive<R: Read>(stream: R, longest: usize) -> io::Result<Answer<R>> {
     let mut stream = BufReader::with_capacity(16 << 10, stream);
     let mut left = HEAD;
     loop {
@@ -40,9 +45,9 @@ pub(super) fn post(
 }
 
 /// The answer: its status, and its body to be read to the end.
-pub(super) struct Answer {
+pub(super) struct Answer<R> {
     pub(super) status: u16,
-    pub(super) body: Body,
+    pub(super) body: Body<R>,
 }
 
 /// How the end of a body is known.
@@ -60,8 +65,8 @@ enum Framing {
 
 /// The bytes of a body. An end before the end is an error, [`io::ErrorKind::UnexpectedEof`]; so is more than was
 /// allowed.
-pub(super) struct Body {
-    stream: BufReader<Stream>,
+pub(super) struct Body<R> {
+    stream: BufReader<R>,
     framing: Framing,
     left: u64,
 }
@@ -71,7 +76,7 @@ pub(super) struct Body {
 #[error("the answer is too long")]
 pub(super) struct TooLong;
 
-impl Read for Body {
+impl<R: Read> Read for Body<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
@@ -105,7 +110,7 @@ impl Read for Body {
     }
 }
 
-impl Body {
+impl<R: Read> Body<R> {
     /// Whether it is known beforehand that there is nothing in it.
     pub(super) fn is_empty(&self) -> bool {
         self.framing == Framing::Length(0)
@@ -130,7 +135,7 @@ impl Body {
 }
 
 /// Reads the status line and the headers; of these only what says where the body ends.
-fn read_head(stream: &mut BufReader<Stream>, left: &mut u64) -> io::Result<(u16, Framing)> {
+fn read_head(stream: &mut impl BufRead, left: &mut u64) -> io::Result<(u16, Framing)> {
     let status = line(stream, left)?;
     let status = status
         .strip_prefix(b"HTTP/1.")
@@ -170,7 +175,7 @@ fn read_head(stream: &mut BufReader<Stream>, left: &mut u64) -> io::Result<(u16,
 }
 
 /// A line without its end. A connection that ends within it is an error.
-fn line(stream: &mut BufReader<Stream>, left: &mut u64) -> io::Result<Vec<u8>> {
+fn line(stream: &mut impl BufRead, left: &mut u64) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let read = stream.take(*left).read_until(b'\n', &mut line)?;
     *left -= read as u64;

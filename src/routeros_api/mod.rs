@@ -58,6 +58,8 @@ mod answer_tests;
 #[cfg(test)]
 mod api_tests;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod peer;
 #[cfg(test)]
 mod rest_tests;

@@ -92,7 +92,7 @@ impl Rest {
 
     /// What a status other than success means. The body tells more: `{"error":400,"message":"Bad
     /// Request","detail":"…"}`.
-    fn refused(&self, status: u16, body: http::Body, command: &Command) -> Failure {
+    fn refused(&self, status: u16, body: http::Body<Stream>, command: &Command) -> Failure {
         let mut text = Vec::new();
         // What cannot be read leaves the status to speak for itself.
         let _ = body.take(COMPLAINT).read_to_end(&mut text);

@@ -172,7 +172,7 @@ pub fn postgres(url: &DatabaseUrl, statement: u32) -> Result<diesel::PgConnectio
 
 /// What the engine does to the tables; rights, like `schema up` and a DBA's GRANT, are for the user who runs radiusd.
 #[cfg(feature = "postgres")]
-const LACKING: &str = "SELECT COALESCE(string_agg(r.name || ' on ' || t.name, ', ' ORDER BY t.name, r.name), '') AS lacking FROM (VALUES \
+pub(super) const LACKING: &str = "SELECT COALESCE(string_agg(r.name || ' on ' || t.name, ', ' ORDER BY t.name, r.name), '') AS lacking FROM (VALUES \
      ('ip_pool_assignments', 'SELECT INSERT UPDATE'), ('ip_pool_events', 'INSERT'), ('ip_pool_meta', 'SELECT INSERT UPDATE'), \
      ('ip_pool_nas', 'SELECT INSERT UPDATE'), ('ip_pool_pools', 'SELECT'), ('ip_pool_ranges', 'SELECT UPDATE'), \
      ('ip_pool_servers', 'SELECT INSERT UPDATE DELETE'), ('ip_pool_assignments_id_seq', 'USAGE'), \

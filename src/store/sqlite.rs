@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use diesel::connection::SimpleConnection as _;
+use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite as Backend;
@@ -237,8 +237,9 @@ impl Sqlite {
     where
         Q: RunQueryDsl<SqliteConnection> + diesel::query_dsl::LoadQuery<'q, SqliteConnection, Loaded>,
     {
-        let loaded = query.load::<Loaded>(&mut self.connection).map_err(|error| self.failed(&error))?;
-        Ok(loaded.into_iter().map(row_of).collect())
+        let loaded = query.load_iter::<Loaded, DefaultLoadingMode>(&mut self.connection);
+        let rows: QueryResult<Vec<Row>> = loaded.and_then(|rows| rows.map(|row| row.map(row_of)).collect());
+        rows.map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &diesel::result::Error) -> StoreError {

@@ -2,10 +2,10 @@
 
 use crate::common::postgres::Postgres;
 use crate::common::radiusd::{Config, Radiusd};
+use crate::common::shipped::shipped;
 use crate::databases::{PostgresFaults, SqliteFaults, run_sqlite};
 use crate::world::{POOL, Peer, Site, Wishes, address};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 /// rlm_sqlippool on PostgreSQL.
@@ -42,12 +42,12 @@ impl Peer for OnPostgres {
         let faults = PostgresFaults::new(&self.shared, wishes.own_database, "radippool");
         let server = faults.server();
         let database = faults.database();
-        let mut sql = shipped("postgresql/schema.sql");
+        let mut sql = shipped("ippool/postgresql/schema.sql");
         let _ = write!(sql, "\nINSERT INTO radippool (pool_name, framedipaddress, expiry_time) VALUES ");
         sql.push_str(&rows(wishes, |a, old| format!("('{POOL}', '{a}', now() - interval '{old} minutes')")));
         server.try_psql(database, &sql).expect("the distribution's schema");
 
-        let mut queries = shipped("postgresql/queries.conf");
+        let mut queries = shipped("ippool/postgresql/queries.conf");
         if self.tuned {
             queries = queries.replacen("\nskip_locked = \"\"", "\nskip_locked = \"SKIP LOCKED\"", 1);
         }
@@ -76,14 +76,14 @@ impl Peer for OnSqlite {
 
     fn open(&self, wishes: &Wishes) -> Site {
         let faults = SqliteFaults::new("radippool");
-        let mut sql = shipped("sqlite/schema.sql");
+        let mut sql = shipped("ippool/sqlite/schema.sql");
         let _ = write!(sql, "\nINSERT INTO radippool (pool_name, framedipaddress, expiry_time, id) VALUES ");
         sql.push_str(&rows(wishes, |a, old| {
             format!("('{POOL}', '{a}', datetime('now', '-{old} minutes'), {old})")
         }));
         run_sqlite(faults.file(), &format!("PRAGMA journal_mode = WAL; {sql}"));
 
-        let mut queries = shipped("sqlite/queries.conf");
+        let mut queries = shipped("ippool/sqlite/queries.conf");
         if self.tuned {
             // Without this AND nothing is ever allocated.
             queries = queries.replacen("\n\texpiry_time < datetime", "\n\tAND expiry_time < datetime", 1);
@@ -176,21 +176,6 @@ fn serve(
         ..Config::default()
     })
     .unwrap_or_else(|e| panic!("{e}"))
-}
-
-/// A file of the distribution's `mods-config/sql/ippool`.
-fn shipped(name: &str) -> String {
-    let mut places: Vec<PathBuf> = std::env::var_os("RADDB").map(PathBuf::from).into_iter().collect();
-    places.extend(["/etc/freeradius/3.0", "/etc/freeradius", "/etc/raddb"].map(PathBuf::from));
-    let path = places.iter().map(|p| p.join("mods-config/sql/ippool").join(name)).find(|p| exists(p));
-    let path = path.unwrap_or_else(|| {
-        panic!("no {name} of FreeRADIUS found: set RADDB, or run with the right to read it")
-    });
-    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
-fn exists(path: &Path) -> bool {
-    path.is_file()
 }
 
 /// What each column is known for: PostgreSQL's, then SQLite's. What is not named is right; `either` is a race.

@@ -99,10 +99,15 @@ impl Plan {
 
     /// Database, pool, servers.
     pub fn open(&self) -> Site {
+        self.open_with(|base| companion(&base.url(), &["pool", "add", POOL, &self.range]))
+    }
+
+    /// Database, what is made in it, servers.
+    pub fn open_with(&self, prepare: impl FnOnce(&Base)) -> Site {
         let _turn = turn(self.alone);
         let base = Base::new(self.kind);
         companion(&base.url(), &["schema", "up"]);
-        companion(&base.url(), &["pool", "add", POOL, &self.range]);
+        prepare(&base);
         let config = self.config(&base.url());
         let start = |_| Radiusd::start(config.clone()).unwrap_or_else(|why| panic!("{why}"));
         Site { servers: (0..self.servers).map(start).collect(), base, _turn }

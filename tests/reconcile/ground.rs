@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::process::Command;
 
+use rlm_ippool_rs::store::{self, DatabaseUrl};
+
+use crate::common::watched::{Watched, watch};
 use crate::db::{Db, Ran, ran};
 use crate::fake_router::{Router, Scenario, Sessions};
 
@@ -11,16 +14,23 @@ pub struct Ground<'a> {
     pub db: &'a Db,
     pub routers: Vec<Router>,
     pub rest: bool,
+    /// Further lines of each router.
+    pub more: &'static str,
     folder: tempfile::TempDir,
 }
 
 impl<'a> Ground<'a> {
     /// So many routers, and the pool main, 10.0.0.0/18.
     pub fn new(db: &'a Db, routers: usize) -> Self {
-        db.run(&["pool", "add", "main", "10.0.0.0/18"]).expect(0, &[]);
+        Self::of(db, routers, "10.0.0.0/18")
+    }
+
+    /// So many routers, and the pool main of this range.
+    pub fn of(db: &'a Db, routers: usize, range: &str) -> Self {
+        db.run(&["pool", "add", "main", range]).expect(0, &[]);
         let routers =
             (0..routers).map(|_| Router::start(Scenario::version("7.21.4 (stable)"))).collect::<Vec<_>>();
-        Self { db, routers, rest: false, folder: tempfile::tempdir().unwrap() }
+        Self { db, routers, rest: false, more: "", folder: tempfile::tempdir().unwrap() }
     }
 
     /// The sessions `user0` … from 10.0.0.1 on, on the first router.
@@ -53,7 +63,8 @@ impl<'a> Ground<'a> {
             let _ = writeln!(
                 text,
                 "[[router]]\nname = \"core{at}\"\nhost = \"127.0.0.1\"\nport = {port}\ntransport = \"{transport}\"\n\
-                 tls = \"off\"\nuser = \"admin\"\npassword = \"secret\"\nnas_ip = \"192.0.2.{at}\"",
+                 tls = \"off\"\nuser = \"admin\"\npassword = \"secret\"\nnas_ip = \"192.0.2.{at}\"\n{}",
+                self.more
             );
         }
         let path = self.folder.path().join("ippool-rs.toml");
@@ -68,6 +79,24 @@ impl<'a> Ground<'a> {
 
     pub fn reconcile(&self, arguments: &[&str]) -> Ran {
         ran(&self.command(arguments).output().unwrap())
+    }
+
+    /// What a run costs, which ends with this code.
+    #[track_caller]
+    pub fn costs(&self, arguments: &[&str], code: i32) -> Watched {
+        let watched = watch(&mut self.command(arguments));
+        let said = String::from_utf8_lossy(&watched.err);
+        assert_eq!(watched.status.code(), Some(code), "{said}");
+        watched
+    }
+
+    /// Every address of the pools has its row.
+    pub fn make_rows(&self) {
+        let mut store = store::open(&DatabaseUrl::parse(&self.db.url()).unwrap()).unwrap();
+        let (catalogue, now) = (store.catalogue().unwrap(), store.pulse().unwrap().1);
+        for pool in &catalogue.pools {
+            while store.make_rows(pool, now, 1000).unwrap() > 0 {}
+        }
     }
 
     /// How many rows there are with this condition.

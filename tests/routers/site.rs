@@ -90,6 +90,7 @@ impl Site {
         self.folder.path().join(name)
     }
 
+    /// The binary with these arguments, yet to be run.
     pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
         let config = self.path("ippool-rs.toml").display().to_string();
         let url = self.db.url();

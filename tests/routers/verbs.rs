@@ -122,7 +122,8 @@ fn one_router_that_fails_keeps_no_other_from_answering() {
     assert_eq!(site.column(&["pool", "import"], "pool_name").len(), 4, "one array for all routers");
     south.down();
     site.run(&["router", "sessions"]).expect(4, &["alice", "south (127.0.0.1:", "nothing listens"]);
-    site.run(&["router", "pools"]).expect(4, &["10.0.0.2-10.0.0.254,10.0.1.0/24"]);
+    site.run(&["router", "pools"])
+        .expect(4, &["10.0.0.2-10.0.0.254,10.0.1.0/24", "2001:db8::/40 in prefixes of /56"]);
     site.run(&["router", "sessions", "south"]).expect(1, &["nothing listens"]);
     site.run(&["router", "sessions", "nroth"]).expect(2, &["did you mean north?"]);
     let sessions =
@@ -208,7 +209,7 @@ fn a_pool_is_made_and_deleted_on_a_router() {
         ] {
             site.run(&[&["router", "pools"], arguments].concat()).expect(code, &[says]);
         }
-        assert_eq!(site.column(&["router", "pools"], "pool_name"), ["main", "spare"]);
+        assert_eq!(site.column(&["router", "pools"], "pool_name"), ["main", "spare", "delegated"]);
     });
 }
 

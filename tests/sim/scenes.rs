@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Clock, Crank, Grant, Ignored, Work};
-use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Class, Row, Rules, Session, Status, Time, Want};
+use rlm_ippool_rs::lease::{
+    Accounting, AcctKind, Ask, Class, Lease, Row, Rules, Session, Status, Time, Want,
+};
 
 use super::db::{Db, Shared, lock};
 use super::memory::Memory;
@@ -142,6 +144,27 @@ fn taken_over() -> (Stage, Actor, Actor, Ipv4Addr) {
     assert_eq!(stage.ask(&mut new, None), address);
     stage.pass(5);
     (stage, old, new, address)
+}
+
+#[test]
+fn a_pool_is_not_full_while_addresses_behind_adopted_ones_have_no_row_yet() {
+    let adopted = 5_000;
+    let mut stage = Stage::new(adopted + 1);
+    {
+        let mut db = lock(&stage.db);
+        let (pool, end) = (db.pools[0].clone(), db.now() + 3600);
+        let lease =
+            || Lease { owner: "listed".into(), username: "listed".into(), seconds: 3600, ..Lease::default() };
+        for n in 0..adopted {
+            db.insert(&pool, Ipv4Addr::from(u32::from(FIRST) + n).into());
+            let row = db.rows.last_mut().unwrap();
+            (row.status, row.epoch, row.expires_at) = (Status::InUse, 1, Some(end));
+            (row.free_at, row.queue_at) = (end, end);
+            row.lease = Some(Arc::new(Lease { key: format!("listed {n}"), ..lease() }));
+        }
+    }
+    let mut alice = actor("nas", "1", "02:00:00:00:00:01", "alice");
+    assert_eq!(stage.ask(&mut alice, None), Ipv4Addr::from(u32::from(FIRST) + adopted));
 }
 
 #[test]

@@ -67,6 +67,12 @@ impl Keys {
         })
     }
 
+    /// `true` or `false`.
+    pub(super) fn switch(&mut self, key: &'static str) -> Result<Option<bool>, String> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| format!("{key} must be true or false, without quotes"))
+    }
+
     /// One text, or a list of them.
     pub(super) fn list(&mut self, key: &'static str) -> Result<Vec<String>, String> {
         let wrong = || format!("{key} must be a list of texts: {key} = [\"main\", \"spare\"]");

@@ -99,6 +99,20 @@ pub(super) fn path(options: &Global) -> PathBuf {
     options.config.clone().unwrap_or_else(|| DEFAULT.into())
 }
 
+/// Files with secrets in them that every user may read. What cannot be read at all is no matter here.
+pub(super) fn public_secrets(options: &Global) -> Vec<PathBuf> {
+    let mut held = Vec::new();
+    for (path, config) in files(options.config.as_deref()).unwrap_or_default() {
+        held.extend(config.database_file.as_ref().map(|file| secret::find(&path, file)));
+        held.extend(config.database.as_deref().filter(|url| holds_password(url)).map(|_| path.clone()));
+        held.extend(config.routers.iter().flat_map(Router::secrets).map(|secret| secret.file(&path)));
+    }
+    held.retain(|path| secret::is_public(path));
+    held.sort();
+    held.dedup();
+    held
+}
+
 /// The URL is an argument, not from the environment.
 fn given_in_argv(url: &str) -> bool {
     std::env::args_os().any(|argument| argument.to_string_lossy().contains(url))

@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::keys::Keys;
 use super::place::Wrong;
 use super::secret::Secret;
+use crate::companion::reconcile::Sources;
 use crate::lease::escape;
 use crate::routeros_api::{Encoding, Limits, Password, Target, Tls, Transport};
 
 /// Every key of a router.
-pub(super) const KEYS: [&str; 24] = [
+pub(super) const KEYS: [&str; 26] = [
     "name",
     "host",
     "port",
@@ -31,6 +32,8 @@ pub(super) const KEYS: [&str; 24] = [
     "exclude",
     "import",
     "interval",
+    "hotspot",
+    "dhcp",
     "coa_port",
     "coa_secret",
     "coa_secret_file",
@@ -67,6 +70,8 @@ pub(in crate::companion) struct Router {
     pub auto_import: bool,
     /// `serve` looks at it so often; none: as often as at the others.
     pub interval: Option<Duration>,
+    /// What `reconcile` reads besides PPP.
+    pub sources: Sources,
     pub coa_port: Option<u16>,
     pub coa_secret: Option<Secret>,
     pub coa_source: Option<IpAddr>,
@@ -123,11 +128,20 @@ impl Router {
             exclude: keys.list("exclude")?,
             auto_import: keys.choice("import", &[("auto", true), ("manual", false)])?.unwrap_or(false),
             interval: keys.seconds("interval", super::serve::INTERVAL.0, super::serve::INTERVAL.1)?,
+            sources: Sources {
+                hotspot: keys.switch("hotspot")?.unwrap_or(false),
+                dhcp: keys.switch("dhcp")?.unwrap_or(false),
+            },
             coa_port: keys.port("coa_port")?,
             coa_secret,
             coa_source: keys.address("coa_source")?,
             file: file.to_owned(),
         })
+    }
+
+    /// What of it nobody should read.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.password.iter().chain(&self.coa_secret)
     }
 
     /// The key of its NAS, as stored.

@@ -19,6 +19,15 @@ pub(in crate::companion) enum Secret {
 }
 
 impl Secret {
+    /// The file that it is in; a credential's is systemd's business.
+    pub(super) fn file(&self, config: &Path) -> PathBuf {
+        match self {
+            Self::Here(_) => config.to_owned(),
+            Self::File(file) => find(config, file),
+            Self::Credential(_) => PathBuf::new(),
+        }
+    }
+
     /// The secret; the sentence says what is missing, never what was found.
     pub(in crate::companion) fn read(&self, config: &Path, screen: &Screen) -> Result<Password, String> {
         let path = match self {
@@ -58,8 +67,13 @@ pub(super) fn find(config: &Path, file: &Path) -> PathBuf {
     .join(file)
 }
 
+/// Every user may read it.
+pub(super) fn is_public(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
 pub(super) fn warn_if_public(path: &Path, screen: &Screen) {
-    if fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0) {
+    if is_public(path) {
         let path = path.display();
         screen.warning(&format!("{path} holds a password and every user may read it: chmod 640 {path}"));
     }

@@ -3,6 +3,7 @@
 
 use super::super::Desk;
 use super::super::exit::Failure;
+use super::super::progress::Progress;
 use super::{Difference, Source};
 use crate::import::{PoolPlan, size};
 use crate::lease::AddressRange;
@@ -112,6 +113,7 @@ fn rename(admin: &mut Admin, own: &[Imported], step: &PoolPlan) -> Result<Option
 
 /// Takes ranges away, in slices; what came into use meanwhile stops it.
 fn remove(desk: &Desk, admin: &mut Admin, pool: &Pool, ranges: &[AddressRange]) -> Result<bool, Failure> {
+    let mut progress = Progress::new(format!("removing what is no longer of {pool}"), size(ranges));
     for slice in ranges.chunks(SLICE) {
         let removed = admin.remove(pool, slice, false)?;
         if let Some(row) = removed.stopped_by {
@@ -121,6 +123,7 @@ fn remove(desk: &Desk, admin: &mut Admin, pool: &Pool, ranges: &[AddressRange]) 
             ));
             return Ok(false);
         }
+        progress.add(size(slice));
     }
     Ok(true)
 }
@@ -131,10 +134,12 @@ fn add(admin: &mut Admin, source: &Source, step: &PoolPlan, known: Option<Pool>)
         Some(pool) => pool,
         None => admin.make_pool(&step.name, &source.nas)?,
     };
+    let mut progress = Progress::new(format!("importing {}", step.name), size(&step.add));
     for pieces in step.add.chunks(SLICE) {
         let new =
             NewRanges { pool: step.name.clone(), nas: Some(source.nas.clone()), pieces: pieces.to_vec() };
         pool = admin.add_ranges(&new, true)?.pool;
+        progress.add(size(pieces));
     }
     Ok(pool)
 }

@@ -54,6 +54,12 @@ fn parse(text: &str) -> Result<Vec<Wanted>, String> {
             .map(AddressRange::parse)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| at(error.to_string()))?;
+        if parsed.is_empty() {
+            return Err(at(format!(
+                "the pool {} has no addresses: write its ranges, or leave the line out",
+                escape(name.as_bytes())
+            )));
+        }
         if parsed.iter().any(|range| range.first().is_ipv6()) {
             return Err(at("IPv6 is not served yet by this version".into()));
         }
@@ -109,9 +115,32 @@ mod tests {
             ("pool_name,ranges\nmain,ten", "line 2: \"ten\" is no range"),
             ("pool_name,ranges\n,10.0.0.1", "1 to 253 bytes"),
             ("pool_name,ranges\nx,2001:db8::1", "IPv6"),
+            ("pool_name,ranges\nx,", "line 2: the pool x has no addresses"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn fuzz_csv_gives_pools_with_names_or_a_sentence_with_its_line() {
+        let corpus: [&[u8]; 4] = [
+            b"pool_name,nas,first_address,last_address\nmain,,10.0.0.2,10.0.0.9\nmain,,10.0.1.1,10.0.1.1\n",
+            b"pool_name,ranges,next_pool\r\n\"a, \"\"b\"\"\",\"10.0.0.0/30, 10.0.1.7\",main\r\n\r\n",
+            b"\xef\xbb\xbfpool_name,ranges\nx,2001:db8::1\n",
+            b"pool_name,ranges\ncaf=E9,10.0.0.1;10.0.0.3\n",
+        ];
+        let words: &[&[u8]] =
+            &[b",", b"\"", b"\n", b"pool_name", b"ranges", b"10.0.0.1-", b"/33", b"=", b"=0A", b"\xff"];
+        crate::fuzz::fuzz(&corpus, words, |bytes| match parse(&String::from_utf8_lossy(bytes)) {
+            Ok(pools) => {
+                assert!(
+                    pools.iter().all(|pool| !pool.name.is_empty() && !pool.ranges.is_empty()),
+                    "{pools:?}"
+                );
+                format!("{} {}", pools.len(), pools.iter().map(|pool| pool.ranges.len()).sum::<usize>())
+            }
+            Err(sentence) => crate::fuzz::gist(&sentence),
+        });
     }
 }

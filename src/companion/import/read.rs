@@ -25,8 +25,27 @@ pub(super) fn router(config: &Config, router: &mut Router) -> Result<Source, Err
             }
         }
     }
-    source.reserve = reserve(router)?;
+    let dhcp = optional::<DhcpLease>(router)?;
+    source.reserve = reserve(router, &dhcp)?;
+    if !config.sources.dhcp {
+        source.problems.extend(leased(&dhcp, &source.wanted));
+    }
     Ok(source)
+}
+
+/// Addresses that somebody has by DHCP, pool by pool: radiusd would give them to another.
+fn leased(leases: &[DhcpLease], wanted: &[Wanted]) -> Vec<Problem> {
+    let is_bound = |lease: &&DhcpLease| {
+        lease.dynamic == Some(true) && lease.status.as_ref().is_some_and(|status| *status == "bound")
+    };
+    let used: Vec<IpAddr> = leases.iter().filter(is_bound).filter_map(|lease| lease.active_address).collect();
+    let one = |pool: &Wanted| {
+        let mut here =
+            used.iter().copied().filter(|&address| pool.ranges.iter().any(|range| range.contains(address)));
+        let first = here.next()?;
+        Some(Problem::Dhcp { pool: pool.name.clone(), total: 1 + here.count(), first })
+    };
+    wanted.iter().filter_map(one).collect()
 }
 
 fn wanted(pool: &Pool, ranges: Vec<AddressRange>, problems: &mut Vec<Problem>) -> Wanted {
@@ -58,7 +77,7 @@ fn addresses(pool: &Pool) -> Result<Vec<AddressRange>, String> {
 }
 
 /// What nobody, or only one, may get: the router's own addresses, gateways, static leases, addresses of local users.
-fn reserve(router: &mut Router) -> Result<Vec<Reserve>, Error> {
+fn reserve(router: &mut Router, dhcp: &[DhcpLease]) -> Result<Vec<Reserve>, Error> {
     let mut all = Vec::new();
     let mut add = |address: Option<IpAddr>, whom: Option<String>, why: String| {
         if let Some(address) = address.filter(|address| !address.is_unspecified()) {
@@ -78,7 +97,7 @@ fn reserve(router: &mut Router) -> Result<Vec<Reserve>, Error> {
             add(address(Some(&gateway.into())), None, "a gateway of DHCP".to_owned());
         }
     }
-    for lease in optional::<DhcpLease>(router)? {
+    for lease in dhcp {
         if lease.dynamic == Some(false) && lease.disabled != Some(true) {
             let mac = lease.mac_address.as_ref().map(stored);
             let whose = mac.as_deref().map(|mac| format!(" of {mac}")).unwrap_or_default();

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::MOST;
 use super::watched::Watched;
 use crate::companion::exit::Failure;
+use crate::companion::progress::Progress;
 use crate::judge::{self, Complete, Deed, Known, Listing, Look, Mark, Plan, Standing, Step, Verdict};
 use crate::lease::{Change, NasFacts, Row, Rules, Time};
 use crate::store::Catalogue;
@@ -65,7 +66,7 @@ pub(super) fn run(
         ledger.make_rows(&unmade)?;
         (plan, now) = hear(ledger, hearing, &catalogue)?;
     }
-    let done = apply_plan(ledger, &plan, hearing.list.get().begun, now)?;
+    let done = apply_plan(ledger, &hearing.router.name, &plan, hearing.list.get().begun, now)?;
     let name = &hearing.router.name;
     let findings: Vec<_> = plan
         .findings()
@@ -124,28 +125,33 @@ fn hear(ledger: &mut Ledger, hearing: &Hearing<'_>, catalogue: &Catalogue) -> Re
 }
 
 /// The lease's length is the module's business; what it granted last tells.
-fn rules_of(rows: &[Row]) -> Rules {
+pub(in crate::companion) fn rules_of(rows: &[Row]) -> Rules {
     let rules = Rules::default();
     let lengths = rows.iter().filter_map(|row| row.lease.as_ref()).map(|lease| lease.seconds);
     Rules { lease: lengths.filter(|length| *length > 0).max().unwrap_or(rules.lease), ..rules }
 }
 
-fn token() -> i64 {
+/// 64 random bits.
+pub(in crate::companion) fn token() -> i64 {
     getrandom::u64().unwrap_or_default().cast_signed()
 }
 
-fn apply_plan(ledger: &mut Ledger, plan: &Plan, begun: Time, now: Time) -> Result<Done, Failure> {
+fn apply_plan(ledger: &mut Ledger, name: &str, plan: &Plan, begun: Time, now: Time) -> Result<Done, Failure> {
     let mut done = Done::default();
     let mut rewritten = HashSet::new();
     let steps = || plan.steps().iter().enumerate();
     // Adopt before free: whatever ends this in the middle, nobody on line has been forgotten for somebody who is not.
     for group in [&[Verdict::Adopt, Verdict::Confirm, Verdict::Conflict][..], &[Verdict::Release]] {
-        let chosen: Vec<(usize, Change)> = steps()
+        let (numbers, changes): (Vec<usize>, Vec<&Change>) = steps()
             .filter(|(_, step)| group.contains(&step.verdict))
-            .filter_map(|(at, step)| change_of(step).map(|change| (at, change.clone())))
-            .collect();
-        let (numbers, changes): (Vec<usize>, Vec<Change>) = chosen.into_iter().unzip();
-        let written = ledger.write(&changes, now, &mut |_| {})?;
+            .filter_map(|(at, step)| Some((at, change_of(step)?)))
+            .unzip();
+        let mut progress = Progress::new(format!("{name}: writing leases"), changes.len() as u128);
+        let mut told = 0;
+        let written = ledger.write(&changes, now, &mut |done| {
+            progress.add(done.saturating_sub(std::mem::replace(&mut told, done)) as u128);
+        })?;
+        drop(progress);
         rewritten.extend(changes.iter().map(|change| change.before.id));
         let missed = numbers.iter().zip(&written).filter(|(_, written)| !**written);
         done.overtaken.extend(missed.map(|(at, _)| *at));

@@ -9,6 +9,7 @@ mod watched;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -17,14 +18,15 @@ use super::args::Reconcile;
 use super::exit::{Exit, Failure};
 use super::lease::moment;
 use super::output::{Records, hidden, shown};
+use super::several;
 use crate::judge::{Complete, Deed, Kind, Listing, Plan, Verdict};
-use crate::lease::Time;
+use crate::lease::{Seconds, Time};
 use crate::routeros_api as routeros;
 use crate::store::admin::Ledger;
-pub(super) use act::Done;
+pub(super) use act::{Done, rules_of, token};
 pub use snapshot::listing;
 pub(super) use snapshot::take;
-pub(super) use watched::{Mode, Watched};
+pub(super) use watched::{Mode, Sources, Watched, watched};
 
 /// Findings of one kind that are stored one by one; what is more has no room in anybody's head.
 const MOST: usize = 1000;
@@ -46,11 +48,7 @@ pub(super) fn run(desk: &Desk, asked: &Reconcile) -> Result<Exit, Failure> {
 pub(super) fn look(desk: &Desk, asked: &Reconcile) -> Result<(Records, Exit), Failure> {
     let mut ledger = Ledger::open(&desk.url()?)?;
     let routers = watched::chosen(desk, asked.router.as_deref(), &ledger.catalogue()?)?;
-    let mut heard: Vec<(&Watched, Said)> = Vec::new();
-    for router in routers.iter().filter(|router| router.mode != Mode::Off) {
-        let begun = ledger.now()?;
-        heard.push((router, snapshot::take(&router.target, begun)));
-    }
+    let heard = hear(ledger.now()?, routers.iter().filter(|router| router.mode != Mode::Off).collect());
     let mut report = Report::new();
     for (router, said) in &heard {
         let elsewhere = elsewhere(router, &heard);
@@ -107,6 +105,17 @@ pub(super) fn settle(
             Ok(None)
         }
     }
+}
+
+/// What the routers list; `now` is the database's clock.
+fn hear(now: Time, routers: Vec<&Watched>) -> Vec<(&Watched, Said)> {
+    let since = Instant::now();
+    let lists = several::each(&routers, |router| {
+        // A list that is said to be older than it is concludes less. Clocks do not run apart by a second in that time.
+        let waited = Seconds::try_from(since.elapsed().as_secs()).unwrap_or_default();
+        snapshot::take(&router.target, router.sources, now + (waited - 1).max(0))
+    });
+    routers.into_iter().zip(lists).collect()
 }
 
 /// What the other routers of the same address space list.

@@ -1,25 +1,45 @@
 //! A router's list of sessions, in the judge's words.
 
+use std::net::IpAddr;
+
+use super::watched::Sources;
 use crate::judge::{Complete, Listing, Seen};
 use crate::lease::{Seconds, Time, escape, mac_address};
-use crate::routeros_api::{Check, Error, Failure, Resource, Router, Session, Target};
+use crate::routeros_api::{
+    Check, DhcpLease, Error, Failure, HotspotSession, Menu, Resource, Router, Session, Target, Text,
+};
 
 /// How often a list is read that does not agree with the router's own count: sessions come and go meanwhile.
 const TRIES: u32 = 4;
 
 /// Connects, reads, takes leave. `begun`: the database's clock now.
-pub(in crate::companion) fn take(target: &Target, begun: Time) -> Result<Complete<Listing>, Error> {
+pub(in crate::companion) fn take(
+    target: &Target,
+    sources: Sources,
+    begun: Time,
+) -> Result<Complete<Listing>, Error> {
     let mut router = Router::open(target)?;
     let resource = router.one::<Resource>()?;
-    let mut tries = 1;
-    let sessions = loop {
-        match router.list::<Session>(None, Check::Counted { slack: 0 }) {
-            Err(Error { failure: Failure::Count { .. }, .. }) if tries < TRIES => tries += 1,
-            other => break other?,
-        }
-    };
+    let mut list = listing(begun, resource.uptime.as_secs(), counted::<Session>(&mut router)?);
+    if sources.hotspot {
+        list = with(list, counted::<HotspotSession>(&mut router)?, |session| Some(of_hotspot(session)));
+    }
+    if sources.dhcp {
+        list = with(list, counted::<DhcpLease>(&mut router)?, of_dhcp);
+    }
     router.close();
-    Ok(listing(begun, resource.uptime.as_secs(), sessions))
+    Ok(list)
+}
+
+/// A menu, as often as it takes until the router's own count agrees.
+fn counted<T: Menu>(router: &mut Router) -> Result<Complete<Vec<T>>, Error> {
+    let mut tries = 1;
+    loop {
+        match router.list::<T>(None, Check::Counted { slack: 0 }) {
+            Err(Error { failure: Failure::Count { .. }, .. }) if tries < TRIES => tries += 1,
+            other => return other,
+        }
+    }
 }
 
 /// The list in the judge's words: as complete as it was.
@@ -28,22 +48,69 @@ pub fn listing(begun: Time, uptime: u64, sessions: Complete<Vec<Session>>) -> Co
     sessions.map(|sessions| Listing {
         begun,
         uptime: seconds(uptime),
-        sessions: sessions.iter().map(seen).collect(),
+        sessions: sessions.into_iter().map(|session| of_ppp(&session)).collect(),
     })
 }
 
-fn seen(session: &Session) -> Seen {
-    let caller = session.caller_id.as_ref().filter(|text| !text.is_empty());
+/// And those of another menu: whole only if both are.
+fn with<T>(
+    list: Complete<Listing>,
+    more: Complete<Vec<T>>,
+    seen: impl Fn(&T) -> Option<Seen>,
+) -> Complete<Listing> {
+    list.zip(more).map(|(mut list, more)| {
+        list.sessions.extend(more.iter().filter_map(seen));
+        list
+    })
+}
+
+fn of_ppp(session: &Session) -> Seen {
     Seen {
-        user: escape(session.name.bytes()),
-        caller: caller.map(|text| escape(text.bytes())),
-        station: caller.and_then(|text| mac_address(text.bytes())),
         id: session.acct_session_id(),
-        address: session.address.filter(|address| !address.is_unspecified()),
         uptime: session.uptime.map_or(0, |uptime| seconds(uptime.as_secs())),
         // Not said: that of RADIUS, which is treated with more care.
         radius: session.radius.unwrap_or(true),
         service: session.service.as_ref().map_or_else(String::new, |text| escape(text.bytes())),
+        ..seen(Some(&session.name), session.caller_id.as_ref(), session.address)
+    }
+}
+
+fn of_hotspot(session: &HotspotSession) -> Seen {
+    Seen {
+        id: session.acct_session_id(),
+        uptime: session.uptime.map_or(0, |uptime| seconds(uptime.as_secs())),
+        radius: session.radius.unwrap_or(true),
+        service: "hotspot".to_owned(),
+        ..seen(session.user.as_ref(), session.mac_address.as_ref(), session.address)
+    }
+}
+
+/// A lease of DHCP that somebody uses. Static ones are reserved for their devices by the import; RADIUS knows the others by
+/// their MAC address, if it knows them.
+fn of_dhcp(lease: &DhcpLease) -> Option<Seen> {
+    let is_bound = lease.status.as_ref().is_some_and(|status| *status == "bound");
+    let is_static = lease.dynamic == Some(false) && lease.radius != Some(true);
+    if !is_bound || is_static || lease.disabled == Some(true) {
+        return None;
+    }
+    let client = lease.active_mac_address.as_ref().or(lease.mac_address.as_ref());
+    Some(Seen {
+        radius: lease.radius.unwrap_or(false),
+        service: "dhcp".to_owned(),
+        ..seen(client, client, lease.active_address)
+    })
+}
+
+fn seen(user: Option<&Text>, caller: Option<&Text>, address: Option<IpAddr>) -> Seen {
+    let caller = caller.filter(|text| !text.is_empty());
+    // Who has no name is known by the device.
+    let user = user.filter(|text| !text.is_empty()).or(caller);
+    Seen {
+        user: user.map_or_else(String::new, |text| escape(text.bytes())),
+        caller: caller.map(|text| escape(text.bytes())),
+        station: caller.and_then(|text| mac_address(text.bytes())),
+        address: address.filter(|address| !address.is_unspecified()),
+        ..Seen::default()
     }
 }
 

@@ -17,11 +17,21 @@ pub(in crate::companion) enum Mode {
     Off,
 }
 
+/// What is listed besides PPP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::companion) struct Sources {
+    /// `/ip/hotspot/active`.
+    pub hotspot: bool,
+    /// `/ip/dhcp-server/lease`, the bound ones.
+    pub dhcp: bool,
+}
+
 /// A router that is to be reconciled.
 #[derive(Clone, Debug)]
 pub(in crate::companion) struct Watched {
     pub name: String,
     pub target: Target,
+    pub sources: Sources,
     /// `ip_pool_nas.nas_key` of its RADIUS clients. Sessions are adopted at the first.
     pub nas_keys: Vec<String>,
     pub address_space: String,
@@ -58,7 +68,11 @@ pub(super) fn chosen(
 }
 
 /// What is to be known of a router here. Its password is read.
-fn watched(desk: &Desk, router: &config::Router, catalogue: &Catalogue) -> Result<Watched, Failure> {
+pub(in crate::companion) fn watched(
+    desk: &Desk,
+    router: &config::Router,
+    catalogue: &Catalogue,
+) -> Result<Watched, Failure> {
     let target =
         router.target(&desk.screen).map_err(|sentence| Failure::new(Exit::Configuration, sentence))?;
     Ok(Watched::of(router, target, catalogue))
@@ -72,6 +86,7 @@ impl Watched {
         Self {
             name: router.name.clone(),
             target,
+            sources: router.sources,
             nas_keys: vec![router.nas_key().to_owned()],
             address_space: space.unwrap_or_else(|| "default".to_owned()),
             mode: match router.mode {

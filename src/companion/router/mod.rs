@@ -8,8 +8,6 @@ mod sessions;
 mod test;
 mod when;
 
-use std::sync::Mutex;
-
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -17,11 +15,11 @@ use super::args::RouterVerb;
 use super::config::{self, Router, Router as Config};
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
+use super::several;
 use crate::lease::escape;
 use crate::routeros_api::{self as routeros, Check, Complete, Menu, Target, Text, Tls, Transport};
 
-/// At most so many routers are asked at a time.
-pub(super) const AT_ONCE: usize = 16;
+pub(super) use test::{Health, quick};
 
 pub(super) fn run(desk: &Desk, verb: RouterVerb) -> Result<Exit, Failure> {
     match verb {
@@ -132,27 +130,11 @@ fn ask_all<T: Send>(
     routers: &[Router],
     ask: impl Fn(&Router, &Target) -> Result<T, routeros::Error> + Sync,
 ) -> Vec<Result<T, String>> {
-    let targets: Vec<Result<Target, String>> =
-        routers.iter().map(|router| router.target(&desk.screen)).collect();
-    let next = Mutex::new(0..routers.len());
-    let answers: Mutex<Vec<(usize, Result<T, String>)>> = Mutex::new(Vec::new());
-    let take = || next.lock().ok().and_then(|mut next| next.next());
-    std::thread::scope(|scope| {
-        for _ in 0..routers.len().min(AT_ONCE) {
-            scope.spawn(|| {
-                while let Some(at) = take() {
-                    let asked = |target| ask(&routers[at], target).map_err(|error| error.to_string());
-                    let answer = targets[at].as_ref().map_err(Clone::clone).and_then(asked);
-                    if let Ok(mut answers) = answers.lock() {
-                        answers.push((at, answer));
-                    }
-                }
-            });
-        }
-    });
-    let mut answers = answers.into_inner().unwrap_or_default();
-    answers.sort_by_key(|(at, _)| *at);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    let targets: Vec<_> = routers.iter().map(|router| (router, router.target(&desk.screen))).collect();
+    several::each(&targets, |(router, target)| {
+        let target = target.as_ref().map_err(Clone::clone)?;
+        ask(router, target).map_err(|error| error.to_string())
+    })
 }
 
 /// Says which routers could not be asked. Done if all could, failed if none, else partly.
@@ -188,4 +170,30 @@ impl From<routeros::Error> for Failure {
     fn from(error: routeros::Error) -> Self {
         Self::new(Exit::Failed, error.to_string())
     }
+}
+
+/// Profiles of the routers that give out addresses of this pool: `core1: profile home`. A router that does not answer is
+/// warned of.
+pub(super) fn profiles_naming(desk: &Desk, pool: &str) -> Result<Vec<String>, Failure> {
+    let routers = chosen(desk, &[])?;
+    let answers = ask_all(desk, &routers, |_, target| {
+        let mut router = routeros::Router::open(target)?;
+        let setup = profile::Setup::read(&mut router);
+        router.close();
+        setup
+    });
+    let mut found = Vec::new();
+    for (router, answer) in routers.iter().zip(answers) {
+        match answer {
+            Err(error) => desk.screen.warning(&error),
+            Ok(setup) => {
+                let names = |text: &Option<Text>| text.as_ref().is_some_and(|text| stored(text) == pool);
+                let profiles = setup.profiles.iter().filter(|profile| names(&profile.remote_address));
+                found.extend(
+                    profiles.map(|profile| format!("{}: profile {}", router.name, stored(&profile.name))),
+                );
+            }
+        }
+    }
+    Ok(found)
 }

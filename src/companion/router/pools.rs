@@ -10,17 +10,19 @@ use super::super::args::RouterPoolsVerb;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Records, hidden, shown};
 use super::super::pool::{stored as typed, usage};
-use super::{ask_all, chosen, name, one, open, outcome, stored};
+use super::{ask_all, chosen, name, one, open, optional, outcome, stored};
+use crate::companion::config::Router as Config;
 use crate::lease::escape;
-use crate::routeros_api::{Check, Pool, PoolRange, PppProfile, Router, Text};
+use crate::routeros_api::{Check, Ipv6Pool, Pool, PoolRange, PppProfile, Router, Text};
 
 pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
     let routers = chosen(desk, names)?;
     let answers = ask_all(desk, &routers, |_, target| {
         let mut router = Router::open(target)?;
         let pools = router.list::<Pool>(None, Check::End)?.into_inner();
+        let prefixes = optional::<Ipv6Pool>(&mut router)?;
         router.close();
-        Ok(pools)
+        Ok((pools, prefixes))
     });
     let mut records = Records::new([
         shown("router", 1),
@@ -35,7 +37,7 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
     ]);
     let mut errors = Vec::new();
     for (router, answer) in routers.iter().zip(answers) {
-        let pools = match answer {
+        let (pools, prefixes) = match answer {
             Ok(pools) => pools,
             Err(error) => {
                 errors.push(error);
@@ -59,9 +61,31 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
                 json!(ranges.err().map(|error| error.to_string())),
             ]);
         }
+        prefixes.iter().for_each(|pool| records.push(prefix_row(router, pool)));
     }
     desk.screen.data(&records)?;
     Ok(outcome(desk, routers.len(), &errors))
+}
+
+/// A pool of prefixes: it stays on the router, radiusd grants none of it.
+fn prefix_row(router: &Config, pool: &Ipv6Pool) -> Vec<Value> {
+    let cut = pool.prefix.zip(pool.prefix_length);
+    let text = cut.map(|(prefix, length)| format!("{prefix} in prefixes of /{length}"));
+    let bits = cut.and_then(|(prefix, length)| length.checked_sub(u64::from(prefix.prefix_len())));
+    let total = bits.and_then(|bits| 1_u64.checked_shl(u32::try_from(bits).ok()?));
+    let comment = pool.comment.as_ref().map(|text| escape(router.encoding.decode(text.bytes()).as_bytes()));
+    let own = json!(router.name);
+    vec![
+        own,
+        json!(stored(&pool.name)),
+        json!(text),
+        json!(null),
+        json!(total),
+        json!(null),
+        json!("no"),
+        json!(comment),
+        json!(null),
+    ]
 }
 
 pub(super) fn change(desk: &Desk, verb: &RouterPoolsVerb) -> Result<Exit, Failure> {

@@ -248,3 +248,29 @@ fn incoming(answer: Result<RadiusIncoming, Error>, config: &Config) -> Step {
         },
     }
 }
+
+/// How a router stands, in short.
+pub(in crate::companion) struct Health {
+    pub name: String,
+    /// The step that failed, and why.
+    pub failed: Option<String>,
+    pub warnings: Vec<String>,
+}
+
+/// All routers of the configuration, by the same steps.
+pub(in crate::companion) fn quick(desk: &Desk) -> Result<Vec<Health>, Failure> {
+    let routers = chosen(desk, &[])?;
+    let answers = ask_all(desk, &routers, |config, target| Ok(steps(config, target).1));
+    let health = routers.into_iter().zip(answers).map(|(router, answer)| {
+        let steps = match answer {
+            Ok(steps) => steps,
+            Err(why) => return Health { name: router.name, failed: Some(why), warnings: Vec::new() },
+        };
+        let of = |went: Went| {
+            let those = steps.iter().filter(move |step| step.went == went);
+            those.map(|step| format!("{}: {}", step.check, step.detail)).collect::<Vec<_>>()
+        };
+        Health { name: router.name, failed: of(Went::Failed).pop(), warnings: of(Went::Warning) }
+    });
+    Ok(health.collect())
+}

@@ -27,8 +27,8 @@ use signal_hook::iterator::Signals;
 
 use super::exit::{Exit, Failure};
 use super::journal::{Journal, Level};
-use super::router::AT_ONCE;
 use super::screen::Screen;
+use super::several::AT_ONCE;
 use super::{Desk, args, config};
 use crate::routeros_api::Target;
 use crate::store::DatabaseUrl;

@@ -144,7 +144,7 @@ impl Worker<'_> {
             Err(error) => return went_wrong(error.into()),
         };
         shared.vitals.rest(self.name);
-        let said = reconcile::take(target, begun);
+        let said = reconcile::take(target, config.sources, begun);
         drop(pass);
         if !shared.orders.begin(self.name, job.fence) {
             return Went::GivenUp;

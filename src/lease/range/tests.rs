@@ -126,3 +126,27 @@ proptest! {
         prop_assert_eq!(whole.addresses().count() as u128, whole.size());
     }
 }
+
+#[test]
+fn fuzz_ranges_as_people_type_them_come_back_as_they_are_written() {
+    let corpus: [&[u8]; 6] = [
+        b"10.0.0.1",
+        b"10.0.0.1-10.0.0.9",
+        b"198.51.100.0/24",
+        b"2001:db8::1-2001:db8::ff",
+        b"2001:db8::/120",
+        b"::ffff:10.0.0.1",
+    ];
+    let words: &[&[u8]] = &[b"-", b"/", b"/31", b"/128", b".", b"::", b"255", b"ffff", b" ", b"0"];
+    crate::fuzz::fuzz(&corpus, words, |bytes| {
+        let text = String::from_utf8_lossy(bytes);
+        match AddressRange::parse(&text) {
+            Ok(range) => {
+                assert!(range.first() <= range.last());
+                assert_eq!(AddressRange::parse(&range.to_string()).as_ref(), Ok(&range));
+                format!("{} {}", range.first().is_ipv6(), range.size().ilog2())
+            }
+            Err(error) => crate::fuzz::gist(&error.to_string()),
+        }
+    });
+}

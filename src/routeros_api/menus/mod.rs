@@ -2,6 +2,7 @@
 //! they have in RouterOS 6 and 7. What a version may lack is an `Option`.
 
 mod dhcp;
+mod hotspot;
 mod pool;
 mod ppp;
 mod radius;
@@ -11,6 +12,7 @@ mod system;
 mod tests;
 
 pub use dhcp::{DhcpLease, DhcpNetwork, PrefixBinding};
+pub use hotspot::HotspotSession;
 pub use pool::{Ipv6Pool, Pool, UsedAddress, UsedPrefix};
 pub use ppp::{PppAaa, PppProfile, PppSecret, PppoeServer, Session};
 pub use radius::{RadiusIncoming, RadiusServer};

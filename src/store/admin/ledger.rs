@@ -33,7 +33,7 @@ const SERVER: &str = "companion";
 /// The database, open for reconciling.
 pub struct Ledger {
     pub(super) link: Link,
-    store: Box<dyn Store>,
+    pub(super) store: Box<dyn Store>,
 }
 
 /// A row as it was read: its id, epoch and last change.
@@ -45,6 +45,12 @@ struct Absence {
     id: i64,
     #[diesel(sql_type = Text)]
     since: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Key {
+    #[diesel(sql_type = Text)]
+    nas_key: String,
 }
 
 impl Ledger {
@@ -87,6 +93,18 @@ impl Ledger {
     /// The database did not answer.
     pub fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
         patiently(|| self.store.catalogue())
+    }
+
+    /// The key of the NAS with this key or name.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn nas_named(&mut self, name: &str) -> Result<Option<String>, StoreError> {
+        let sql =
+            "SELECT nas_key FROM ip_pool_nas WHERE nas_key = ? OR name = ? ORDER BY nas_key <> ? LIMIT 1";
+        let rows: Vec<Key> = self.link.rows(sql, vec![name.into(), name.into(), name.into()])?;
+        Ok(rows.into_iter().next().map(|row| row.nas_key))
     }
 
     /// Makes the row of a NAS that was never heard.
@@ -184,13 +202,13 @@ impl Ledger {
     /// The database did not answer; slices that were done stay done.
     pub fn write(
         &mut self,
-        changes: &[Change],
+        changes: &[&Change],
         now: Time,
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<bool>, StoreError> {
         let mut written = Vec::with_capacity(changes.len());
         for some in changes.chunks(self.slice()) {
-            let sets: Vec<&[Change]> = some.iter().map(core::slice::from_ref).collect();
+            let sets: Vec<&[Change]> = some.iter().map(|change| core::slice::from_ref(*change)).collect();
             match self.sliced(|ledger| ledger.write_sets(&sets, now)) {
                 Ok(slice) => written.extend(slice),
                 // One session would hold two rows: only that one is at fault.
@@ -256,12 +274,12 @@ impl Ledger {
         }
     }
 
-    fn slice(&self) -> usize {
+    pub(super) fn slice(&self) -> usize {
         if self.link.is_postgres() { SLICE_POSTGRES } else { SLICE_SQLITE }
     }
 
     /// Does a slice, and leaves radiusd at least as much time as it took: SQLite's lock is not fair.
-    fn sliced<T>(
+    pub(super) fn sliced<T>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

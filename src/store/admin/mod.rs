@@ -5,8 +5,10 @@
 //! radiusd knows it within 5 s.
 
 mod counts;
+mod facts;
 mod find;
 mod findings;
+mod health;
 mod import;
 mod leader;
 mod lease_row;
@@ -15,6 +17,7 @@ mod nas;
 mod nas_merge;
 mod pool_add;
 mod pool_remove;
+mod radacct;
 
 mod ranges;
 mod release;
@@ -27,8 +30,10 @@ use super::link::{Id, Link};
 use super::{DatabaseUrl, StoreError, Warrant, migrate};
 
 pub use counts::{PoolSummary, RangeSummary};
+pub use facts::{Held, PoolLink};
 pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
+pub use health::{Base, Doubtful, GRANT, Server, Shortest, base, durable};
 pub use import::{Imported, Keep};
 pub use leader::{Leader, Standing};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
@@ -37,6 +42,7 @@ pub use nas::{Nas, NasChange};
 pub use nas_merge::Merged;
 pub use pool_add::{Added, NewRanges};
 pub use pool_remove::{Endangered, Removed};
+pub use radacct::{Radacct, STALE};
 
 /// How long one statement may take, milliseconds.
 const STATEMENT: u32 = 60_000;

@@ -112,7 +112,8 @@ fn refuse_overlaps(link: &mut Link, pool: &Pool, pieces: &[AddressRange]) -> Res
     if let Some([one, other]) = own.windows(2).find(|pair| pair[0].overlaps(&pair[1])) {
         return Err(AdminError::Refused(format!("{one} and {other} overlap: give each address once")));
     }
-    let stored = ranges::read(link, Of::Space(&pool.address_space))?;
+    let (Some(lowest), Some(highest)) = (own.first(), own.last()) else { return Ok(()) };
+    let stored = ranges::read(link, Of::Between(&pool.address_space, lowest.first(), highest.last()))?;
     for piece in pieces {
         // Stored ranges are in order and do not overlap, so the first that ends behind our start decides.
         let at = stored.partition_point(|other| other.range.last() < piece.first());

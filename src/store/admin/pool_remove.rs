@@ -16,9 +16,11 @@ use crate::lease::{AddressRange, range};
 use crate::store::StoreError;
 use crate::store::link::{Link, Value};
 
-/// Rows in one slice. SQLite's one write lock is held for a few milliseconds each time.
+/// Rows in one slice at most.
 const SLICE_SQLITE: usize = 100;
 const SLICE_POSTGRES: usize = 500;
+/// How long a slice may hold SQLite's one write lock, about.
+const HELD: Duration = Duration::from_millis(5);
 
 /// What a removal would take away.
 #[derive(Clone, Debug)]
@@ -51,6 +53,7 @@ pub struct Removed {
 /// What a slice did.
 enum Step {
     Done { addresses: u128, released: u64 },
+    Changed,
     Nothing,
     Stopped(Box<LeaseRow>),
 }
@@ -102,11 +105,23 @@ impl Admin {
     /// The database did not answer; slices that were done stay done, and the same call goes on.
     pub fn remove(&mut self, pool: &Pool, cuts: &[AddressRange], force: bool) -> Result<Removed, AdminError> {
         let mut removed = Removed::default();
+        let mut pace = Pace::new(&self.link);
+        let mut todo: Vec<StoredRange> = Vec::new();
         loop {
-            let began = Instant::now();
-            let mut step = self.link.transaction(true, |link| ranges_slice(link, pool, cuts, force))?;
-            if matches!(step, Step::Nothing) {
-                step = strays_slice(&mut self.link, pool, cuts, force)?;
+            if todo.is_empty() {
+                todo = ranges::read(&mut self.link, Of::Pool(pool.id))?;
+                todo.retain(|stored| !common(&stored.range, cuts).is_empty());
+            }
+            let (highest, size) = (todo.last().map(|stored| stored.id), pace.size);
+            let mut step = match highest {
+                Some(id) => {
+                    pace.slice(&mut self.link, |link| ranges_slice(link, pool, id, cuts, force, size))?
+                }
+                None => strays_slice(&mut self.link, &mut pace, pool, cuts, force)?,
+            };
+            if matches!(step, Step::Nothing) && highest.is_some() {
+                todo.pop();
+                step = Step::Changed;
             }
             if matches!(step, Step::Nothing) && cuts.is_empty() {
                 removed.pool = self.link.transaction(true, |link| remove_pool(link, pool))?;
@@ -119,33 +134,70 @@ impl Admin {
                     removed.addresses += addresses;
                     removed.released += released;
                 }
+                Step::Changed => {}
                 Step::Nothing => return Ok(removed),
                 Step::Stopped(row) => {
                     removed.stopped_by = Some(row);
                     return Ok(removed);
                 }
             }
-            // SQLite's lock is not fair: leave radiusd at least as much time as we took.
-            std::thread::sleep(began.elapsed().clamp(Duration::from_millis(2), Duration::from_millis(50)));
         }
     }
 }
 
-/// Removes the highest addresses that are left to remove, with their rows.
+/// How many rows a slice has: as many as this machine, busy as it is now, gets done in [`HELD`]. Each row is in seven indexes,
+/// whose pages may be anywhere.
+struct Pace {
+    size: usize,
+    /// PostgreSQL has no one lock.
+    steady: bool,
+}
+
+impl Pace {
+    const fn new(link: &Link) -> Self {
+        let steady = link.is_postgres();
+        Self { size: if steady { SLICE_POSTGRES } else { SLICE_SQLITE / 4 }, steady }
+    }
+
+    /// Does a slice in a transaction of its own, and leaves radiusd at least as much time as it took: SQLite's lock is not fair.
+    fn slice<T>(
+        &mut self,
+        link: &mut Link,
+        work: impl FnOnce(&mut Link) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // What it waits for the lock is not counted.
+        let mut began = Instant::now();
+        let done = link.transaction(true, |link| {
+            began = Instant::now();
+            work(link)
+        });
+        let took = began.elapsed();
+        if !self.steady && took > HELD {
+            self.size = (self.size / 2).max(4);
+        } else if !self.steady && took * 2 < HELD {
+            self.size = (self.size + self.size / 4 + 1).min(SLICE_SQLITE);
+        }
+        std::thread::sleep(took.clamp(Duration::from_millis(2), Duration::from_millis(50)));
+        done
+    }
+}
+
+/// Removes the highest addresses of a range that are left to remove, with their rows.
 fn ranges_slice(
     link: &mut Link,
     pool: &Pool,
+    id: i64,
     cuts: &[AddressRange],
     force: bool,
+    size: usize,
 ) -> Result<Step, StoreError> {
     ranges::lock(link)?;
-    let stored = ranges::read(link, Of::Pool(pool.id))?;
-    let highest = stored.iter().rev().find_map(|stored| {
+    let stored = ranges::read(link, Of::One(id))?.pop();
+    let piece = stored.and_then(|stored| {
         let piece = common(&stored.range, cuts).into_iter().max()?;
         Some((stored, piece))
     });
-    let Some((stored, piece)) = highest else { return Ok(Step::Nothing) };
-    let size = if link.is_postgres() { SLICE_POSTGRES } else { SLICE_SQLITE };
+    let Some((stored, piece)) = piece else { return Ok(Step::Nothing) };
     let slice = top_of(&piece, stored.next, size);
     let mut released = 0;
     // Addresses whose rows are not made yet go in any number at once; the few that were made out of turn go as strays.
@@ -156,7 +208,7 @@ fn ranges_slice(
             Err(row) => return Ok(Step::Stopped(row)),
         }
     }
-    cut_out(link, stored, &slice)?;
+    cut_out(link, &stored, &slice)?;
     raise_catalogue(link)?;
     Ok(Step::Done { addresses: slice.size(), released })
 }
@@ -165,19 +217,20 @@ fn ranges_slice(
 /// learns of a removal up to 5 s late. They are looked for before the transaction, because that reads the whole pool.
 fn strays_slice(
     link: &mut Link,
+    pace: &mut Pace,
     pool: &Pool,
     cuts: &[AddressRange],
     force: bool,
 ) -> Result<Step, StoreError> {
     let (condition, values) = in_pool(link, pool, cuts);
-    let sql = format!("SELECT a.id FROM ip_pool_assignments a WHERE {condition} LIMIT {SLICE_SQLITE}");
+    let sql = format!("SELECT a.id FROM ip_pool_assignments a WHERE {condition} LIMIT {}", pace.size);
     let strays: Vec<super::Id> = link.rows(&sql, values)?;
     if strays.is_empty() {
         return Ok(Step::Nothing);
     }
     let condition = format!("a.id IN ({})", vec!["?"; strays.len()].join(", "));
     let ids: Vec<Value> = strays.iter().map(|stray| stray.id.into()).collect();
-    link.transaction(true, |link| match clear(link, &condition, &ids, force)? {
+    pace.slice(link, |link| match clear(link, &condition, &ids, force)? {
         Ok(released) => Ok(Step::Done { addresses: 0, released }),
         Err(row) => Ok(Step::Stopped(row)),
     })

@@ -44,16 +44,26 @@ struct RangeRow {
 pub(super) enum Of<'a> {
     All,
     Pool(i64),
-    Space(&'a str),
+    One(i64),
+    /// Those of an address space that have addresses between these two.
+    Between(&'a str, IpAddr, IpAddr),
 }
 
 /// Ranges in the order of their addresses.
 pub(super) fn read(link: &mut Link, of: Of<'_>) -> Result<Vec<StoredRange>, StoreError> {
     let words = Words::of(link);
-    let (condition, values) = match of {
+    let (condition, values): (_, Vec<Value>) = match of {
         Of::All => ("1 = 1", vec![]),
         Of::Pool(id) => ("pool_id = ?", vec![id.into()]),
-        Of::Space(space) => ("address_space = ?", vec![space.into()]),
+        Of::One(id) => ("id = ?", vec![id.into()]),
+        Of::Between(space, first, last) if link.is_postgres() => (
+            "address_space = ? AND first_address <= CAST(? AS inet) AND last_address >= CAST(? AS inet)",
+            vec![space.into(), last.to_string().into(), first.to_string().into()],
+        ),
+        Of::Between(space, first, last) => (
+            "address_space = ? AND first_key <= ? AND last_key >= ?",
+            vec![space.into(), range::key(last).into(), range::key(first).into()],
+        ),
     };
     let sql = format!(
         "SELECT id, pool_id AS pool, address_space, {first} AS first_text, {last} AS last_text, {next} AS next_text \

@@ -7,11 +7,12 @@ mod write;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
-use diesel::connection::SimpleConnection as _;
+use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::pg::Pg as Backend;
+use diesel::pg::PgRowByRowLoadingMode;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Inet, Nullable, Text, Timestamptz};
-use diesel::{PgConnection, RunQueryDsl};
+use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use read::{Found, Probes};
 use write::{Order, Write};
 
@@ -190,7 +191,9 @@ impl Postgres {
     where
         Q: RunQueryDsl<PgConnection> + diesel::query_dsl::LoadQuery<'q, PgConnection, Loaded>,
     {
-        Ok(self.load::<Q, Loaded>(query)?.into_iter().map(row_of).collect())
+        let loaded = query.load_iter::<Loaded, DefaultLoadingMode>(&mut self.connection);
+        let rows: QueryResult<Vec<Row>> = loaded.and_then(|rows| rows.map(|row| row.map(row_of)).collect());
+        rows.map_err(|error| self.failed(&error))
     }
 
     fn execute<Q>(&mut self, query: Q) -> Result<usize, StoreError>
@@ -301,7 +304,11 @@ impl Store for Postgres {
     }
 
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.rows(EndedRows::new(nas, At(ended), i64::from(limit)))
+        let query = EndedRows::new(nas, At(ended), i64::from(limit));
+        // A router may have tens of thousands: they do not stand in the client's memory besides.
+        let loaded = query.load_iter::<Loaded, PgRowByRowLoadingMode>(&mut self.connection);
+        let rows: QueryResult<Vec<Row>> = loaded.and_then(|rows| rows.map(|row| row.map(row_of)).collect());
+        rows.map_err(|error| self.failed(&error))
     }
 
     fn fresh_rows(&mut self, pool: i64, most: u32) -> Result<u32, StoreError> {

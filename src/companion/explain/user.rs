@@ -1,0 +1,148 @@
+//! What a user has, had last, and would get next.
+
+use std::sync::Arc;
+
+use super::{Line, Said, filter, heard, open, session, when};
+use crate::choose::{Circumstances, foresee};
+use crate::companion::exit::Failure;
+use crate::lease::{Ask, OpenSession, Rules, Session, Time, Want};
+use crate::store::Catalogue;
+use crate::store::admin::{Admin, LeaseRow, Ledger};
+
+/// All that is known of a user.
+pub(super) struct Facts {
+    pub user: String,
+    pub now: Time,
+    /// Those that he holds or had last, the latest first.
+    pub rows: Vec<LeaseRow>,
+    pub open: Vec<OpenSession>,
+    pub next: Option<(String, &'static str)>,
+    pub catalogue: Catalogue,
+}
+
+/// None: nobody of this name ever had anything.
+pub(super) fn read(admin: &mut Admin, ledger: &mut Ledger, name: &str) -> Result<Option<Facts>, Failure> {
+    let mut rows = admin.leases(&filter(Some(name), None))?;
+    rows.sort_by_key(|row| core::cmp::Reverse(row.assigned_at()));
+    let open = open(admin, Err(name))?;
+    if rows.is_empty() && open.is_empty() {
+        return Ok(None);
+    }
+    let (now, catalogue) = (ledger.now()?, ledger.catalogue()?);
+    let next = match rows.first() {
+        Some(last) => next(ledger, &catalogue, last, &rows)?,
+        None => None,
+    };
+    Ok(Some(Facts { user: name.to_owned(), now, rows, open, next, catalogue }))
+}
+
+/// What a new session from where the last one came from would get.
+fn next(
+    ledger: &mut Ledger,
+    catalogue: &Catalogue,
+    last: &LeaseRow,
+    rows: &[LeaseRow],
+) -> Result<Option<(String, &'static str)>, Failure> {
+    let nas = catalogue.nases.iter().find(|nas| Some(&nas.key) == last.nas.as_ref());
+    let facts = nas.map(|nas| nas.facts).unwrap_or_default();
+    let Some(pool) = catalogue.pool(&last.pool_name, facts.id) else { return Ok(None) };
+    let owner = last.owner.clone().or_else(|| last.username.clone()).unwrap_or_default();
+    let session = Session {
+        nas: last.nas.clone().unwrap_or_default(),
+        username: last.username.clone().unwrap_or_default(),
+        calling_station_id: last.calling_station_id.clone(),
+        station: last.station.clone(),
+        // No name of ours can hold this.
+        key: "explain".to_owned(),
+        owner,
+        ..Session::default()
+    };
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), &ids, pool.id)?;
+    let want =
+        Want { attribute: last.attribute.clone(), pool: last.pool_name.clone(), hint: None, stated: None };
+    let rules = Rules::default();
+    let ask = Ask { session, wants: vec![want], lease_seconds: rules.lease, rules: Arc::new(rules) };
+    let of =
+        |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
+    let cx = Circumstances { now, nas: facts, facts: &of, hold: catalogue.hold, token: 0 };
+    let found = foresee(&ask, pool.id, &seen, free, &cx);
+    Ok(found.map(|(address, why)| (address.addr().to_string(), why)))
+}
+
+pub(super) fn explain(facts: &Facts) -> Vec<Line> {
+    let mut said = Said::of("user", &facts.user);
+    let now = facts.now;
+    let held: Vec<_> = facts.rows.iter().filter(|row| row.state().is_held()).collect();
+    for row in &held {
+        let since = row.assigned_at().map_or_else(String::new, |at| format!(" since {}", when(now, at)));
+        let end =
+            row.expires_at().map_or_else(String::new, |at| format!("; the lease ends {}", when(now, at)));
+        let at = heard(&facts.catalogue, row.nas.as_deref(), now);
+        let session = row.session_id.as_deref().map_or(String::new(), |id| format!(", session {id}"));
+        said.say(
+            "lease",
+            format!(
+                "{} of {}: {} on {at}{session}{since}{end}",
+                row.ip_address,
+                row.pool_name,
+                row.state().as_str()
+            ),
+        );
+    }
+    if held.is_empty() {
+        said.say("lease", "holds no address");
+    }
+    for row in facts.rows.iter().filter(|row| !row.state().is_held()).take(3) {
+        let end = row.released_at().map_or_else(String::new, |at| format!(", until {}", when(now, at)));
+        let by = row.released_by.as_deref().map_or_else(String::new, |by| format!(", ended by {by}"));
+        said.say(
+            "former",
+            format!("{} of {}{end}{by}; now {}", row.ip_address, row.pool_name, row.state().as_str()),
+        );
+    }
+    for row in facts.rows.iter().filter(|row| row.claim().is_some()) {
+        said.say(
+            "claimant",
+            format!("somebody else was heard using {}: `ippool-rs explain {0}`", row.ip_address),
+        );
+    }
+    for one in &facts.open {
+        said.say("radacct", session(one, now));
+    }
+    if facts.open.len() > held.len() {
+        said.say(
+            "do",
+            format!(
+                "radacct has {} open sessions, and {} leases are held: `ippool-rs sweep` closes what is stale there",
+                facts.open.len(),
+                held.len()
+            ),
+        );
+    }
+    said.say("next", next_login(facts));
+    said.lines
+}
+
+fn next_login(facts: &Facts) -> String {
+    let Some(last) = facts.rows.first() else {
+        return "never had an address here: what comes depends on the pool and the NAS of the request"
+            .to_owned();
+    };
+    let device = last
+        .station
+        .as_deref()
+        .map_or("a device that is not known".to_owned(), |mac| format!("device {mac}"));
+    let nas = last.nas.as_deref().unwrap_or("no NAS");
+    let from = format!("a new login from {device} at NAS {nas}, from the pool {}", last.pool_name);
+    match &facts.next {
+        Some((address, why)) => {
+            format!("{from}, would get {address}: {why}; another NAS, device or pool may get another")
+        }
+        None => format!(
+            "{from}, would get none that is ready: unless radiusd makes new rows of the pool or grants a doubtful one, it is \
+             full; `ippool-rs explain {}`",
+            last.pool_name
+        ),
+    }
+}

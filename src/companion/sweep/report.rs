@@ -1,0 +1,142 @@
+//! What a pass shows, and what it comes to.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::companion::Desk;
+use crate::companion::exit::Exit;
+use crate::companion::lease::moment;
+use crate::companion::output::{Records, shown};
+use crate::judge::{Keep, Sentence};
+use crate::lease::OpenSession;
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Planned,
+    Done,
+    Overtaken,
+    Kept,
+}
+
+/// All that was found, and done.
+pub(in crate::companion) struct Report {
+    records: Records,
+    applied: bool,
+    /// Closed, or to be closed.
+    pub closed: usize,
+    /// Leases that ended with them.
+    pub freed: usize,
+    overtaken: usize,
+    kept: BTreeMap<&'static str, (usize, Keep)>,
+    unreachable: usize,
+    unfinished: bool,
+}
+
+impl Report {
+    pub(super) fn new(applied: bool) -> Self {
+        let records = Records::new([
+            shown("nas", 1),
+            shown("username", 0),
+            shown("session_id", 3),
+            shown("ip_address", 0),
+            shown("last_sign_at", 1),
+            shown("verdict", 0),
+            shown("state", 2),
+            shown("lease", 2),
+            shown("detail", 4),
+        ]);
+        Self {
+            records,
+            applied,
+            closed: 0,
+            freed: 0,
+            overtaken: 0,
+            kept: BTreeMap::new(),
+            unreachable: 0,
+            unfinished: false,
+        }
+    }
+
+    /// The rows to be shown.
+    pub(in crate::companion) const fn records(&self) -> &Records {
+        &self.records
+    }
+
+    pub(super) fn unreachable(&mut self) {
+        self.unreachable += 1;
+    }
+
+    pub(super) fn unfinished(&mut self, desk: &Desk, nas: &str, most: u32) {
+        self.unfinished = true;
+        desk.screen.note(&format!(
+            "{nas}: more than {most} sessions are silent; the first {most} are looked at, the same command goes on"
+        ));
+    }
+
+    pub(super) fn add(&mut self, session: &OpenSession, sentence: &Sentence, state: State) {
+        let (verdict, lease, detail) = match sentence {
+            Sentence::Stay(keep) => {
+                self.kept.entry(keep.as_str()).or_insert((0, *keep)).0 += 1;
+                (keep.as_str(), None, keep.why())
+            }
+            Sentence::Close { why, lease, .. } if state == State::Overtaken => {
+                self.overtaken += 1;
+                ("close", lease.as_ref().map(|_| "held"), *why)
+            }
+            Sentence::Close { why, lease, .. } => {
+                self.closed += 1;
+                self.freed += usize::from(lease.is_some());
+                ("close", lease.as_ref().map(|_| "freed"), *why)
+            }
+        };
+        let state = match state {
+            State::Planned => "planned",
+            State::Done => "done",
+            State::Overtaken => "overtaken",
+            State::Kept => "kept",
+        };
+        self.records.push(vec![
+            json!(session.nas),
+            json!(session.username),
+            json!(session.session_id),
+            json!(session.address),
+            moment(session.last),
+            json!(verdict),
+            json!(state),
+            json!(lease),
+            json!(detail),
+        ]);
+    }
+
+    /// Says what it comes to, and how the command ends.
+    pub(in crate::companion) fn exit(&self, desk: &Desk) -> Exit {
+        for (count, keep) in self.kept.values() {
+            let sessions =
+                if *count == 1 { "1 session stays".to_owned() } else { format!("{count} sessions stay") };
+            desk.screen.note(&format!("{sessions} open: {}", keep.why()));
+        }
+        let tense = if self.applied { "" } else { "would be " };
+        desk.screen.note(&format!(
+            "radacct: {} {tense}closed as stale, {} leases {tense}freed, {} kept",
+            self.closed,
+            self.freed,
+            self.kept.values().map(|(count, _)| count).sum::<usize>()
+        ));
+        if self.overtaken > 0 {
+            desk.screen.note(&format!(
+                "{} were heard at this moment and left alone: run the same command again",
+                self.overtaken
+            ));
+        }
+        if self.overtaken > 0 || self.unreachable > 0 || self.unfinished {
+            return Exit::Partly;
+        }
+        if self.closed > 0 && !self.applied {
+            desk.screen.note("nothing was changed: --apply does it");
+        }
+        let unproven = self.kept.values().any(|(_, keep)| !keep.is_well());
+        if unproven || (self.closed > 0 && !self.applied) { Exit::Differs } else { Exit::Done }
+    }
+}

@@ -1,0 +1,153 @@
+//! What `explain` and `doctor` ask besides what is listed elsewhere: who holds a pool's addresses, where it goes on, when it
+//! last served, and rows for a look ahead.
+
+use std::collections::HashMap;
+
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::find;
+use super::ledger::Ledger;
+use super::words::Words;
+use crate::lease::{Row, Time};
+use crate::store::{FRONT, Lookup, StoreError};
+
+/// Addresses of a pool in one state, by the NAS of their session.
+#[derive(Clone, Debug, PartialEq, Eq, diesel::QueryableByName)]
+pub struct Held {
+    /// `nas_key`; none: no session.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub nas: Option<String>,
+    /// `online`, `offered`, `lapsed` …
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    /// How many.
+    #[diesel(sql_type = BigInt)]
+    pub count: i64,
+}
+
+/// A pool, and the one that is asked when it is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolLink {
+    /// `ip_pool_pools.id`.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// The NAS whose pool it is.
+    pub nas: Option<String>,
+    /// `next_pool`.
+    pub next: Option<String>,
+    /// When it was made.
+    pub created_at: Time,
+    /// When an address of it was last granted; none: never.
+    pub granted_at: Option<Time>,
+}
+
+#[derive(diesel::QueryableByName)]
+struct LinkRow {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    nas: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    next: Option<String>,
+    #[diesel(sql_type = Text)]
+    created_at: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct GrantRow {
+    #[diesel(sql_type = BigInt)]
+    pool: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    at: Option<String>,
+}
+
+#[derive(diesel::QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+impl Ledger {
+    /// Who holds the addresses of a pool that have a row.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn held(&mut self, pool: i64) -> Result<Vec<Held>, StoreError> {
+        let state = find::state(Words::of(&self.link));
+        let sql = format!(
+            "SELECT nas, state, COUNT(*) AS count FROM (SELECT n.nas_key AS nas, {state} AS state \
+             FROM ip_pool_assignments a LEFT JOIN ip_pool_nas n ON n.id = a.lease_nas_id WHERE a.pool_id = ?) s \
+             WHERE state <> 'free' GROUP BY nas, state ORDER BY 3 DESC"
+        );
+        self.link.rows(&sql, vec![pool.into()])
+    }
+
+    /// All pools, and where they go on. Reads the table of leases once.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn pool_links(&mut self) -> Result<Vec<PoolLink>, StoreError> {
+        let words = Words::of(&self.link);
+        let sql = format!(
+            "SELECT p.id, p.name, n.nas_key AS nas, p.next_pool AS next, {} AS created_at FROM ip_pool_pools p \
+             LEFT JOIN ip_pool_nas n ON n.id = p.nas_id ORDER BY p.name, COALESCE(n.nas_key, '')",
+            words.time("p.created_at")
+        );
+        let pools: Vec<LinkRow> = self.link.rows(&sql, vec![])?;
+        let at = words.time("MAX(assigned_at)");
+        let sql = format!("SELECT pool_id AS pool, {at} AS at FROM ip_pool_assignments GROUP BY pool_id");
+        let granted: Vec<GrantRow> = self.link.rows(&sql, vec![])?;
+        let granted: HashMap<i64, Time> =
+            granted.into_iter().filter_map(|row| Some((row.pool, Time::from_text(&row.at?)?))).collect();
+        let link = |row: LinkRow| PoolLink {
+            granted_at: granted.get(&row.id).copied(),
+            created_at: Time::from_text(&row.created_at).unwrap_or_default(),
+            id: row.id,
+            name: row.name,
+            nas: row.nas,
+            next: row.next,
+        };
+        Ok(pools.into_iter().map(link).collect())
+    }
+
+    /// Users whose name begins with the same letter: at most a thousand.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn users_like(&mut self, name: &str) -> Result<Vec<String>, StoreError> {
+        let first: String = name.chars().take(1).collect();
+        let sql = "SELECT DISTINCT username AS name FROM ip_pool_assignments \
+                   WHERE username IS NOT NULL AND lower(substr(username, 1, 1)) = lower(?) LIMIT 1000";
+        let rows: Vec<Name> = self.link.rows(sql, vec![first.into()])?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    }
+
+    /// What a login of this owner from this station would be shown, and the pool's oldest free row.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn before_login(
+        &mut self,
+        owner: &str,
+        station: Option<&str>,
+        ids: &[i64],
+        pool: i64,
+    ) -> Result<(Time, Vec<Row>, Option<Row>), StoreError> {
+        let lookup = Lookup {
+            owner: Some((owner.to_owned(), station.map(str::to_owned))),
+            ids: ids.to_vec(),
+            ..Lookup::default()
+        };
+        let mut snapshot = self.store.read(core::slice::from_ref(&lookup))?;
+        let rows = snapshot.rows.pop().unwrap_or_default();
+        let free = self.store.free_rows(pool, FRONT, snapshot.now, 1)?.pop();
+        Ok((snapshot.now, rows, free))
+    }
+}

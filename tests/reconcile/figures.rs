@@ -1,0 +1,72 @@
+//! What the companion costs: the table of docs/companion.md, and that the goals are kept.
+//!
+//! ```text
+//! IPPOOL_RS_SOAK=1 cargo test --release --test reconcile figures -- --nocapture --test-threads=1
+//! ```
+
+use std::time::Duration;
+
+use crate::common::watched::Watched;
+use crate::db::{Db, on_both};
+use crate::ground::Ground;
+use crate::size;
+
+/// The most memory that a reconcile or an import may take, KiB.
+const MEMORY: u64 = 100 * 1024;
+
+fn kind(db: &Db) -> &'static str {
+    match db {
+        Db::Sqlite { .. } => "SQLite",
+        Db::Postgres { .. } => "PostgreSQL",
+    }
+}
+
+/// A line of the table. The time is a goal for the binary that is installed; the memory is one for any.
+fn line(db: &Db, what: &str, watched: &Watched, limit: Option<u64>) {
+    let (seconds, peak) = (watched.took.as_secs_f64(), watched.peak);
+    println!("| {what} | {} | {seconds:.2} | {:.0} |", kind(db), peak as f64 / 1024.0);
+    assert!(peak < MEMORY, "{what}: {peak} KiB");
+    if let Some(limit) = limit.filter(|_| !cfg!(debug_assertions)) {
+        assert!(watched.took < Duration::from_secs(limit), "{what}: {seconds} s");
+    }
+}
+
+#[test]
+fn a_router_of_thirty_thousand_sessions_is_reconciled_in_two_seconds_and_a_hundred_megabytes() {
+    let (sessions, addresses) = (size(1_000, 30_000), size(2_500, 75_000) as u32);
+    println!("| what | database | seconds | peak MiB |\n|---|---|---|---|");
+    on_both(|db| {
+        let last = std::net::Ipv4Addr::from(0x0a00_0000 + addresses);
+        let mut ground = Ground::of(db, 1, &format!("10.0.0.1-{last}"));
+        ground.make_rows();
+        assert_eq!(ground.count("ip_pool_assignments"), addresses as usize);
+        ground.dial(sessions);
+        let costs = |ground: &Ground<'_>, what: &str, code, limit| {
+            let watched = ground.costs(&["--apply"], code);
+            line(db, what, &watched, limit);
+            String::from_utf8(watched.err).unwrap()
+        };
+        let said = costs(&ground, "the first time, all adopted", 0, None);
+        assert!(said.contains(&format!("adopted {sessions}")), "{said}");
+        let said = costs(&ground, "again, nothing to do", 0, Some(2));
+        assert!(said.contains(&format!("{sessions} leases have theirs; adopted 0, renewed 0")), "{said}");
+        ground.rest = true;
+        costs(&ground, "again, by REST", 0, Some(2));
+        ground.rest = false;
+        // As from poll to poll: a few have come, a few have gone.
+        let few = sessions / 100;
+        ground.routers[0].state().remove("/ppp/active", |row| {
+            let name = String::from_utf8(row.shown("name", Duration::ZERO).unwrap()).unwrap();
+            name.trim_start_matches("user").parse::<usize>().unwrap() < few
+        });
+        db.sql("UPDATE ip_pool_assignments SET assigned_at = {-5000}, started_at = {-5000}, updated_at = {-600} WHERE status = 'in_use'");
+        let said = costs(&ground, "one in a hundred is gone", 3, Some(2));
+        assert!(said.contains(&format!("suspected {few}")), "{said}");
+        // Accounting was lost for a while.
+        db.sql(
+            "UPDATE ip_pool_assignments SET expires_at = {+600}, updated_at = {-590} WHERE status = 'in_use'",
+        );
+        let said = costs(&ground, "all are to be renewed", 3, None);
+        assert!(said.contains(&format!("renewed {}", sessions - few)), "{said}");
+    });
+}
