@@ -7,7 +7,6 @@
 mod common;
 mod fake_router;
 use common::radius;
-mod fake_router;
 
 // The load generator and its judge, run inside the tests, which so know who is online.
 #[allow(dead_code, missing_docs)]

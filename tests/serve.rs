@@ -23,8 +23,13 @@ mod looks;
 #[path = "serve/manager.rs"]
 mod manager;
 #[allow(dead_code)]
+#[path = "sweep/radacct.rs"]
+mod radacct;
+#[allow(dead_code)]
 #[path = "routers/site.rs"]
 mod site;
+#[path = "serve/sweep.rs"]
+mod sweep;
 
 /// The quick size, or the full one.
 fn size(quick: usize, full: usize) -> usize {

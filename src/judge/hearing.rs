@@ -94,7 +94,14 @@ impl Hearing<'_> {
         row.updated_at <= self.list.begun || (row.epoch == 0 && row.lease.is_none())
     }
 
-    fn step(&mut self, verdict: Verdict, address: IpAddr, user: &str, why: impl Into<String>, deed: Deed) {
+    fn step(
+        &mut self,
+        verdict: Verdict,
+        address: IpAddr,
+        user: &str,
+        why: impl Into<Cow<'static, str>>,
+        deed: Deed,
+    ) {
         self.steps.push(Step { verdict, address, user: user.to_owned(), why: why.into(), deed });
     }
 
@@ -363,7 +370,7 @@ impl Hearing<'_> {
             self.keys.insert(Cow::Owned(heir.key.clone()));
         }
         self.claims.remove(&at);
-        self.step(Verdict::Release, address, &lease.username, why, Deed::Write(Box::new(change)));
+        self.step(Verdict::Release, address, &lease.username, why.to_owned(), Deed::Write(Box::new(change)));
     }
 
     /// Who is heard besides, in the step that renews the row, if there is one: a row is written once.

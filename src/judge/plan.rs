@@ -1,5 +1,6 @@
 //! What the judge says: steps, findings, and what is to be remembered.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::guard::{Look, Standing};
@@ -58,7 +59,7 @@ pub struct Step {
     /// Whose lease or session.
     pub user: String,
     /// Why, in a few words.
-    pub why: String,
+    pub why: Cow<'static, str>,
     /// What is done.
     pub deed: Deed,
 }

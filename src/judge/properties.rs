@@ -38,14 +38,14 @@ fn any_row(n: u8) -> impl Strategy<Value = Row> {
             row.free_at = row.free_at.max(BEGUN + end);
         }
         if claimed && kind > 2 {
-            row.claim = Some(Claim {
+            row.claim = Some(Box::new(Claim {
                 nas: NAS,
                 owner: USERS[claimant].into(),
                 session_id: None,
                 station: None,
                 key: format!("claim{n}"),
                 seen_at: BEGUN - 30,
-            });
+            }));
         }
         row
     })

@@ -202,7 +202,8 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
     let expires_at = before.expires_at.unwrap_or(at).max(at + lease.seconds);
     let revived = before.status != Status::InUse;
     let waiting = before.prev.as_ref().filter(|prev| lease.started_at.is_some() && prev.may_start(now));
-    let unchanged = new == **lease && before.prev.is_some() == waiting.is_some() && !revived;
+    let same = new == **lease;
+    let unchanged = same && before.prev.is_some() == waiting.is_some() && !revived;
     let left = before.expires_at.map_or(0, |end| end.micros_since(now));
     if unchanged && left * 3 > lease.seconds * 2_000_000 {
         return None;
@@ -224,7 +225,9 @@ pub fn confirm(before: &Row, event: &Accounting, interim: bool, now: Time) -> Op
     if lease.started_at.is_none() {
         events.push(event_of(EventKind::Start, at, &new, if interim { "interim" } else { "start" }));
     }
-    after.lease = Some(Arc::new(new));
+    if !same {
+        after.lease = Some(Arc::new(new));
+    }
     Some(Change { before: before.clone(), after, events })
 }
 
@@ -357,7 +360,7 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
         return None;
     }
     let mut after = before.clone();
-    after.claim = Some(new);
+    after.claim = Some(Box::new(new));
     let events = if same {
         Vec::new()
     } else {
@@ -382,7 +385,7 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
     after.epoch = row.epoch + 1;
     // Who was heard meanwhile is not forgotten.
     match row.fresh_claim(now, lease.seconds) {
-        Some(claim) if after.status == Status::InUse => after.claim = Some(claim.clone()),
+        Some(claim) if after.status == Status::InUse => after.claim = Some(Box::new(claim.clone())),
         Some(claim) => {
             after.lease = row.lease.clone();
             inherit(&mut after, claim);
@@ -401,14 +404,14 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
         change
             .events
             .insert(0, event_of(EventKind::Conflict, now, loser, "a static address of another subscriber"));
-        change.after.claim = Some(Claim {
+        change.after.claim = Some(Box::new(Claim {
             nas: loser.nas,
             owner: loser.owner.clone(),
             session_id: loser.session_id.clone(),
             station: loser.station.clone(),
             key: loser.key.clone(),
             seen_at: now,
-        });
+        }));
     }
     change
 }

@@ -228,7 +228,7 @@ pub struct Row {
     /// Whom a take-over replaced, until the new session starts.
     pub prev: Option<Box<Predecessor>>,
     /// Who was heard using it besides the holder.
-    pub claim: Option<Claim>,
+    pub claim: Option<Box<Claim>>,
     /// When it was last released.
     pub released_at: Option<Time>,
     /// By what: `stop`, `reject`, `nas`, `expiry`, `admin` …
@@ -267,7 +267,7 @@ impl Row {
     /// Somebody else uses it, and was heard less than a lease ago.
     #[must_use]
     pub fn fresh_claim(&self, now: Time, lease: Seconds) -> Option<&Claim> {
-        self.claim.as_ref().filter(|claim| claim.seen_at + lease > now)
+        self.claim.as_deref().filter(|claim| claim.seen_at + lease > now)
     }
 }
 

@@ -57,7 +57,7 @@ impl PoolRange {
             first: Ipv4Addr::from_bits(first.to_bits() & mask),
             last: Ipv4Addr::from_bits(first.to_bits() | !mask),
         };
-        if block.first == first { Ok(block) } else { Err(RangeError::Inside(plain.to_owned(), block)) }
+        if block.first == first { Ok(block) } else { Err(RangeError::Inside(quote(plain.as_bytes()), block)) }
     }
 
     /// Reads the whole list of a pool. Spaces around commas do not matter; an empty list is one.
@@ -147,6 +147,8 @@ mod tests {
             ("10.0.0.1,,10.0.0.2", "\"\" is no address"),
             ("10.0.0.1,", "\"\" is no address"),
             ("10.0.0.1/24", "10.0.0.1/24 is an address inside the block 10.0.0.0-10.0.0.255"),
+            // Found by the fuzzer: what is no part of the address is trimmed, but was printed.
+            ("10.0.0.1\t/24", "10.0.0.1\u{FFFD}/24 is an address inside the block"),
             ("10.0.0.0/33", "\"10.0.0.0/33\" is no address"),
             ("10.0.0.0/+8", "\"10.0.0.0/+8\" is no address"),
             ("10.0.0.0/", "\"10.0.0.0/\" is no address"),

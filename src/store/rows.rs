@@ -174,7 +174,10 @@ pub fn row_of((cells, lease, prev): Loaded) -> Row {
         queue_at,
         prev: lease.as_ref().and_then(|lease| predecessor_of(prev, lease)).map(Box::new),
         lease: lease.map(Arc::new),
-        claim: claimant.zip(claimant_seen_at).and_then(|(text, At(seen_at))| Claim::parse(&text, seen_at)),
+        claim: claimant
+            .zip(claimant_seen_at)
+            .and_then(|(text, At(seen_at))| Claim::parse(&text, seen_at))
+            .map(Box::new),
         released_at: time(released_at),
         released_by: released_by.map(word),
         source: source.map(word),

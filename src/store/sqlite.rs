@@ -366,6 +366,11 @@ impl Sqlite {
 }
 
 impl Store for Sqlite {
+    /// The file's pages are not mapped: those that were read would count as ours.
+    fn be_frugal(&mut self) -> Result<(), StoreError> {
+        self.batch("PRAGMA mmap_size = 0; PRAGMA cache_size = -2048")
+    }
+
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError> {
         // One transaction for all: one lock of the file instead of one a statement.
         self.batch("BEGIN")?;

@@ -147,14 +147,14 @@ fn full(row: &Row, at: rlm_ippool_rs::lease::Time) -> Row {
         free_at: at + 3660,
         queue_at: at + 3600,
         prev: Some(Box::new(Predecessor { lease: before.into(), expires_at: at + 1800, free_at: at + 1860 })),
-        claim: Some(Claim {
+        claim: Some(Box::new(Claim {
             nas: 9,
             owner: long("=FF"),
             session_id: Some("s".into()),
             station: None,
             key: "own==9==k".into(),
             seen_at: at + 5,
-        }),
+        })),
         lease: Some(lease.into()),
         source: Some("battery".into()),
         updated_at: at,

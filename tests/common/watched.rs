@@ -1,5 +1,7 @@
 //! What a program needs: the time from its start to its end, and the most memory that it had.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::io::Read as _;
 use std::process::{Command, ExitStatus, Stdio};

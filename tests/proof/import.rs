@@ -107,6 +107,9 @@ fn a_million_addresses_come_and_go(kind: Kind) {
             spans[spans.len() * 99 / 100]
         );
     }
+    // Whoever had it, radiusd included; the very longest may be the machine's fault.
+    let late = spans.get(spans.len() * 99 / 100).copied().unwrap_or_default();
+    assert!(late < Duration::from_millis(20), "the file was locked for {late:?}");
     let refused = script.answered.iter().filter(|one| one.granted.is_none()).count();
     let tally = &report.tally;
     assert_eq!(

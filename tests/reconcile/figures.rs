@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use crate::common::watched::Watched;
+use crate::common::watched::{Watched, watch};
 use crate::db::{Db, on_both};
+use crate::fake_router::state::Row;
 use crate::ground::Ground;
 use crate::size;
 
@@ -69,4 +70,34 @@ fn a_router_of_thirty_thousand_sessions_is_reconciled_in_two_seconds_and_a_hundr
         let said = costs(&ground, "all are to be renewed", 3, None);
         assert!(said.contains(&format!("renewed {}", sessions - few)), "{said}");
     });
+}
+
+#[test]
+fn a_million_addresses_are_imported_in_fifteen_seconds() {
+    println!("| what | database | seconds | peak MiB |\n|---|---|---|---|");
+    for (what, ranges) in [("in one range", 1_u32), ("in four thousand ranges", 4_000)] {
+        on_both(|db| {
+            let ground = Ground::of(db, 1, "192.0.2.0/24");
+            // Ten pools, a gap behind each range, so that none is joined to the next.
+            let each = 1_000_000 / ranges;
+            let text = |n: u32| {
+                let first = 0x0a00_0000 + n * (each + 6);
+                let ip = std::net::Ipv4Addr::from;
+                format!("{}-{}", ip(first), ip(first + each - 1))
+            };
+            let all: Vec<String> = (0..ranges).map(text).collect();
+            for (at, some) in all.chunks(all.len().div_ceil(10)).enumerate() {
+                let row = Row::default().with("name", format!("pool{at}")).with("ranges", some.join(","));
+                ground.routers[0].state().add("/ip/pool", row);
+            }
+            let config = ground.config();
+            let import = ["--config", config.as_str(), "pool", "import", "--apply"];
+            let watched = watch(&mut db.command(&import));
+            assert!(watched.status.success(), "{}", String::from_utf8_lossy(&watched.err));
+            line(db, &format!("a million addresses imported, {what}"), &watched, Some(15));
+            let watched = watch(&mut db.command(&import));
+            line(db, &format!("the same again, {what}"), &watched, Some(15));
+            assert_eq!(ground.count("ip_pool_ranges"), ranges as usize + 1);
+        });
+    }
 }

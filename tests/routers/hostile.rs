@@ -54,7 +54,7 @@ fn suffer(by: By, on: &str, fault: &Fault, verb: &[&str]) {
     north.state().fail_always(on, fault.clone());
     let site = site(&north, by);
     let what = format!("{verb:?} by {by:?} of {on} {fault:?}");
-    let ran = watch(&mut site.command(verb));
+    let ran = watch(&mut site.command(verb, &[]));
     assert!(ran.took < TIME, "{what}: {:?}", ran.took);
     assert!(ran.peak < MEMORY, "{what}: {} KiB", ran.peak);
     assert_clean(&ran.out, &what);

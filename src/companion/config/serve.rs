@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::keys::Keys;
 
 /// Every key of it.
-pub(super) const KEYS: [&str; 2] = ["interval", "takeover_after"];
+pub(super) const KEYS: [&str; 3] = ["interval", "sweep_interval", "takeover_after"];
 
 /// The shortest and the longest interval between two looks at a router, seconds.
 pub(super) const INTERVAL: (u64, u64) = (1, 86_400);
@@ -15,13 +15,16 @@ pub(super) const INTERVAL: (u64, u64) = (1, 86_400);
 pub(in crate::companion) struct Serve {
     /// From one look at a router to the next, unless the router says otherwise.
     pub interval: Duration,
+    /// From one sweep of `radacct` to the next; zero: never.
+    pub sweep_interval: Duration,
     /// How long a leader stays one without being heard.
     pub takeover_after: Duration,
 }
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(60), takeover_after: Duration::from_secs(10) }
+        let [interval, sweep_interval, takeover_after] = [60, 900, 10].map(Duration::from_secs);
+        Self { interval, sweep_interval, takeover_after }
     }
 }
 
@@ -31,6 +34,7 @@ impl Serve {
         let usual = Self::default();
         Ok(Self {
             interval: keys.seconds("interval", INTERVAL.0, INTERVAL.1)?.unwrap_or(usual.interval),
+            sweep_interval: keys.seconds("sweep_interval", 0, 86_400)?.unwrap_or(usual.sweep_interval),
             takeover_after: keys.seconds("takeover_after", 2, 600)?.unwrap_or(usual.takeover_after),
         })
     }

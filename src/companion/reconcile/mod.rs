@@ -28,7 +28,7 @@ pub use snapshot::listing;
 pub(super) use snapshot::take;
 pub(super) use watched::{Mode, Sources, Watched, watched};
 
-/// Findings of one kind that are stored one by one; what is more has no room in anybody's head.
+/// Findings that are stored, and steps that are shown to people, one by one; what is more has no room in anybody's head.
 const MOST: usize = 1000;
 
 /// What a router said, or why nothing.
@@ -155,6 +155,7 @@ impl Report {
 
     fn add(&mut self, desk: &Desk, router: &Watched, list: &Listing, plan: &Plan, done: Option<&Done>) {
         let counts = plan.counts();
+        let mut told = 0;
         for (at, step) in plan.steps().iter().enumerate() {
             if matches!(step.verdict, Verdict::Confirm | Verdict::Clear) {
                 continue;
@@ -165,7 +166,18 @@ impl Report {
                 (Some(done), _) if done.overtaken.contains(&at) => "overtaken",
                 (Some(_), _) => "done",
             };
+            told += 1;
+            if desk.screen.is_table() && told > MOST {
+                continue;
+            }
             self.row(router, word(step.verdict), &json!(step.address), &step.user, state, &step.why);
+        }
+        if desk.screen.is_table() && told > MOST {
+            desk.screen.note(&format!(
+                "{}: {} steps are not shown (-o csv has all)",
+                router.name,
+                told - MOST
+            ));
         }
         for finding in plan.findings() {
             let address = finding.address.map_or(json!(null), |address| json!(address));

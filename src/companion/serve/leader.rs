@@ -1,4 +1,4 @@
-//! The thread that keeps the leadership, or waits for it. What the leader does besides looking after routers is called here.
+//! The thread that keeps the leadership, or waits for it.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,6 @@ pub(super) fn run(shared: &Shared, mut leader: Option<Leader>) {
                 AGAIN.min(valid / 3)
             }
         };
-        // Here the leader does what is due besides the routers, under its warrant: `sweep` at its interval.
         if shared.orders.wait(wait) {
             break;
         }

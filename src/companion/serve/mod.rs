@@ -1,7 +1,7 @@
 //! `serve`: the daemon. One worker for each router, one leader among several daemons, systemd's ways.
 //!
 //! `orders` is what all threads go by: the configuration, whether this daemon leads, whether it ends. `leader` keeps the
-//! leadership, `worker` looks after one router, by the same code as the verbs `reconcile` and `router onboard`. `gate`,
+//! leadership, `worker` looks after one router, by the same code as the verbs `reconcile` and `router onboard`, `sweeper` calls that of `sweep`. `gate`,
 //! `ledgers` and `board` are what the workers share, `pace` and `telling` are pure: when next, and what is worth a line.
 //! Here is only the main thread: signals, the watchdog, reload and end.
 
@@ -12,6 +12,7 @@ mod ledgers;
 mod notify;
 mod orders;
 mod pace;
+mod sweeper;
 mod telling;
 mod vitals;
 mod worker;
@@ -133,8 +134,15 @@ fn start(desk: &Desk, journal: Journal) -> Result<Daemon, Failure> {
     let leader = std::thread::Builder::new()
         .name("leader".to_owned())
         .spawn(move || leader::run(&thread, leader.ok()))
-        .map_err(|error| Failure::new(Exit::Failed, format!("no thread can be started: {error}")))?;
+        .map_err(no_thread)?;
+    let thread = Arc::clone(&shared);
+    let sweeper = std::thread::Builder::new().name("sweep".to_owned());
+    sweeper.spawn(move || sweeper::run(&thread)).map_err(no_thread)?;
     Ok(Daemon { shared, signals, manager, leader, workers: Vec::new() })
+}
+
+fn no_thread(error: std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("no thread can be started: {error}"))
 }
 
 /// Signals, as messages.

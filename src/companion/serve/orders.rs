@@ -171,6 +171,23 @@ impl Orders {
         }
     }
 
+    /// The number under which this daemon leads.
+    pub(super) fn fence(&self) -> Option<i64> {
+        match self.now().role {
+            Role::Leads(fence) => Some(fence),
+            _ => None,
+        }
+    }
+
+    /// Waits for a change, at most so long; true: this daemon ends.
+    pub(super) fn next_change(&self, time: Duration) -> bool {
+        let now = self.now();
+        if now.ending {
+            return true;
+        }
+        self.changed.wait_timeout(now, time).unwrap_or_else(PoisonError::into_inner).0.ending
+    }
+
     /// Waits until there is something to do for a router: it is `due`, or what it went by (the configuration's edition, the
     /// leader's number) has changed.
     pub(super) fn turn(&self, router: &str, due: Instant, edition: u64, fence: i64) -> Turn {
