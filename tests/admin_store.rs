@@ -285,7 +285,7 @@ fn nothing_is_written_by_a_leader_that_another_has_replaced() {
                 events: vec![event(now)],
                 before: row,
             };
-            ledger.write(&[change], now, &mut |_| {})
+            ledger.write(&[&change], now, &mut |_| {})
         };
         assert_eq!(adopt(&mut ledger, 1).unwrap(), [true]);
         assert_eq!(db.lines("SELECT server AS line FROM ip_pool_events"), ["companion #1"]);
