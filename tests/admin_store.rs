@@ -10,9 +10,14 @@ mod common;
 mod db;
 
 use db::{Db, on_both};
-use rlm_ippool_rs::lease::AddressRange;
-use rlm_ippool_rs::store::admin::{Admin, AdminError, Filter, NewRanges, Pool, Show, State};
-use rlm_ippool_rs::store::{self, DatabaseUrl};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use rlm_ippool_rs::lease::{AddressRange, Change, Event, EventKind, Row, Status, Time};
+use rlm_ippool_rs::store::admin::{
+    Admin, AdminError, Filter, Leader, Ledger, NasChange, NewRanges, Pool, Show, Standing, State, StoredLook,
+};
+use rlm_ippool_rs::store::{self, DatabaseUrl, StoreError, Warrant};
 
 fn admin(db: &Db) -> Admin {
     Admin::open(&DatabaseUrl::parse(&db.url()).unwrap()).unwrap()
@@ -217,5 +222,138 @@ fn nothing_is_free_by_expiry_while_a_hold_lasts() {
         let now = store.pulse().unwrap().1;
         store.hold(rlm_ippool_rs::lease::Hold { from: now - 600, until: now + 600 }).unwrap();
         assert_eq!(states(), [State::Lapsed, State::Free]);
+    });
+}
+
+/// How a companion of this name stands, whose time is over after `valid`.
+fn leader(db: &Db, name: &str, valid: Duration) -> Leader {
+    Leader::open(&DatabaseUrl::parse(&db.url()).unwrap(), name, valid).unwrap()
+}
+
+#[test]
+fn one_companion_leads_and_its_time_is_the_databases() {
+    on_both(|db| {
+        let (short, long) = (Duration::from_millis(600), Duration::from_secs(60));
+        let (mut one, mut two) = (leader(db, "one", short), leader(db, "two", long));
+        assert_eq!(one.stand().unwrap(), Standing::Leads(1));
+        let Standing::Follows { holder, left } = two.stand().unwrap() else { panic!("two lead") };
+        assert!(holder == "one" && left <= short, "{holder} {left:?}");
+        assert_eq!(one.stand().unwrap(), Standing::Leads(1), "it stays the leader as long as it is heard");
+        std::thread::sleep(short + Duration::from_millis(50));
+        assert_eq!(two.stand().unwrap(), Standing::Leads(2));
+        assert!(matches!(one.stand().unwrap(), Standing::Follows { .. }));
+        two.step_down().unwrap();
+        assert_eq!(one.stand().unwrap(), Standing::Leads(3));
+    });
+}
+
+#[test]
+fn of_many_companions_that_would_lead_at_once_one_does() {
+    on_both(|db| {
+        for round in 1..=5 {
+            let leading = std::thread::scope(|scope| {
+                let stand = |n: i32| leader(db, &n.to_string(), Duration::from_secs(60)).stand().unwrap();
+                let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || stand(n))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            });
+            let leads = leading.iter().filter(|standing| **standing == Standing::Leads(round)).count();
+            assert_eq!(leads, 1, "{leading:?}");
+            db.sql("UPDATE ip_pool_leader SET valid_until = {-1}");
+        }
+    });
+}
+
+#[test]
+fn nothing_is_written_by_a_leader_that_another_has_replaced() {
+    on_both(|db| {
+        let url = DatabaseUrl::parse(&db.url()).unwrap();
+        let pool = add(db, "main", &["10.0.0.0/24"]);
+        make_rows(db, &pool, 8);
+        let mut one = leader(db, "one", Duration::ZERO);
+        assert_eq!(one.stand().unwrap(), Standing::Leads(1));
+        let warrant = Warrant::new(1, || true);
+        let (mut ledger, mut admin) = (Ledger::open(&url).unwrap(), admin(db));
+        ledger.act_under(&warrant);
+        admin.act_under(&warrant);
+        // As the leader it writes; with the number in the history.
+        let adopt = |ledger: &mut Ledger, n: u8| {
+            let address = IpAddr::from([10, 0, 0, n]);
+            let row = ledger.rows(&[], "default", &[address]).unwrap().remove(0);
+            let now = ledger.now().unwrap();
+            let change = Change {
+                after: Row { status: Status::Reserved, ..row.clone() },
+                events: vec![event(now)],
+                before: row,
+            };
+            ledger.write(&[&change], now, &mut |_| {})
+        };
+        assert_eq!(adopt(&mut ledger, 1).unwrap(), [true]);
+        assert_eq!(db.lines("SELECT server AS line FROM ip_pool_events"), ["companion #1"]);
+        assert_eq!(leader(db, "two", Duration::from_secs(60)).stand().unwrap(), Standing::Leads(2));
+        let before = db.lines(EVERYTHING);
+        let is_deposed = |error: &StoreError| matches!(error, StoreError::Deposed(_));
+        assert!(is_deposed(&adopt(&mut ledger, 2).unwrap_err()));
+        let look = StoredLook { at: ledger.now().unwrap(), uptime: 1, booted: None, sessions: 1 };
+        assert!(is_deposed(&ledger.remember("r", &look).unwrap_err()));
+        assert!(is_deposed(&ledger.make_nas("192.0.2.1").unwrap_err()));
+        let now = ledger.now().unwrap();
+        assert!(is_deposed(&ledger.store_findings("r", &[("drop", String::new(), "x")], now).unwrap_err()));
+        assert!(is_deposed(&ledger.store_findings("r", &[], now).unwrap_err()));
+        let row = ledger.rows(&[], "default", &[IpAddr::from([10, 0, 0, 3])]).unwrap().remove(0);
+        let read = (row.id, row.epoch, row.updated_at);
+        assert!(is_deposed(&ledger.note_absence(&[read], Some(now)).unwrap_err()));
+        let refused = |error: AdminError| matches!(error, AdminError::Store(StoreError::Deposed(_)));
+        assert!(refused(admin.remove(&pool, &[], true).unwrap_err()));
+        assert!(refused(admin.rename_pool(&pool, "other").unwrap_err()));
+        assert!(refused(admin.set_nas("192.0.2.1", &NasChange::default(), true).unwrap_err()));
+        assert!(is_deposed(&admin.describe_pool(&pool, None, "x").unwrap_err()));
+        assert_eq!(db.lines(EVERYTHING), before);
+        // Nor by one that is to end.
+        let mut last = Ledger::open(&url).unwrap();
+        last.act_under(&Warrant::new(2, || false));
+        assert!(is_deposed(&adopt(&mut last, 2).unwrap_err()));
+        last.act_under(&Warrant::new(2, || true));
+        assert_eq!(adopt(&mut last, 2).unwrap(), [true]);
+    });
+}
+
+fn event(at: Time) -> Event {
+    Event {
+        kind: EventKind::Adoption,
+        at,
+        owner: "u".into(),
+        username: "u".into(),
+        nas: None,
+        session_id: None,
+        calling_station_id: None,
+        detail: String::new(),
+    }
+}
+
+/// How many rows of everything that a daemon writes, and their last changes.
+const EVERYTHING: &str = "SELECT CAST(count(*) AS TEXT) || ' ' || CAST(max(updated_at) AS TEXT) AS line FROM \
+    ip_pool_assignments UNION ALL SELECT CAST(count(*) AS TEXT) FROM ip_pool_events UNION ALL SELECT CAST(count(*) AS TEXT) \
+    FROM ip_pool_nas UNION ALL SELECT CAST(count(*) AS TEXT) FROM ip_pool_findings UNION ALL SELECT CAST(count(*) AS TEXT) \
+    FROM ip_pool_looks UNION ALL SELECT name || CAST(updated_at AS TEXT) FROM ip_pool_pools";
+
+#[test]
+fn a_step_of_the_old_leader_that_is_under_way_is_waited_for_by_the_next_on_postgresql() {
+    let db = Db::postgres();
+    db.run(&["schema", "up"]).expect(0, &[]);
+    assert_eq!(leader(&db, "one", Duration::ZERO).stand().unwrap(), Standing::Leads(1));
+    let Db::Postgres { cluster, name } = &db else { unreachable!() };
+    std::thread::scope(|scope| {
+        // As every write of a leader begins.
+        let step = scope.spawn(|| {
+            let text = "BEGIN; SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = 1 FOR KEY SHARE; \
+                        SELECT pg_sleep(1); INSERT INTO ip_pool_looks VALUES ('r', now(), 1, NULL, 1); COMMIT";
+            cluster.try_psql(name, text).unwrap()
+        });
+        std::thread::sleep(Duration::from_millis(400));
+        let began = std::time::Instant::now();
+        assert_eq!(leader(&db, "two", Duration::from_secs(9)).stand().unwrap(), Standing::Leads(2));
+        assert!(began.elapsed() > Duration::from_millis(300), "it did not wait: {:?}", began.elapsed());
+        assert_eq!(db.lines("SELECT router AS line FROM ip_pool_looks"), ["r"]);
+        step.join().unwrap();
     });
 }

@@ -65,6 +65,8 @@ mod import;
 mod long;
 #[path = "proof/people.rs"]
 mod people;
+#[path = "proof/routers.rs"]
+mod routers;
 #[path = "proof/scope.rs"]
 mod scope;
 #[path = "proof/silence.rs"]

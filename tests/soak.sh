@@ -33,7 +33,7 @@ cargo build --lib
 check tests/module/valgrind.sh
 # A minute of bent inputs for each reader of what comes from outside.
 suite --lib fuzz
-for target in sim proof reconcile routers; do
+for target in sim proof reconcile routers serve; do
 	[ ! -e "tests/$target.rs" ] || suite --test "$target"
 done
 

@@ -96,6 +96,15 @@ Examples:
         #[command(subcommand)]
         verb: RouterVerb,
     },
+    /// The daemon: reconciles each router at its interval, and takes new ones in
+    #[command(after_help = "\
+Asks each [[router]] of the configuration every [serve] interval (60 s), one that fails less and less often, and does what `reconcile --apply` does. The pools of a router with import = \"auto\" are imported first. Of several daemons on one database one leads, the others wait until it is not heard any more.
+
+SIGHUP reads the configuration anew (a wrong one is reported, and the old one stays); SIGTERM ends it. For systemd: examples/systemd/ippool-rs.service.
+
+Example:
+  ippool-rs --config /etc/ippool-rs/ippool-rs.toml serve")]
+    Serve,
 }
 
 /// `reconcile`

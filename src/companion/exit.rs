@@ -75,7 +75,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match error {
             StoreError::Away(_) => Exit::Unavailable,
-            StoreError::Busy(_) | StoreError::Clash(_) => Exit::TryAgain,
+            StoreError::Busy(_) | StoreError::Clash(_) | StoreError::Deposed(_) => Exit::TryAgain,
             StoreError::Failed(_) => Exit::Failed,
             StoreError::Wrong(_) => Exit::Configuration,
         };

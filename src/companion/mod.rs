@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod import;
+mod journal;
 mod lease;
 mod lease_release;
 mod lease_show;
@@ -23,6 +24,7 @@ mod reconcile;
 mod router;
 mod schema;
 mod screen;
+mod serve;
 mod several;
 mod sweep;
 
@@ -74,6 +76,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         args::Noun::Explain(asked) => explain::run(&desk, &asked),
         args::Noun::Nas { verb } => nas::run(&desk, verb),
         args::Noun::Router { verb } => router::run(&desk, verb),
+        args::Noun::Serve => serve::run(&desk),
     };
     match result {
         Ok(exit) => exit.into(),

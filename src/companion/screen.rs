@@ -1,9 +1,12 @@
 //! Where the output goes: a terminal with a width and colours, or a pipe.
 
+use std::collections::HashSet;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::sync::Mutex;
 
 use super::args::Format;
 use super::exit::{Exit, Failure};
+use super::journal::{Journal, Level};
 use super::output::Records;
 
 /// stdout and stderr, and what they can do.
@@ -13,6 +16,10 @@ pub(super) struct Screen {
     width: Option<u16>,
     colour: bool,
     colour_errors: bool,
+    /// Nobody sits in front of it: what is said goes there, about whom, and data nowhere.
+    journal: Option<(Journal, String)>,
+    /// Warnings that a journal has already.
+    warned: Mutex<HashSet<String>>,
 }
 
 impl Screen {
@@ -28,11 +35,23 @@ impl Screen {
             width,
             colour: terminal && wanted,
             colour_errors: wanted && io::stderr().is_terminal(),
+            journal: None,
+            warned: Mutex::default(),
         }
+    }
+
+    /// The daemon's: what is said about `whom` goes to its journal.
+    pub(super) fn of_daemon(journal: Journal, whom: &str) -> Self {
+        let (width, colour, colour_errors) = (None, false, false);
+        let journal = Some((journal, whom.to_owned()));
+        Self { format: Format::Table, width, colour, colour_errors, journal, warned: Mutex::default() }
     }
 
     /// Prints data.
     pub(super) fn data(&self, records: &Records) -> Result<(), Failure> {
+        if self.journal.is_some() {
+            return Ok(());
+        }
         let mut out = io::BufWriter::new(io::stdout().lock());
         match self.format {
             Format::Csv => records.csv(&mut out)?,
@@ -75,17 +94,38 @@ impl Screen {
 
     /// Says something that is not data.
     pub(super) fn note(&self, sentence: &str) {
-        let _ = writeln!(io::stderr(), "{sentence}");
+        match &self.journal {
+            Some((journal, whom)) => journal.say(Level::Info, whom, sentence),
+            None => drop(writeln!(io::stderr(), "{sentence}")),
+        }
+    }
+
+    /// Says how far it is, to who waits for it.
+    pub(super) fn step(&self, sentence: &str) {
+        if self.journal.is_none() {
+            self.note(sentence);
+        }
     }
 
     /// Warns.
     pub(super) fn warning(&self, sentence: &str) {
-        self.label("warning", "33", sentence);
+        match &self.journal {
+            Some((journal, whom)) => {
+                let is_new = self.warned.lock().is_ok_and(|mut warned| warned.insert(sentence.to_owned()));
+                if is_new {
+                    journal.say(Level::Warning, whom, sentence);
+                }
+            }
+            None => self.label("warning", "33", sentence),
+        }
     }
 
     /// Says what went wrong.
     pub(super) fn error(&self, sentence: &str) {
-        self.label("error", "31", sentence);
+        match &self.journal {
+            Some((journal, whom)) => journal.say(Level::Error, whom, sentence),
+            None => self.label("error", "31", sentence),
+        }
     }
 
     fn label(&self, label: &str, colour: &str, sentence: &str) {

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 /// At most so many are asked at a time.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// What `ask` makes of each, in their order.
 pub(super) fn each<T: Sync, R: Send>(all: &[T], ask: impl Fn(&T) -> R + Sync) -> Vec<R> {

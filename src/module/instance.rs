@@ -26,7 +26,8 @@ impl Instance {
             | StoreError::Wrong(text)
             | StoreError::Failed(text)
             | StoreError::Busy(text)
-            | StoreError::Clash(text) => settings.database.scrub(&text),
+            | StoreError::Clash(text)
+            | StoreError::Deposed(text) => settings.database.scrub(&text),
         })?;
         Ok(Self { settings, limiter: Limiter::default(), engine, panics: AtomicU64::new(0) })
     }

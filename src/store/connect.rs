@@ -123,15 +123,21 @@ pub fn sqlite(path: &Path, create: bool, busy: u32) -> Result<diesel::SqliteConn
         ))
     };
     let mut connection = diesel::SqliteConnection::establish(named).map_err(|error| failed(&error))?;
-    connection
-        .batch_execute(&format!(
-            "PRAGMA busy_timeout = {busy}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -6144; PRAGMA mmap_size = 268435456;"
-        ))
-        .map_err(|error| match super::error::classify_sqlite(&error) {
-            StoreError::Busy(text) => StoreError::Busy(text),
-            other => failed(&other),
-        })?;
+    let pragmas = format!(
+        "PRAGMA busy_timeout = {busy}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+         PRAGMA temp_store = MEMORY; PRAGMA cache_size = -6144; PRAGMA mmap_size = 268435456;"
+    );
+    let began = std::time::Instant::now();
+    // Two who make a file at the same moment: SQLite calls its busy handler for everything but the change to WAL.
+    while let Err(error) = connection.batch_execute(&pragmas) {
+        match super::error::classify_sqlite(&error) {
+            StoreError::Busy(text) if began.elapsed().as_millis() >= busy.into() => {
+                return Err(StoreError::Busy(text));
+            }
+            StoreError::Busy(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            other => return Err(failed(&other)),
+        }
+    }
     Ok(connection)
 }
 

@@ -29,6 +29,9 @@ pub enum StoreError {
     /// A session would hold two rows: somebody else was faster, or one change of several is at fault.
     #[error("{0}")]
     Clash(String),
+    /// Nothing was written: whoever asked acts for the companion no more (`Warrant`).
+    #[error("{0}")]
+    Deposed(String),
 }
 
 impl StoreError {
@@ -38,7 +41,7 @@ impl StoreError {
         match self {
             Self::Away(_) => Retry::NewConnection,
             Self::Busy(_) | Self::Clash(_) => Retry::SameConnection,
-            Self::Wrong(_) | Self::Failed(_) => Retry::Never,
+            Self::Wrong(_) | Self::Failed(_) | Self::Deposed(_) => Retry::Never,
         }
     }
 }

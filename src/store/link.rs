@@ -7,14 +7,22 @@ use diesel::connection::SimpleConnection as _;
 use diesel::query_dsl::RunQueryDsl as _;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
-use super::{DatabaseUrl, StoreError, connect};
+use super::{DatabaseUrl, StoreError, Warrant, connect, warrant};
 
 /// How long a verb waits for SQLite's write lock, milliseconds: radiusd never holds it longer than 20.
 #[cfg(feature = "sqlite")]
 const BUSY: u32 = 10_000;
 
-/// One open connection.
-pub enum Link {
+/// One open connection, and by what right it writes.
+pub struct Link {
+    connection: Connection,
+    /// None: somebody at a terminal, who needs none.
+    warrant: Option<Warrant>,
+    /// In a transaction.
+    inside: bool,
+}
+
+enum Connection {
     /// A PostgreSQL session.
     #[cfg(feature = "postgres")]
     Postgres(diesel::PgConnection),
@@ -46,6 +54,13 @@ impl<T: diesel::QueryableByName<diesel::sqlite::Sqlite> + 'static> Record for T 
 pub trait Record: diesel::QueryableByName<diesel::pg::Pg> + 'static {}
 #[cfg(all(feature = "postgres", not(feature = "sqlite")))]
 impl<T: diesel::QueryableByName<diesel::pg::Pg> + 'static> Record for T {}
+
+/// One number.
+#[derive(diesel::QueryableByName)]
+pub(super) struct Id {
+    #[diesel(sql_type = BigInt)]
+    pub id: i64,
+}
 
 /// A value of a statement.
 #[derive(Clone, Debug)]
@@ -97,39 +112,53 @@ impl Link {
     /// Not reachable, or reachable and not usable; never with a password in the text.
     #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(unused_variables))]
     pub fn open(url: &DatabaseUrl, create: bool, statement: u32) -> Result<Self, StoreError> {
-        match url {
+        let connection = match url {
             #[cfg(feature = "sqlite")]
-            DatabaseUrl::Sqlite(path) => connect::sqlite(path, create, BUSY).map(Self::Sqlite),
+            DatabaseUrl::Sqlite(path) => Connection::Sqlite(connect::sqlite(path, create, BUSY)?),
             #[cfg(feature = "postgres")]
-            DatabaseUrl::Postgres(_) => connect::postgres(url, statement).map(Self::Postgres),
+            DatabaseUrl::Postgres(_) => Connection::Postgres(connect::postgres(url, statement)?),
             #[allow(unreachable_patterns)]
-            _ => Err(StoreError::Wrong(format!("this build of ippool-rs has no support for {url}"))),
-        }
+            _ => return Err(StoreError::Wrong(format!("this build of ippool-rs has no support for {url}"))),
+        };
+        Ok(Self { connection, warrant: None, inside: false })
+    }
+
+    /// From now on each transaction is refused if another leads.
+    pub(super) fn act_under(&mut self, warrant: &Warrant) {
+        self.warrant = Some(warrant.clone());
+    }
+
+    /// By what right it writes.
+    pub(super) const fn warrant(&self) -> Option<&Warrant> {
+        self.warrant.as_ref()
     }
 
     /// Runs a statement; returns how many rows it changed.
     pub(super) fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<usize, StoreError> {
-        match self {
+        if self.warrant.is_some() && !self.inside {
+            return self.transaction(true, |link| link.execute(sql, values));
+        }
+        match &mut self.connection {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => sqlite_query(sql, values)
+            Connection::Sqlite(connection) => sqlite_query(sql, values)
                 .execute(connection)
                 .map_err(|error| super::error::classify_sqlite(&error)),
             #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => postgres_query(sql, values)
+            Connection::Postgres(connection) => postgres_query(sql, values)
                 .execute(connection)
                 .map_err(|error| super::error::classify_postgres(&error)),
         }
     }
 
-    /// Runs a query, or a statement with RETURNING.
+    /// Runs a query; in a transaction also a statement with RETURNING.
     pub(super) fn rows<T: Record>(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<T>, StoreError> {
-        match self {
+        match &mut self.connection {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => sqlite_query(sql, values)
+            Connection::Sqlite(connection) => sqlite_query(sql, values)
                 .load(connection)
                 .map_err(|error| super::error::classify_sqlite(&error)),
             #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => postgres_query(sql, values)
+            Connection::Postgres(connection) => postgres_query(sql, values)
                 .load(connection)
                 .map_err(|error| super::error::classify_postgres(&error)),
         }
@@ -137,27 +166,30 @@ impl Link {
 
     /// Runs a script of several statements.
     pub(super) fn script(&mut self, sql: &str) -> Result<(), StoreError> {
-        match self {
+        match &mut self.connection {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(connection) => {
+            Connection::Sqlite(connection) => {
                 connection.batch_execute(sql).map_err(|error| super::error::classify_sqlite(&error))
             }
             #[cfg(feature = "postgres")]
-            Self::Postgres(connection) => {
+            Connection::Postgres(connection) => {
                 connection.batch_execute(sql).map_err(|error| super::error::classify_postgres(&error))
             }
         }
     }
 
     /// Runs `body` in one transaction, which on SQLite has the write lock from the start. An error, or `keep` = no, undoes
-    /// it all.
+    /// it all; so does it, with [`StoreError::Deposed`], that another leads than who holds the warrant.
     pub(super) fn transaction<T, E: From<StoreError>>(
         &mut self,
         keep: bool,
         body: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.script(if self.is_postgres() { "BEGIN" } else { "BEGIN IMMEDIATE" })?;
-        match body(self) {
+        self.begin()?;
+        self.inside = true;
+        let result = self.check_fence().map_err(E::from).and_then(|()| body(self));
+        self.inside = false;
+        match result {
             Ok(value) if keep => self.script("COMMIT").map(|()| value).map_err(|error| {
                 // What was not committed must not stay open; if the connection is gone, so is the transaction.
                 let _ = self.script("ROLLBACK");
@@ -170,13 +202,33 @@ impl Link {
         }
     }
 
+    fn begin(&mut self) -> Result<(), StoreError> {
+        if let Some(warrant) = &self.warrant {
+            warrant.step()?;
+        }
+        self.script(match (self.is_postgres(), &self.warrant) {
+            (false, _) => "BEGIN IMMEDIATE",
+            (true, None) => "BEGIN",
+            (true, Some(_)) => warrant::BEGIN,
+        })
+    }
+
+    fn check_fence(&mut self) -> Result<(), StoreError> {
+        let Some(fence) = self.warrant.as_ref().map(Warrant::fence) else { return Ok(()) };
+        let lock = if self.is_postgres() { " FOR KEY SHARE" } else { "" };
+        let sql =
+            format!("SELECT fence AS id FROM ip_pool_leader WHERE role = 'companion' AND fence = ?{lock}");
+        let leads: Vec<Id> = self.rows(&sql, vec![fence.into()])?;
+        if leads.is_empty() { Err(warrant::deposed(fence)) } else { Ok(()) }
+    }
+
     /// It is PostgreSQL.
     pub(super) const fn is_postgres(&self) -> bool {
-        match self {
+        match &self.connection {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => false,
+            Connection::Sqlite(_) => false,
             #[cfg(feature = "postgres")]
-            Self::Postgres(_) => true,
+            Connection::Postgres(_) => true,
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Migration {
 /// The version that this build needs.
 pub const NEEDED: Version = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         name: "0001_leases",
         version: Version { major: 1, minor: 0 },
@@ -52,6 +52,12 @@ const MIGRATIONS: [Migration; 3] = [
         version: Version { major: 1, minor: 2 },
         sqlite: include_str!("../../sql/sqlite/0003_findings.sql"),
         postgres: include_str!("../../sql/postgresql/0003_findings.sql"),
+    },
+    Migration {
+        name: "0004_leader",
+        version: Version { major: 1, minor: 3 },
+        sqlite: include_str!("../../sql/sqlite/0004_leader.sql"),
+        postgres: include_str!("../../sql/postgresql/0004_leader.sql"),
     },
 ];
 

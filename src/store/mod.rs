@@ -19,6 +19,8 @@ mod rows;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statement;
+#[cfg_attr(not(feature = "companion"), allow(dead_code))]
+mod warrant;
 
 use std::net::IpAddr;
 
@@ -28,6 +30,7 @@ pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 pub use connect::DatabaseUrl;
 pub use error::{Retry, StoreError};
 pub use rows::{address_key, address_text, key_address, parse_address};
+pub use warrant::Warrant;
 
 use crate::lease::{Change, Hold, Row, Time};
 
@@ -110,6 +113,19 @@ pub trait Store: Send {
     /// Writes `sets` with their events, in one durable commit. A set is written whole, and only if each of its rows still
     /// is as it was read and nobody has it locked; else not at all. Tells which were.
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError>;
+
+    /// As [`Store::write`], for the daemon of the companion: in the same transaction it is made sure that `fence` is still the
+    /// number of the leader, else nothing is written ([`StoreError::Deposed`]). Locked rows are left out.
+    fn write_fenced(
+        &mut self,
+        sets: &[&[Change]],
+        now: Time,
+        server: &str,
+        fence: i64,
+    ) -> Result<Vec<bool>, StoreError> {
+        let _ = (sets, now, server);
+        Err(StoreError::Deposed(format!("this store knows no leader, so none of number {fence}")))
+    }
 
     /// The oldest `limit` rows of the pool that are available and whose turn has come, behind `after` in the queue.
     fn free_rows(&mut self, pool: i64, after: Place, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;

@@ -104,6 +104,9 @@ statements! { Backend, SqliteConnection;
     /// Sets one.
     SetMeta { name: &'a str => Text, value: &'a str => Text } -> () =
         "INSERT INTO ip_pool_meta (name, value) VALUES ($, $) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    /// This number is the leader's. With the write lock held, nobody takes over meanwhile.
+    Leads { fence: i64 => BigInt } -> BigInt =
+        "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $";
     /// All pools.
     Pools {} -> (BigInt, Text, Nullable<BigInt>, Text) = "SELECT id, name, nas_id, address_space FROM ip_pool_pools";
     /// All ranges.
@@ -381,6 +384,23 @@ impl Store for Sqlite {
 
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
         self.transaction(|this| sets.iter().map(|set| this.write_set(set, now, server)).collect())
+    }
+
+    fn write_fenced(
+        &mut self,
+        sets: &[&[Change]],
+        now: Time,
+        server: &str,
+        fence: i64,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.transaction(|this| {
+            let leads: Vec<i64> =
+                Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
+            if leads.is_empty() {
+                return Err(super::warrant::deposed(fence));
+            }
+            sets.iter().map(|set| this.write_set(set, now, server)).collect()
+        })
     }
 
     fn free_rows(

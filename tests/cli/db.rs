@@ -82,7 +82,16 @@ impl Db {
         static CLUSTER: std::sync::OnceLock<Cluster> = std::sync::OnceLock::new();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let cluster = CLUSTER.get_or_init(Cluster::start).cluster;
-        let name = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::in_cluster(cluster, format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// In a cluster of its own, to which anything may happen.
+    #[allow(dead_code, reason = "only the daemon is tried like that")]
+    pub fn postgres_alone() -> Self {
+        Self::in_cluster(Cluster::start().cluster, "alone".to_owned())
+    }
+
+    fn in_cluster(cluster: &'static Postgres, name: String) -> Self {
         cluster.create_database(&name);
         Self::Postgres { cluster, name }
     }
@@ -133,6 +142,18 @@ impl Db {
         let mut connection = diesel::SqliteConnection::establish(&path).expect("the file opens");
         connection.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON").expect("pragmas");
         connection
+    }
+
+    /// Somebody keeps SQLite's one write lock.
+    #[allow(dead_code, reason = "only the daemon is tried like that")]
+    pub fn is_locked(&self) -> bool {
+        match self {
+            Self::Sqlite { .. } => self
+                .open_sqlite()
+                .batch_execute("PRAGMA busy_timeout = 300; BEGIN IMMEDIATE; ROLLBACK")
+                .is_err(),
+            Self::Postgres { .. } => false,
+        }
     }
 
     fn with_times(&self, text: &str) -> String {

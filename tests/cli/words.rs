@@ -30,7 +30,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 }
 
 /// Commands of one word.
-const ALONE: [&str; 4] = ["reconcile", "sweep", "explain", "doctor"];
+const ALONE: [&str; 5] = ["reconcile", "serve", "sweep", "explain", "doctor"];
 
 /// What is wrong with a command, if something is.
 fn fault(words: &[String]) -> Option<String> {

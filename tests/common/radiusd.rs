@@ -496,7 +496,7 @@ server default {{
 }
 
 /// Sends a signal to a process that the harness started.
-pub(super) fn signal(pid: u32, signal: libc::c_int) {
+pub fn signal(pid: u32, signal: libc::c_int) {
     let pid = libc::pid_t::try_from(pid).expect("a process id");
     assert!(pid > 1, "never a group, never init");
     // SAFETY: kill(2) touches no memory of ours; the id is that of a child not yet waited for.

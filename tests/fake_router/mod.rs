@@ -70,8 +70,29 @@ struct Shared {
     max_sessions: usize,
     live: Mutex<HashMap<u64, (Service, TcpStream)>>,
     next: AtomicU64,
-    peak: AtomicUsize,
+    crowd: Arc<Crowd>,
     listening: AtomicBool,
+}
+
+/// How many connections of the binary API there are, and were at most, at one router or at several that share this.
+#[derive(Default)]
+pub struct Crowd {
+    now: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl Crowd {
+    pub fn peak(&self) -> usize {
+        self.peak.load(Ordering::SeqCst)
+    }
+
+    fn comes(&self) {
+        self.peak.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+    }
+
+    fn goes(&self) {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// A router that runs until it is dropped.
@@ -93,7 +114,16 @@ impl Router {
         Self::try_start(scenario).unwrap_or_else(|e| panic!("{e}"))
     }
 
+    /// One of several whose connections are counted together.
+    pub fn among(crowd: &Arc<Crowd>, scenario: Scenario) -> Self {
+        Self::begin(scenario, Arc::clone(crowd)).unwrap_or_else(|e| panic!("{e}"))
+    }
+
     pub fn try_start(scenario: Scenario) -> Result<Self, String> {
+        Self::begin(scenario, Arc::default())
+    }
+
+    fn begin(scenario: Scenario, crowd: Arc<Crowd>) -> Result<Self, String> {
         let names = vec!["localhost".to_owned(), scenario.listen.to_string()];
         let shared = Arc::new(Shared {
             state: Mutex::new(scenario.state()?),
@@ -101,7 +131,7 @@ impl Router {
             max_sessions: scenario.max_sessions,
             live: Mutex::default(),
             next: AtomicU64::new(0),
-            peak: AtomicUsize::new(0),
+            crowd,
             listening: AtomicBool::new(true),
         });
         let Ports { api, api_tls, http, https } = scenario.ports;
@@ -160,7 +190,7 @@ impl Router {
 
     /// How many connections of the binary API there were at most at a time.
     pub fn peak(&self) -> usize {
-        self.shared.peak.load(Ordering::SeqCst)
+        self.shared.crowd.peak()
     }
 
     /// All connections end.
@@ -248,10 +278,16 @@ impl Shared {
                 return;
             }
             let shared = Arc::clone(self);
+            if matches!(service, Service::Api | Service::ApiTls) {
+                shared.crowd.comes();
+            }
             let id = self.next.fetch_add(1, Ordering::SeqCst);
             std::thread::spawn(move || {
                 // Whatever ended it, the connection is closed when its last handle is gone.
                 let wire = shared.connection(id, service, stream);
+                if matches!(service, Service::Api | Service::ApiTls) {
+                    shared.crowd.goes();
+                }
                 lock(&shared.live).remove(&id);
                 drop(wire);
             });
@@ -268,7 +304,6 @@ impl Shared {
                 return Ok(Wire::Plain(stream));
             }
             let used = live.values().filter(|(other, _)| api(*other)).count();
-            self.peak.fetch_max(used, Ordering::SeqCst);
             if api(service) && used > self.max_sessions {
                 return Ok(Wire::Plain(stream));
             }

@@ -54,7 +54,7 @@ fn suffer(by: By, on: &str, fault: &Fault, verb: &[&str]) {
     north.state().fail_always(on, fault.clone());
     let site = site(&north, by);
     let what = format!("{verb:?} by {by:?} of {on} {fault:?}");
-    let ran = watch(&mut site.command(verb));
+    let ran = watch(&mut site.command(verb, &[]));
     assert!(ran.took < TIME, "{what}: {:?}", ran.took);
     assert!(ran.peak < MEMORY, "{what}: {} KiB", ran.peak);
     assert_clean(&ran.out, &what);
@@ -164,7 +164,7 @@ fn names_of_any_bytes_are_printed_so_that_a_terminal_obeys_none_of_them() {
         for format in ["table", "json", "csv"] {
             for verb in VERBS.iter().chain(&[&["lease", "list"][..], &["reconcile", "--findings"]]) {
                 let what = format!("{verb:?} -o {format} by {by:?}");
-                let ran = watch(&mut site.command(&[*verb, &["-o", format]].concat()));
+                let ran = watch(&mut site.command(&[*verb, &["-o", format]].concat(), &[]));
                 assert_clean(&ran.out, &what);
                 assert_clean(&ran.err, &what);
                 assert!(ran.peak < MEMORY, "{what}: {} KiB", ran.peak);

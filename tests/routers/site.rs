@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::db::{Db, Ran, command, ran};
 use crate::fake_router::{Router, Scenario};
@@ -85,22 +86,20 @@ impl Site {
         self.run_with(arguments, &[])
     }
 
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// The binary with these arguments, yet to be run.
-    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let config = self.folder.path().join("ippool-rs.toml").display().to_string();
+    pub fn command(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+        let config = self.path("ippool-rs.toml").display().to_string();
         let url = self.db.url();
-        command(
-            &[&["--config", config.as_str()], arguments].concat(),
-            &[("IPPOOL_RS_DATABASE", url.as_str())],
-        )
+        let all = [&["--config", config.as_str()], arguments].concat();
+        command(&all, &[&[("IPPOOL_RS_DATABASE", url.as_str())], environment].concat())
     }
 
     pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
-        let config = self.folder.path().join("ippool-rs.toml").display().to_string();
-        let url = self.db.url();
-        let all = [&["--config", config.as_str()], arguments].concat();
-        let environment = [&[("IPPOOL_RS_DATABASE", url.as_str())], environment].concat();
-        let ran = ran(&command(&all, &environment).output().expect("the binary runs"));
+        let ran = ran(&self.command(arguments, environment).output().expect("the binary runs"));
         for secret in ["secret word", "s3cret"] {
             assert!(!ran.out.contains(secret) && !ran.err.contains(secret), "{ran:?}");
         }

@@ -114,6 +114,45 @@ fn never_before_three_intervals_and_never_what_was_confirmed_since() {
 }
 
 #[test]
+fn a_router_that_is_only_observed_is_only_looked_at() {
+    on_both(|db| {
+        let ground = Ground::new(db, 1);
+        lay(db);
+        Session::default().open(db);
+        let config = ground.config();
+        for (mode, code, says) in [("observe", 3, "mode is observe"), ("off", 0, "0 closed as stale")] {
+            let text = std::fs::read_to_string(ground.config()).unwrap();
+            std::fs::write(&config, format!("{text}mode = \"{mode}\"\n")).unwrap();
+            db.run(&["sweep", "--apply", "--config", &config]).expect(code, &[says, "0 closed as stale"]);
+            assert_eq!(open_sessions(db), 1);
+        }
+    });
+}
+
+#[test]
+fn a_lease_that_somebody_writes_at_this_moment_is_left_alone_and_so_is_its_session() {
+    let db = Db::postgres();
+    db.run(&["schema", "up"]).expect(0, &[]);
+    let _ground = Ground::new(&db, 0);
+    lay(&db);
+    witness(&db);
+    Session::default().open(&db);
+    lease(&db, "alice", "81c00001", "10.0.0.1", 4000);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            db.sql(
+                "BEGIN; UPDATE ip_pool_assignments SET expires_at = now() + interval '1 hour', updated_at = now(); \
+                 SELECT pg_sleep(3); COMMIT",
+            );
+        });
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        db.run(&["sweep", "--apply"]).expect(4, &["1 were heard at this moment", "0 closed as stale"]);
+    });
+    assert_eq!((open_sessions(&db), status(&db, "10.0.0.1").as_str()), (2, "in_use"));
+    stays(&db, &[], "alive", 0, "its lease was confirmed");
+}
+
+#[test]
 fn so_many_at_once_are_not_believed() {
     on_both(|db| {
         lay(db);
@@ -132,6 +171,7 @@ fn so_many_at_once_are_not_believed() {
             .open(db);
         }
         stays(db, &[], "too-many", 3, "something else must have happened");
+        db.run(&["sweep", "--nas", "192.0.2.9"]).expect(0, &["no open session of the NAS 192.0.2.9"]);
         db.run(&["sweep", "--apply", "--nas", "192.0.2.0", "--force"]).expect(0, &["25 closed as stale"]);
     });
 }

@@ -1,6 +1,7 @@
 //! Tables of TOML, key by key: each of the right type, none unknown. No sentence here repeats a value, which may be a secret.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// A table that is being read. What nobody asked for is an error at the end ([`Keys::done`]).
 pub(super) struct Keys {
@@ -49,6 +50,21 @@ impl Keys {
         let Some(value) = self.take(key) else { return Ok(None) };
         let port = value.as_integer().and_then(|number| u16::try_from(number).ok()).filter(|&port| port > 0);
         port.map(Some).ok_or_else(|| format!("{key} must be a number from 1 to 65535, without quotes"))
+    }
+
+    /// A number of seconds between these two.
+    pub(super) fn seconds(
+        &mut self,
+        key: &'static str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<Duration>, String> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let seconds = value.as_integer().and_then(|number| u64::try_from(number).ok());
+        let seconds = seconds.filter(|seconds| (least..=most).contains(seconds));
+        seconds.map(Duration::from_secs).map(Some).ok_or_else(|| {
+            format!("{key} must be a number of seconds from {least} to {most}, without quotes")
+        })
     }
 
     /// `true` or `false`.

@@ -5,8 +5,10 @@
 //! numbers of lines.
 
 pub(super) mod keys;
+mod place;
 mod router;
 mod secret;
+mod serve;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -17,12 +19,14 @@ use super::exit::{Exit, Failure};
 use super::screen::Screen;
 use crate::store::DatabaseUrl;
 use keys::Keys;
+use place::Wrong;
 pub(super) use router::Router;
+pub(super) use serve::Serve;
 
 const DEFAULT: &str = "/etc/ippool-rs/ippool-rs.toml";
 
 /// Every key that there is.
-const KEYS: [&str; 3] = ["database", "database_file", "router"];
+const KEYS: [&str; 4] = ["database", "database_file", "router", "serve"];
 
 /// One file, as far as it says something.
 #[derive(Debug, Default)]
@@ -30,6 +34,7 @@ struct Config {
     database: Option<String>,
     database_file: Option<PathBuf>,
     routers: Vec<Router>,
+    serve: Option<Serve>,
 }
 
 /// The database of this command.
@@ -75,6 +80,18 @@ pub(super) fn routers(options: &Global) -> Result<Vec<Router>, Failure> {
         }
     }
     Ok(routers)
+}
+
+/// How the daemon works: the one `[serve]` of all files.
+pub(super) fn serve(options: &Global) -> Result<Serve, Failure> {
+    let all = files(options.config.as_deref())?;
+    let mut found = all.iter().filter_map(|(path, config)| Some((path, config.serve?)));
+    match (found.next(), found.next()) {
+        (Some((one, _)), Some((other, _))) => {
+            Err(bad(format!("{} and {} both have a [serve]; keep one", one.display(), other.display())))
+        }
+        (found, _) => Ok(found.map(|(_, serve)| serve).unwrap_or_default()),
+    }
 }
 
 /// The file that `routers` reads first, for messages.
@@ -187,12 +204,15 @@ fn read(text: &str, path: &Path) -> Result<Config, String> {
             error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         format!("line {line} is not valid TOML (text needs quotes: database = \"…\"; each key only once)")
     })?;
-    let mut keys = Keys::new(table, &KEYS)?;
+    let mut keys = Keys::new(table, &KEYS)
+        .map_err(|sentence| place::at(text, ("", 0), &Wrong { about: String::new(), sentence }))?;
     let routers = match keys.take("router") {
         None => Vec::new(),
         Some(toml::Value::Array(tables)) => {
-            let tables = tables.into_iter().map(|value| match value {
-                toml::Value::Table(table) => Router::read(table, path),
+            let tables = tables.into_iter().enumerate().map(|(at, value)| match value {
+                toml::Value::Table(table) => {
+                    Router::read(table, path).map_err(|wrong| place::at(text, ("[[router]]", at), &wrong))
+                }
                 _ => Err("a router is a table: [[router]]".to_owned()),
             });
             tables.collect::<Result<_, _>>()?
@@ -201,7 +221,15 @@ fn read(text: &str, path: &Path) -> Result<Config, String> {
             return Err("a router begins with [[router]], with two brackets: there may be several".to_owned());
         }
     };
+    let serve = match keys.take("serve") {
+        None => None,
+        Some(toml::Value::Table(table)) => Some(Serve::read(table).map_err(|wrong| {
+            place::at(text, ("[serve]", 0), &Wrong { about: "[serve]".to_owned(), sentence: wrong })
+        })?),
+        Some(_) => return Err("serve is a table: [serve]".to_owned()),
+    };
     Ok(Config {
+        serve,
         database: keys.text("database")?,
         database_file: keys.text("database_file")?.map(PathBuf::from),
         routers,
@@ -229,10 +257,12 @@ mod tests {
     #[test]
     fn the_example_has_every_key_and_is_read() {
         let text = include_str!("../../../examples/ippool-rs.toml");
-        for key in KEYS.iter().filter(|key| **key != "router").chain(&router::KEYS) {
+        let tables = ["router", "serve"];
+        let own = KEYS.iter().filter(|key| !tables.contains(key));
+        for key in own.chain(&router::KEYS).chain(&serve::KEYS) {
             assert!(text.contains(&format!("{key} = ")), "{key}");
         }
-        assert!(read(text).is_ok());
+        assert_eq!(read(text).unwrap().serve, Some(Serve::default()), "what is shown is the default");
         let plain = text.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
         let one_of = ["password", "credential", "coa_secret", "coa_credential"];
         let router = plain.skip_while(|line| *line != "[[router]]").filter(|line| {
@@ -274,7 +304,12 @@ mod tests {
         }
         for (text, says) in [
             ("[router]\nname = \"x\"", "[[router]]"),
-            ("[[router]]\nhost = \"x\"", "has no name"),
+            ("serve = 60", "[serve]"),
+            ("[serve]\nintervall = 60", "[serve]: \"intervall\" is unknown; did you mean \"interval\"?"),
+            ("[serve]\nlisten = \"127.0.0.1:8780\"", "\"listen\" is unknown; known are interval"),
+            ("[serve]\ninterval = 0", "interval must be a number of seconds from 1 to 86400"),
+            ("[serve]\ntakeover_after = \"10\"", "takeover_after must be a number of seconds"),
+            ("[[router]]\nhost = \"x\"", "line 1: a [[router]]: name is missing"),
             ("[[router]]\nname = \"x\"\nuser = \"u\"", "host is missing"),
             ("[[router]]\nname = \"x\"\nhost = \"h\"", "user is missing"),
             ("[[router]]\nname = \"x\"\nhost = \"core1.example\"\nuser = \"u\"", "nas_ip is missing"),

@@ -2,15 +2,17 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::keys::Keys;
+use super::place::Wrong;
 use super::secret::Secret;
 use crate::companion::reconcile::Sources;
 use crate::lease::escape;
 use crate::routeros_api::{Encoding, Limits, Password, Target, Tls, Transport};
 
 /// Every key of a router.
-pub(super) const KEYS: [&str; 25] = [
+pub(super) const KEYS: [&str; 26] = [
     "name",
     "host",
     "port",
@@ -29,6 +31,7 @@ pub(super) const KEYS: [&str; 25] = [
     "pools",
     "exclude",
     "import",
+    "interval",
     "hotspot",
     "dhcp",
     "coa_port",
@@ -65,6 +68,8 @@ pub(in crate::companion) struct Router {
     pub exclude: Vec<String>,
     /// `serve` imports it by itself.
     pub auto_import: bool,
+    /// `serve` looks at it so often; none: as often as at the others.
+    pub interval: Option<Duration>,
     /// What `reconcile` reads besides PPP.
     pub sources: Sources,
     pub coa_port: Option<u16>,
@@ -75,13 +80,16 @@ pub(in crate::companion) struct Router {
 }
 
 impl Router {
-    pub(super) fn read(table: toml::Table, file: &Path) -> Result<Self, String> {
+    pub(super) fn read(table: toml::Table, file: &Path) -> Result<Self, Wrong> {
         let name = match table.get("name") {
             Some(toml::Value::String(name)) if !name.trim().is_empty() => name.clone(),
-            _ => return Err("a [[router]] has no name: write name = \"core1\"".to_owned()),
+            _ => {
+                let sentence = "name is missing: write name = \"core1\"".to_owned();
+                return Err(Wrong { about: "a [[router]]".to_owned(), sentence });
+            }
         };
-        Self::read_named(name.clone(), table, file)
-            .map_err(|sentence| format!("router {}: {sentence}", escape(name.as_bytes())))
+        let about = format!("router {}", escape(name.as_bytes()));
+        Self::read_named(name, table, file).map_err(|sentence| Wrong { about, sentence })
     }
 
     fn read_named(name: String, table: toml::Table, file: &Path) -> Result<Self, String> {
@@ -119,6 +127,7 @@ impl Router {
             pools: keys.list("pools")?,
             exclude: keys.list("exclude")?,
             auto_import: keys.choice("import", &[("auto", true), ("manual", false)])?.unwrap_or(false),
+            interval: keys.seconds("interval", super::serve::INTERVAL.0, super::serve::INTERVAL.1)?,
             sources: Sources {
                 hotspot: keys.switch("hotspot")?.unwrap_or(false),
                 dhcp: keys.switch("dhcp")?.unwrap_or(false),

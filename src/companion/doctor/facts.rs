@@ -12,6 +12,7 @@ use crate::lease::{OpenNas, Time};
 use crate::store::admin::{
     Admin, Base, Doubtful, Ledger, PoolLink, PoolSummary, Radacct, Server, Shortest, StoredFinding, base,
 };
+use crate::store::migrate::NEEDED;
 use crate::store::{Catalogue, DatabaseUrl};
 
 /// Everything that the checks judge.
@@ -78,7 +79,8 @@ pub(super) fn read(desk: &Desk, no_routers: bool) -> Facts {
         facts.file = file(url);
         let seen = base(url);
         facts.here = here();
-        let usable = seen.as_ref().is_ok_and(|base| base.version.is_some() && base.lacking.is_empty());
+        let current = |base: &Base| base.version.is_some_and(|v| v.major == NEEDED.major && v >= NEEDED);
+        let usable = seen.as_ref().is_ok_and(|base| current(base) && base.lacking.is_empty());
         facts.base = Some(seen.map_err(|error| error.to_string()));
         if usable {
             facts.stored = Some(stored(url).map_err(sentence));

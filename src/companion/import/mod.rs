@@ -196,7 +196,7 @@ fn one(
     }
     let short = difference.plan.falls_short() || source.problems.iter().any(Problem::is_grave);
     if difference.plan.is_empty() {
-        desk.screen.note(&format!("{}: nothing to import, the database has the same pools", source.label));
+        desk.screen.step(&format!("{}: nothing to import, the database has the same pools", source.label));
         return Ok(if short { Exit::Partly } else { Exit::Done });
     }
     if !options.apply {

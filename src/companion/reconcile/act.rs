@@ -25,7 +25,7 @@ pub(super) struct Hearing<'a> {
 
 /// What was done of a plan.
 #[derive(Debug, Default)]
-pub(super) struct Done {
+pub(in crate::companion) struct Done {
     /// Steps (by their number) whose row has changed meanwhile.
     pub overtaken: HashSet<usize>,
 }

@@ -23,19 +23,16 @@ use crate::judge::{Complete, Deed, Kind, Listing, Plan, Verdict};
 use crate::lease::{Seconds, Time};
 use crate::routeros_api as routeros;
 use crate::store::admin::Ledger;
-use act::Done;
-pub(super) use act::{rules_of, token};
-pub(super) use snapshot::take;
-pub(super) use watched::{Mode, Watched, watched};
-
+pub(super) use act::{Done, rules_of, token};
 pub use snapshot::listing;
-pub(super) use watched::Sources;
+pub(super) use snapshot::take;
+pub(super) use watched::{Mode, Sources, Watched, watched};
 
 /// Findings that are stored, and steps that are shown to people, one by one; what is more has no room in anybody's head.
 const MOST: usize = 1000;
 
 /// What a router said, or why nothing.
-type Said = Result<Complete<Listing>, routeros::Error>;
+pub(super) type Said = Result<Complete<Listing>, routeros::Error>;
 
 pub(super) fn run(desk: &Desk, asked: &Reconcile) -> Result<Exit, Failure> {
     let url = desk.url()?;
@@ -54,36 +51,60 @@ pub(super) fn look(desk: &Desk, asked: &Reconcile) -> Result<(Records, Exit), Fa
     let heard = hear(ledger.now()?, routers.iter().filter(|router| router.mode != Mode::Off).collect());
     let mut report = Report::new();
     for (router, said) in &heard {
-        match said {
-            Ok(list) => {
-                let elsewhere = elsewhere(router, &heard);
-                let hearing =
-                    act::Hearing { router, list, elsewhere: &elsewhere, accept_drop: asked.accept_drop };
-                let wanted = asked.apply && router.mode == Mode::Managed;
-                let (plan, done) = act::run(&mut ledger, &hearing, wanted)?;
+        let elsewhere = elsewhere(router, &heard);
+        let how = How { apply: asked.apply, accept_drop: asked.accept_drop };
+        match (settle(&mut ledger, router, said, &elsewhere, how)?, said) {
+            (Some((plan, done)), Ok(list)) => {
                 report.add(desk, router, list.get(), &plan, done.as_ref());
-                if asked.apply && !wanted {
+                if asked.apply && done.is_none() {
                     let name = &router.name;
                     desk.screen.note(&format!("{name}: mode is observe, so nothing was changed"));
                 }
             }
-            Err(error) => {
+            (_, Err(error)) => {
                 desk.screen.warning(&format!("{error}; nothing is concluded from it"));
                 report.silent(router, &error.to_string());
-                if asked.apply && router.mode == Mode::Managed {
-                    let now = ledger.now()?;
-                    let finding = (Kind::NoInformation.as_str(), String::new(), error.to_string());
-                    ledger.store_findings(
-                        &router.name,
-                        &[(finding.0, finding.1, finding.2.as_str())],
-                        now,
-                    )?;
-                }
             }
+            (None, Ok(_)) => {}
         }
     }
     let exit = report.exit(desk, asked.apply, heard.len());
     Ok((report.records, exit))
+}
+
+/// What may be done with a router's list.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub apply: bool,
+    /// Far fewer sessions than at the last look are right.
+    pub accept_drop: bool,
+}
+
+/// Judges what a router said, and does what follows, as far as its mode lets us; none: it said nothing that counts, which is
+/// noted. `elsewhere`: the addresses that other routers of its address space list.
+pub(super) fn settle(
+    ledger: &mut Ledger,
+    router: &Watched,
+    said: &Said,
+    elsewhere: &HashMap<IpAddr, String>,
+    how: How,
+) -> Result<Option<(Plan, Option<Done>)>, Failure> {
+    let apply = how.apply && router.mode == Mode::Managed;
+    match said {
+        Ok(list) => {
+            let hearing = act::Hearing { router, list, elsewhere, accept_drop: how.accept_drop };
+            act::run(ledger, &hearing, apply).map(Some)
+        }
+        Err(error) => {
+            if apply {
+                let now = ledger.now()?;
+                let finding = (Kind::NoInformation.as_str(), String::new(), error.to_string());
+                let findings = [(finding.0, finding.1, finding.2.as_str())];
+                ledger.store_findings(&router.name, &findings, now)?;
+            }
+            Ok(None)
+        }
+    }
 }
 
 /// What the routers list; `now` is the database's clock.

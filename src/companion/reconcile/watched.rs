@@ -67,26 +67,33 @@ pub(super) fn chosen(
     wanted.into_iter().map(|router| watched(desk, router, catalogue)).collect()
 }
 
-/// What is to be known of a router here.
+/// What is to be known of a router here. Its password is read.
 pub(in crate::companion) fn watched(
     desk: &Desk,
     router: &config::Router,
     catalogue: &Catalogue,
 ) -> Result<Watched, Failure> {
-    let known = catalogue.nases.iter().find(|nas| nas.key == router.nas_key());
-    let space = router.address_space.clone().or_else(|| known.map(|nas| nas.space.clone()));
-    Ok(Watched {
-        name: router.name.clone(),
-        target: router
-            .target(&desk.screen)
-            .map_err(|sentence| Failure::new(Exit::Configuration, sentence))?,
-        sources: router.sources,
-        nas_keys: vec![router.nas_key().to_owned()],
-        address_space: space.unwrap_or_else(|| "default".to_owned()),
-        mode: match router.mode {
-            Some("off") => Mode::Off,
-            Some("observe") => Mode::Observe,
-            _ => Mode::Managed,
-        },
-    })
+    let target =
+        router.target(&desk.screen).map_err(|sentence| Failure::new(Exit::Configuration, sentence))?;
+    Ok(Watched::of(router, target, catalogue))
+}
+
+impl Watched {
+    /// A router of the configuration that is spoken to like this.
+    pub(in crate::companion) fn of(router: &config::Router, target: Target, catalogue: &Catalogue) -> Self {
+        let known = catalogue.nases.iter().find(|nas| nas.key == router.nas_key());
+        let space = router.address_space.clone().or_else(|| known.map(|nas| nas.space.clone()));
+        Self {
+            name: router.name.clone(),
+            target,
+            sources: router.sources,
+            nas_keys: vec![router.nas_key().to_owned()],
+            address_space: space.unwrap_or_else(|| "default".to_owned()),
+            mode: match router.mode {
+                Some("off") => Mode::Off,
+                Some("observe") => Mode::Observe,
+                _ => Mode::Managed,
+            },
+        }
+    }
 }

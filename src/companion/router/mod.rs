@@ -1,7 +1,7 @@
 //! `router …`: the routers of the configuration, and what all their verbs share.
 
 mod fix;
-mod onboard;
+pub(super) mod onboard;
 mod pools;
 mod profile;
 mod sessions;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Desk;
 use super::args::RouterVerb;
-use super::config::{self, Router};
+use super::config::{self, Router, Router as Config};
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::several;

@@ -87,13 +87,18 @@ pub(super) fn pass(desk: &Desk, ledger: &mut Ledger, options: &Options) -> Resul
         router::chosen(desk, std::slice::from_ref(name))?;
     }
     let wanted = wanted(ledger, options, &catalogue, &routers)?;
-    let mut report = Report::new(options.apply);
+    let mut report = Report::new(options.apply, ledger.now()?);
+    let mut found = false;
     for open in ledger.open_by_nas(&table)? {
         let ground = Ground::of(&open, &catalogue, &routers);
         let named = wanted.as_ref().is_none_or(|keys| keys.iter().any(|key| is_of(key, &open.nas)));
         if named {
+            found = true;
             act::nas(desk, ledger, &table, &open, &ground, options, &mut report)?;
         }
+    }
+    if let (Some(keys), false) = (&wanted, found) {
+        desk.screen.note(&format!("radacct has no open session of the NAS {}", keys.join(", ")));
     }
     Ok(Swept::Looked(report))
 }

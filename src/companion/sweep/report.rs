@@ -9,7 +9,7 @@ use crate::companion::exit::Exit;
 use crate::companion::lease::moment;
 use crate::companion::output::{Records, shown};
 use crate::judge::{Keep, Sentence};
-use crate::lease::OpenSession;
+use crate::lease::{OpenSession, Time};
 
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,12 @@ pub(super) enum State {
 pub(in crate::companion) struct Report {
     records: Records,
     applied: bool,
-    /// Closed, or to be closed.
+    /// Closed; without `--apply`, to be closed.
     pub closed: usize,
     /// Leases that ended with them.
     pub freed: usize,
+    /// To be closed, where nothing may be changed.
+    observed: usize,
     overtaken: usize,
     kept: BTreeMap<&'static str, (usize, Keep)>,
     unreachable: usize,
@@ -35,8 +37,8 @@ pub(in crate::companion) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(applied: bool) -> Self {
-        let records = Records::new([
+    pub(super) fn new(applied: bool, now: Time) -> Self {
+        let mut records = Records::new([
             shown("nas", 1),
             shown("username", 0),
             shown("session_id", 3),
@@ -47,11 +49,13 @@ impl Report {
             shown("lease", 2),
             shown("detail", 4),
         ]);
+        records.relative_to(now);
         Self {
             records,
             applied,
             closed: 0,
             freed: 0,
+            observed: 0,
             overtaken: 0,
             kept: BTreeMap::new(),
             unreachable: 0,
@@ -83,6 +87,10 @@ impl Report {
             }
             Sentence::Close { why, lease, .. } if state == State::Overtaken => {
                 self.overtaken += 1;
+                ("close", lease.as_ref().map(|_| "held"), *why)
+            }
+            Sentence::Close { why, lease, .. } if self.applied && state == State::Planned => {
+                self.observed += 1;
                 ("close", lease.as_ref().map(|_| "held"), *why)
             }
             Sentence::Close { why, lease, .. } => {
@@ -137,6 +145,10 @@ impl Report {
             desk.screen.note("nothing was changed: --apply does it");
         }
         let unproven = self.kept.values().any(|(_, keep)| !keep.is_well());
-        if unproven || (self.closed > 0 && !self.applied) { Exit::Differs } else { Exit::Done }
+        if unproven || self.observed > 0 || (self.closed > 0 && !self.applied) {
+            Exit::Differs
+        } else {
+            Exit::Done
+        }
     }
 }

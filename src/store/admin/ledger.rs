@@ -16,7 +16,7 @@ use crate::lease::range;
 use crate::lease::{Change, Row, Time};
 use crate::store::link::{Link, Value};
 use crate::store::migrate::{self, Version};
-use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError};
+use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError, Warrant};
 
 /// Steps in one slice.
 const SLICE_SQLITE: usize = 50;
@@ -64,7 +64,7 @@ impl Ledger {
         migrate::check(&mut link, url)?;
         if let Some(found) = migrate::found(&mut link)?.filter(|found| *found < NEEDED) {
             return Err(StoreError::Wrong(format!(
-                "the database {url} has schema {found}, and reconcile needs {NEEDED}: run `ippool-rs --database {url} \
+                "the database {url} has schema {found}, and this needs {NEEDED}: run `ippool-rs --database {url} \
                  schema up`"
             )));
         }
@@ -74,6 +74,12 @@ impl Ledger {
         let mut store = crate::store::open(url)?;
         store.be_frugal()?;
         Ok(Self { link, store })
+    }
+
+    /// From now on it acts for the daemon: every change is refused once another companion leads, and the history tells
+    /// the number of who made it.
+    pub fn act_under(&mut self, warrant: &Warrant) {
+        self.link.act_under(warrant);
     }
 
     /// The database's clock.
@@ -208,12 +214,12 @@ impl Ledger {
         let mut written = Vec::with_capacity(changes.len());
         for some in changes.chunks(self.slice()) {
             let sets: Vec<&[Change]> = some.iter().map(|change| core::slice::from_ref(*change)).collect();
-            match self.sliced(|ledger| ledger.store.write(&sets, now, SERVER)) {
+            match self.sliced(|ledger| ledger.write_sets(&sets, now)) {
                 Ok(slice) => written.extend(slice),
                 // One session would hold two rows: only that one is at fault.
                 Err(StoreError::Clash(_)) => {
                     for set in &sets {
-                        match self.sliced(|ledger| ledger.store.write(&[*set], now, SERVER)) {
+                        match self.sliced(|ledger| ledger.write_sets(&[*set], now)) {
                             Ok(one) => written.extend(one),
                             Err(StoreError::Clash(_)) => written.push(false),
                             Err(error) => return Err(error),
@@ -260,6 +266,17 @@ impl Ledger {
             })?;
         }
         Ok(noted)
+    }
+
+    fn write_sets(&mut self, sets: &[&[Change]], now: Time) -> Result<Vec<bool>, StoreError> {
+        match self.link.warrant() {
+            None => self.store.write(sets, now, SERVER),
+            Some(warrant) => {
+                warrant.step()?;
+                let fence = warrant.fence();
+                self.store.write_fenced(sets, now, &format!("{SERVER} #{fence}"), fence)
+            }
+        }
     }
 
     pub(super) fn slice(&self) -> usize {

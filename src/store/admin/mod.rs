@@ -10,6 +10,7 @@ mod find;
 mod findings;
 mod health;
 mod import;
+mod leader;
 mod lease_row;
 mod ledger;
 mod nas;
@@ -25,8 +26,8 @@ mod words;
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::link::Link;
-use super::{DatabaseUrl, StoreError, migrate};
+use super::link::{Id, Link};
+use super::{DatabaseUrl, StoreError, Warrant, migrate};
 
 pub use counts::{PoolSummary, RangeSummary};
 pub use facts::{Held, PoolLink};
@@ -34,6 +35,7 @@ pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
 pub use health::{Base, Doubtful, GRANT, Server, Shortest, base, durable};
 pub use import::{Imported, Keep};
+pub use leader::{Leader, Standing};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
 pub use ledger::{Ledger, Read};
 pub use nas::{Nas, NasChange};
@@ -96,12 +98,6 @@ struct PoolRow {
     address_space: String,
 }
 
-#[derive(diesel::QueryableByName)]
-struct Id {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-}
-
 impl Admin {
     /// Opens the database and checks its schema.
     ///
@@ -112,6 +108,11 @@ impl Admin {
         let mut link = Link::open(url, false, STATEMENT)?;
         migrate::check(&mut link, url)?;
         Ok(Self { link })
+    }
+
+    /// From now on it acts for the daemon: every change is refused once another companion leads.
+    pub fn act_under(&mut self, warrant: &Warrant) {
+        self.link.act_under(warrant);
     }
 
     /// Refuses a database without what schema 1.1 brought: names of NASes, next pools, sources.

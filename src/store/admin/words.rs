@@ -1,5 +1,7 @@
 //! Where the two databases say the same thing differently.
 
+use std::time::Duration;
+
 use crate::store::link::Link;
 
 /// Pieces of SQL for one kind of database.
@@ -69,5 +71,24 @@ impl Words {
     /// A column of an address as its text, without a mask.
     pub(super) fn address(&self, column: &str) -> String {
         if self.typed { format!("host({column})") } else { column.to_owned() }
+    }
+
+    /// A time so long from now.
+    pub(super) fn later(&self, after: Duration) -> String {
+        let seconds = after.as_secs_f64();
+        if self.typed {
+            format!("({} + interval '{seconds} seconds')", self.now)
+        } else {
+            format!("strftime('%Y-%m-%d %H:%M:%f','now','+{seconds} seconds')||'000'")
+        }
+    }
+
+    /// How many milliseconds there are until the time of a column.
+    pub(super) fn millis_until(&self, column: &str) -> String {
+        if self.typed {
+            format!("CAST(extract(epoch FROM {column} - {}) * 1000 AS bigint)", self.now)
+        } else {
+            format!("CAST((julianday({column}) - julianday('now')) * 86400000 AS INTEGER)")
+        }
     }
 }

@@ -91,6 +91,9 @@ statements! { Backend, PgConnection;
          SELECT v.name, v.value FROM h, LATERAL (VALUES ('hold_from', h.hold_from::text), ('hold_until', h.hold_until::text)) v(name, value) \
          WHERE NOT EXISTS (SELECT 1 FROM ip_pool_meta m WHERE m.name = 'hold_until' AND m.value::timestamptz >= h.hold_until) \
          ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    /// This number is the leader's, and stays it until the transaction ends: whoever takes over changes the key.
+    Leads { fence: i64 => BigInt } -> BigInt =
+        "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $ FOR KEY SHARE";
     /// All pools.
     Pools {} -> (BigInt, Text, Nullable<BigInt>, Text) = "SELECT id, name, nas_id, address_space FROM ip_pool_pools";
     /// All ranges.
@@ -200,6 +203,10 @@ impl Postgres {
         query.execute(&mut self.connection).map_err(|error| self.failed(&error))
     }
 
+    fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.connection.batch_execute(sql).map_err(|error| self.failed(&error))
+    }
+
     fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
         Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
     }
@@ -255,6 +262,27 @@ impl Store for Postgres {
             }
         };
         Ok(order.sets_of(&written))
+    }
+
+    fn write_fenced(
+        &mut self,
+        sets: &[&[Change]],
+        now: Time,
+        server: &str,
+        fence: i64,
+    ) -> Result<Vec<bool>, StoreError> {
+        self.batch(super::warrant::BEGIN)?;
+        // A lock that is met must not undo the transaction.
+        self.careful_until = self.careful_until.max(now + CAREFUL);
+        let result = self
+            .load::<_, i64>(Leads::new(fence))
+            .and_then(|leads| if leads.is_empty() { Err(super::warrant::deposed(fence)) } else { Ok(()) })
+            .and_then(|()| self.write(sets, now, server))
+            .and_then(|written| self.batch("COMMIT").map(|()| written));
+        if result.is_err() {
+            let _ = self.batch("ROLLBACK");
+        }
+        result
     }
 
     fn free_rows(

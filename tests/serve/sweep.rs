@@ -1,0 +1,29 @@
+//! The leader sweeps, too.
+
+use crate::daemon::{Daemon, on_both, until};
+use crate::radacct::{Session, closed, lay, lease, open_sessions, status, witness};
+
+#[test]
+fn the_leader_closes_what_is_over_in_radacct_under_its_number() {
+    on_both(|site| {
+        let db = &site.db;
+        site.write("ippool-rs.toml", "[serve]\nsweep_interval = 0\n");
+        lay(db);
+        witness(db);
+        Session::default().open(db);
+        lease(db, "alice", "81c00001", "10.0.0.1", 4000);
+        let daemon = Daemon::start(site);
+        daemon.until_says("this companion leads", 5);
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert_eq!(open_sessions(db), 2, "0 is never");
+        site.write("ippool-rs.toml", "[serve]\nsweep_interval = 1\n");
+        daemon.hup();
+        until("it is closed", 10, || open_sessions(db) == 1);
+        assert_eq!((closed(db, "alice").len(), status(db, "10.0.0.1").as_str()), (1, "available"));
+        let by = db.lines("SELECT kind || ' by ' || server AS line FROM ip_pool_events");
+        assert_eq!(by, ["release by companion #1"]);
+        daemon.until_says("<6>sweep: closed 1 sessions, freed 1 addresses", 5);
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        assert_eq!(daemon.lines_with("sweep:"), 1, "what does not change is said once: {}", daemon.log());
+    });
+}
