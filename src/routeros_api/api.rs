@@ -1,6 +1,7 @@
 //! The binary API over a connection: one login, then one command after another. (MikroTik manual, API.)
 
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -49,13 +50,14 @@ impl Api {
         Ok(api)
     }
 
-    /// Sends a command and hands each row of its answer on.
+    /// Sends a command and hands each row of its answer on, in so much time at most.
     pub(super) fn talk(
         &mut self,
         command: &Command,
+        time: Duration,
         row: &mut dyn FnMut(Row) -> Result<(), Failure>,
     ) -> Result<Done, Failure> {
-        self.stream.allow(self.limits.command);
+        self.stream.allow(time);
         self.exchange(command, command.path(), row)
     }
 

@@ -246,3 +246,24 @@ fn a_router_that_stalls_drips_or_floods_ends_in_time() {
     });
     assert!(error.to_string().contains("0xF8"), "{error}");
 }
+
+#[test]
+fn who_answers_each_command_slowly_is_left_when_the_time_for_all_is_over() {
+    let port = serve_api(|talk| {
+        talk.welcome();
+        while talk.hear().is_some() {
+            std::thread::sleep(Duration::from_millis(200));
+            talk.say(&["!done", "=ret=2"]);
+        }
+    });
+    let whole = Duration::from_millis(500);
+    let target = Target { limits: Limits { whole, ..plain(port).limits }, ..plain(port) };
+    let began = Instant::now();
+    let mut router = Router::open(&target).unwrap();
+    let (answers, error) = (0..20)
+        .map(|_| router.count::<Session>(None))
+        .fold((0, None), |(count, error), next| (count + usize::from(next.is_ok()), error.or(next.err())));
+    assert!((1..=2).contains(&answers), "{answers}");
+    assert!(matches!(&error.unwrap().failure, Failure::Timeout { after, .. } if *after == whole));
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+}

@@ -25,6 +25,10 @@ pub struct Limits {
     pub idle: Duration,
     /// A whole command, from its first byte to the last of its answer.
     pub command: Duration,
+    /// All that is asked of a router on one [`Router`], from its opening on.
+    ///
+    /// [`Router`]: super::Router
+    pub whole: Duration,
 }
 
 impl Default for Limits {
@@ -38,6 +42,7 @@ impl Default for Limits {
             login: Duration::from_secs(15),
             idle: Duration::from_secs(15),
             command: Duration::from_secs(120),
+            whole: Duration::from_secs(180),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! API.)
 
 use std::io::{self, Read as _};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -31,7 +32,11 @@ impl Rest {
     /// Proves name and password by asking for the router's name.
     pub(super) fn open(target: &Target, trust: Option<&Trust>) -> Result<Self, Failure> {
         let mut rest = Self { target: target.clone(), trust: trust.cloned() };
-        match rest.talk(&Command::new("/system/identity/print").only(&["name"]), &mut |_| Ok(())) {
+        match rest.talk(
+            &Command::new("/system/identity/print").only(&["name"]),
+            target.limits.command,
+            &mut |_| Ok(()),
+        ) {
             Ok(_) => Ok(rest),
             Err(Failure::Closed { why, .. }) => Err(Failure::Closed { doing: LOGIN.to_owned(), why }),
             Err(Failure::Timeout { after, .. }) => Err(Failure::Timeout { doing: LOGIN.to_owned(), after }),
@@ -39,17 +44,18 @@ impl Rest {
         }
     }
 
-    /// Sends a command and hands each row of its answer on.
+    /// Sends a command and hands each row of its answer on, in so much time at most.
     pub(super) fn talk(
         &mut self,
         command: &Command,
+        time: Duration,
         row: &mut dyn FnMut(Row) -> Result<(), Failure>,
     ) -> Result<Done, Failure> {
         let target = &self.target;
         let path = path(command)?;
         let body = body(command)?;
         let mut stream = Stream::open(target, self.trust.as_ref())?;
-        stream.allow(target.limits.command);
+        stream.allow(time);
         let authorization = authorization(&target.user, target.password.bytes());
         let lost = |error: io::Error| self.lost(&error, command);
         let mut answer =

@@ -1,5 +1,7 @@
 //! A router, by whichever transport it is reached: what is above does not know which it is.
 
+use std::time::Instant;
+
 use super::answer::{Complete, List};
 use super::api::Api;
 use super::rest::Rest;
@@ -91,6 +93,8 @@ pub struct Router {
     limits: Limits,
     trust: Option<Trust>,
     connection: Connection,
+    /// When [`Limits::whole`] is over.
+    until: Instant,
 }
 
 #[derive(Debug)]
@@ -107,6 +111,7 @@ impl Router {
     /// If that fails at any stage: name, connection, TLS, login, rights.
     pub fn open(target: &Target) -> Result<Self, Error> {
         let name = format!("{} ({})", target.name, target.authority());
+        let until = Instant::now() + target.limits.whole;
         let open = || {
             let trust = Trust::new(&target.tls)?;
             let connection = match target.transport {
@@ -116,7 +121,7 @@ impl Router {
             Ok((trust, connection))
         };
         let (trust, connection) = open().map_err(|failure: Failure| failure.of(&name))?;
-        Ok(Self { name, limits: target.limits, trust, connection })
+        Ok(Self { name, limits: target.limits, trust, connection, until })
     }
 
     /// The fingerprint of its certificate; `None` without TLS.
@@ -239,10 +244,18 @@ impl Router {
         command: &Command,
         row: &mut dyn FnMut(Row) -> Result<(), Failure>,
     ) -> Result<super::answer::Done, Error> {
-        match &mut self.connection {
-            Connection::Api(api) => api.talk(command, row),
-            Connection::Rest(rest) => rest.talk(command, row),
-        }
+        // Each command in its time is not enough: who answers all of them slowly would be listened to for ever.
+        let left = self.until.saturating_duration_since(Instant::now());
+        let time = left.min(self.limits.command);
+        let said = match &mut self.connection {
+            Connection::Api(api) => api.talk(command, time, row),
+            Connection::Rest(rest) => rest.talk(command, time, row),
+        };
+        let whole = self.limits.whole;
+        said.map_err(|failure| match failure {
+            Failure::Timeout { doing, after } if after == left => Failure::Timeout { doing, after: whole },
+            other => other,
+        })
         .map_err(|failure| failure.of(&self.name))
     }
 }

@@ -49,7 +49,11 @@ fn a_list_that_is_cut_refused_or_wrong_releases_nobody() {
                 state.faults.clear();
                 state.fail_always(LIST, fault.clone());
             }
-            let ran = ground.reconcile(&["--apply"]);
+            let mut ran = ground.reconcile(&["--apply"]);
+            if ran.code == 69 {
+                // PostgreSQL was not reached in time by a machine that is too busy: that says nothing of the list.
+                ran = ground.reconcile(&["--apply"]);
+            }
             assert_eq!((ground.held(), ground.released()), (500, 0), "{fault:?} {ran:?}");
             assert!(ran.code == 1 && ran.err.contains("nothing is concluded"), "{fault:?} {ran:?}");
         }
