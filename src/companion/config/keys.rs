@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// A table that is being read. What nobody asked for is an error at the end ([`Keys::done`]).
+/// A table that is being read. A key that nobody knows is an error at once.
 pub(super) struct Keys {
     table: toml::Table,
     known: &'static [&'static str],

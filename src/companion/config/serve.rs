@@ -23,7 +23,7 @@ pub(in crate::companion) struct Serve {
 
 impl Default for Serve {
     fn default() -> Self {
-        let [interval, sweep_interval, takeover_after] = [60, 900, 10].map(Duration::from_secs);
+        let [interval, sweep_interval, takeover_after] = [60, 300, 10].map(Duration::from_secs);
         Self { interval, sweep_interval, takeover_after }
     }
 }

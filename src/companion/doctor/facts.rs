@@ -126,7 +126,7 @@ fn file(url: &DatabaseUrl) -> Option<File> {
     Some(File { path: path.clone(), wal: is_wal(path), foreign: foreign.collect(), left })
 }
 
-/// Bytes 18 and 19 of the header are 2 in WAL mode (https://www.sqlite.org/fileformat2.html, 1.3). An empty file has none.
+/// Bytes 18 and 19 of the header are 2 in WAL mode (<https://www.sqlite.org/fileformat2.html>, 1.3). An empty file has none.
 fn is_wal(path: &Path) -> bool {
     use std::io::Read as _;
     let mut header = [0; 20];
