@@ -1,12 +1,12 @@
 //! A batch between its decision and its answers: pending, in flight, landed.
 //!
-//! While some are being written, each by a pen of its own, the next is read and decided, and grows until a pen is free. Whose
-//! owner or row is part of any of them waits for the landing. Not here: what is decided (`decide`), the connections (`worker`,
-//! `pen`).
+//! While one is being written, by a pen, the next is read and decided, and grows until that is done, or late: then it goes off
+//! beside it. Whose owner or row is part of any of them waits for the landing. Not here: what is decided (`decide`), the
+//! connections (`worker`, `pen`).
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::inbox::{Answered, Job, lock};
 use super::pen::{self, PENS, Pen, Sets, Written};
@@ -17,6 +17,9 @@ use super::{Answer, Work};
 use crate::lease::faults::{self, Fault};
 use crate::lease::{Change, Session, Time};
 use crate::store::{Retry, Store, StoreError};
+
+/// After so long a flight is late: the disk stalls, or somebody holds a lock. The next goes off beside it.
+pub const LATE: Duration = Duration::from_millis(20);
 
 /// What a job is told once its set is written; none: it is looked at again.
 pub type Outcome = Option<Answer>;
@@ -146,11 +149,7 @@ impl Worker {
 
     /// Sends off what is pending, if somebody is free to write it.
     fn launch(&mut self) {
-        let most = match self.fleet {
-            0 if self.late => PENS,
-            fleet => fleet.max(1),
-        };
-        if self.pending.len() == 0 || self.flights.len() >= most {
+        if self.pending.len() == 0 || !self.may_launch() {
             return;
         }
         self.busy();
@@ -161,6 +160,24 @@ impl Worker {
             pen.submit(std::mem::take(&mut plan.sets), plan.now);
         }
         self.flights.push(Flight { plan, pen, since: self.shared.clock.now() });
+    }
+
+    /// Somebody is free to write, and the youngest flight is late. Else one large batch after the other is better than two small
+    /// ones at a time: each costs a statement and a sync of the log.
+    fn may_launch(&self) -> bool {
+        match (self.flights.last(), self.fleet) {
+            (None, _) => true,
+            (Some(_), 0) => self.late && self.flights.len() < PENS,
+            (Some(youngest), fleet) => {
+                let age = self.shared.clock.now().saturating_duration_since(youngest.since);
+                self.flights.len() < fleet && age >= LATE
+            }
+        }
+    }
+
+    /// What is pending may be sent off beside a flight that is late.
+    pub(super) fn awaits_delay(&self) -> bool {
+        self.pending.len() > 0 && self.flights.len() < self.fleet
     }
 
     /// Without a pen a flight is written when it is to land.

@@ -1,5 +1,5 @@
 //! A writer with a connection and a thread of its own: it commits one batch while the engine's thread reads and decides the
-//! next. There are two, so that one batch is worked on while the other waits for the disk.
+//! next. There are two: where one waits long for the disk, or for a lock, the other goes on.
 //!
 //! Only for databases that can be read while they are written ([`Store::reads_while_writing`]); SQLite's file is read and
 //! written by one connection, whose cache the other's commits would empty.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::flight::{Engaged, Flight, Plan};
+use super::flight::{Engaged, Flight, LATE, Plan};
 use super::inbox::{Answered, Job, lock};
 use super::pen::{PENS, Pen};
 use super::recent::Recent;
@@ -243,7 +243,11 @@ impl Worker {
     fn gather(&mut self, patience: Duration) -> Vec<Job> {
         let chores = !self.deferred.is_empty() || !self.ended.is_empty();
         let at_once = chores || (self.is_quiet() && !self.ahead.is_empty());
-        let patience = if at_once { Duration::ZERO } else { patience };
+        let patience = match at_once {
+            true => Duration::ZERO,
+            false if self.awaits_delay() => patience.min(LATE),
+            false => patience,
+        };
         let mut jobs: Vec<Job> = self.deferred.drain(..).collect();
         let room = BATCH.saturating_sub(jobs.len() + self.pending.len());
         let enough = match self.flights.last() {
