@@ -42,18 +42,20 @@ fn the_schema_comes_up_once_and_says_so() {
         let listed = db.run(&["schema", "up", "--dry-run", "-o", "json"]).expect(0, &[]).json();
         assert_eq!((&listed[0]["migration"], &listed[0]["version"]), (&"0001_leases".into(), &"1.0".into()));
         db.run(&["schema", "status", "-o", "csv"]).expect(3, &["database,found,needed,state"]);
-        db.run(&["schema", "up"])
-            .expect(0, &["1.3 now (applied 0001_leases, 0002_routers, 0003_findings, 0004_leader)"]);
+        db.run(&["schema", "up"]).expect(
+            0,
+            &["1.4 now (applied 0001_leases, 0002_routers, 0003_findings, 0004_leader, 0005_pools)"],
+        );
         db.run(&["schema", "up"]).expect(0, &["nothing to do"]);
         let status = db.run(&["schema", "status", "-o", "json"]).expect(0, &[]).json();
-        assert_eq!((&status[0]["found"], &status[0]["state"]), (&"1.3".into(), &"current".into()));
+        assert_eq!((&status[0]["found"], &status[0]["state"]), (&"1.4".into(), &"current".into()));
         db.sql("UPDATE ip_pool_meta SET value = '2.0' WHERE name = 'schema_version'");
         db.run(&["schema", "status"]).expect(3, &["newer"]);
         db.run(&["schema", "up"]).expect(78, &["made by a newer ippool_rs"]);
         db.run(&["lease", "list"]).expect(78, &["install the newer version"]);
         db.sql("UPDATE ip_pool_meta SET value = '0.9' WHERE name = 'schema_version'");
         db.run(&["lease", "list"])
-            .expect(78, &["has schema 0.9, and 1.3 is needed: run `ippool-rs --database"]);
+            .expect(78, &["has schema 0.9, and 1.4 is needed: run `ippool-rs --database"]);
     }
 }
 

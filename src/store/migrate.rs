@@ -34,7 +34,7 @@ pub struct Migration {
 /// The version that this build needs.
 pub const NEEDED: Version = MIGRATIONS[MIGRATIONS.len() - 1].version;
 
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         name: "0001_leases",
         version: Version { major: 1, minor: 0 },
@@ -58,6 +58,12 @@ const MIGRATIONS: [Migration; 4] = [
         version: Version { major: 1, minor: 3 },
         sqlite: include_str!("../../sql/sqlite/0004_leader.sql"),
         postgres: include_str!("../../sql/postgresql/0004_leader.sql"),
+    },
+    Migration {
+        name: "0005_pools",
+        version: Version { major: 1, minor: 4 },
+        sqlite: include_str!("../../sql/sqlite/0005_pools.sql"),
+        postgres: include_str!("../../sql/postgresql/0005_pools.sql"),
     },
 ];
 
