@@ -10,7 +10,7 @@ use super::batch::lookup_grant;
 use super::inbox::lock;
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, NasFacts, Row, Session, Time};
+use crate::lease::{Ask, Link, NasFacts, Row, Session, Time};
 use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Store, StoreError};
 
 /// Connections for looking, at most.
@@ -75,9 +75,11 @@ struct Glance<'a> {
 }
 
 impl Reserve for Glance<'_> {
-    fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
-        let rows = self.store.free_rows(pool, store::FRONT, self.now, 1).unwrap_or_default();
-        rows.into_iter().find(|row| !taken(row.id)).map(|row| (row, How::Free))
+    fn next(&mut self, chain: &[Link], taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
+        chain.iter().find_map(|link| {
+            let rows = self.store.free_rows(link.pool, store::FRONT, self.now, 1).unwrap_or_default();
+            rows.into_iter().find(|row| !taken(row.id)).map(|row| (row, How::Free))
+        })
     }
 }
 
@@ -95,16 +97,21 @@ impl Engine {
         let Some(want) = ask.wants.first() else { return Ok(None) };
         let (nas, space) = nas_of(&catalogue, &ask.session);
         let mut store = self.readers.take(budget)?;
-        let snapshot = store.read(&[lookup_grant(ask, space)])?;
+        let snapshot = store.read(&[lookup_grant(ask, space, catalogue.reservations)])?;
         let rows = snapshot.rows.first().map_or(&[][..], Vec::as_slice);
         let facts = |id| {
             catalogue.nases.iter().find(|row| row.facts.id == id).map(|row| row.facts).unwrap_or_default()
         };
-        let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold: catalogue.hold, token: 0 };
-        let pool = catalogue.pool(want.pool(), nas.id).map(|pool| pool.id);
+        let ttl = |pool| catalogue.row(pool).and_then(|pool| pool.lease_seconds);
+        let now = snapshot.now;
+        let cx = Circumstances { now, nas, facts: &facts, hold: catalogue.hold, ttl: &ttl, token: 0 };
+        let mut chain = Vec::new();
+        if catalogue.chain(&want.pools, nas.id, &mut chain).is_err() {
+            return Ok(None);
+        }
         let mut glance = Glance { store: store.as_mut(), now: snapshot.now };
         let unmade = |_: &IpNet, _| false;
-        let choice = choose::choose(ask, want, pool, rows, &unmade, &mut glance, &|_| false, &cx);
+        let choice = choose::choose(ask, want, &chain, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
             Choice::Serve(served) => Some(Peeked {
                 address: served.row().address,

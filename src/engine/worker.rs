@@ -15,7 +15,7 @@ use super::reserve::Shelves;
 use super::stats::Counters;
 use super::{Answer, Shared, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Hold, NasFacts, Rules, Time};
+use crate::lease::{Hold, Link, NasFacts, Rules, Time};
 use crate::store::{self, Catalogue, NasRow, Retry, Store, StoreError};
 
 /// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
@@ -62,6 +62,10 @@ pub struct Worker {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) nases: HashMap<String, Known>,
     pub(super) shelves: Shelves,
+    /// Counts the batches that were decided.
+    pub(super) batch: u64,
+    /// The chain that is being looked at: kept for its room.
+    pub(super) chain: Vec<Link>,
     pub(super) recent: Recent,
     /// Jobs that are looked at again.
     pub(super) deferred: VecDeque<Job>,
@@ -120,6 +124,8 @@ impl Worker {
             catalogue,
             nases: HashMap::new(),
             shelves: Shelves::new(),
+            batch: 0,
+            chain: Vec::new(),
             recent: Recent::default(),
             deferred: VecDeque::new(),
             blocked: Vec::new(),
@@ -352,7 +358,7 @@ impl Worker {
     pub(super) fn answer(&self, answered: &mut Answered, job: Job, answer: Answer) {
         let answer = match (&*job.work, answer) {
             (Work::Grant(_), Answer::Unavailable { why }) if faults::on(Fault::ErrorIsFull) => {
-                Answer::Exhausted { pool: why }
+                Answer::Exhausted { pool: why, behind: Vec::new() }
             }
             (_, answer) => answer,
         };
@@ -383,6 +389,14 @@ impl Worker {
             rules: self.rules.clone(),
             hold: catalogue.hold,
         };
+        if self.catalogue.version != catalogue.version {
+            for (pool, next, why) in catalogue.broken_links() {
+                log::warn!(
+                    "pool {}: its next pool {next} is ignored: {why}. `ippool-rs pool list` shows the chains",
+                    pool.name
+                );
+            }
+        }
         self.catalogue = Arc::new(catalogue);
         *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
     }

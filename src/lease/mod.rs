@@ -16,7 +16,7 @@ pub mod silence;
 mod station;
 mod time;
 
-pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
+pub use ask::{Accounting, AcctKind, Ask, FOREVER, Link, Mode, Pick, Session, Strategy, Want, length};
 pub use class::Class;
 pub use name::{escape, unescape};
 pub use open::{OpenNas, OpenSession};

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use crate::engine::{Answer, Grant, How, Undo, Work};
-use crate::lease::{Ask, Pick, Want, escape};
+use crate::engine::{Answer, Contest, Grant, How, Undo, Work};
+use crate::lease::{Ask, FOREVER, Pick, Want, escape};
 
 use super::identity;
 use super::limit::Kind;
@@ -34,7 +34,7 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
     if session.owner.is_empty() {
         return without_owner(settings, &who, stated);
     }
-    let interim = interim_out(settings, reply);
+    let interim = interim_out(settings, reply, settings.rules.lease);
     let ask = Ask {
         wants: vec![Want {
             attribute: settings.attribute_name.clone(),
@@ -44,6 +44,9 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
         }],
         // Where we ask for no Interims and the reply neither, the lease has its own length.
         lease_seconds: settings.rules.lease.max(3 * interim.unwrap_or(0)),
+        least_seconds: 3 * reply
+            .interim_interval
+            .map_or_else(|| interim.map_or(0, |_| SHORTEST_INTERIM), i64::from),
         rules: settings.rules.clone(),
         session,
     };
@@ -53,9 +56,10 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
     }
     match answer {
         Answer::Granted(grants) => granted(settings, reply, &who, grants),
-        Answer::Exhausted { pool } => refused(settings.on_exhausted, exhausted(&who, &pool)),
+        Answer::Exhausted { pool, behind } => refused(settings.on_exhausted, exhausted(&who, &pool, &behind)),
         Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
         Answer::Unavailable { why } => unavailable(settings, &who, &why),
+        Answer::Kept => Outcome::new(Code::Noop, "this pool, or NAS, gives out no addresses (its mode)"),
         other => {
             unavailable(settings, &who, &format!("the engine answered {other:?} to a request for an address"))
         }
@@ -120,9 +124,11 @@ pub(super) fn hint(facts: &Facts) -> Option<IpNet> {
         .map(|hint| IpAddr::V4(hint).into())
 }
 
-/// The Acct-Interim-Interval that goes out: the reply's own, else a sixth of the lease.
-fn interim_out(settings: &Settings, reply: &Reply) -> Option<i64> {
-    let own = || settings.interim_interval.then(|| (settings.rules.lease / 6).max(SHORTEST_INTERIM));
+/// The Acct-Interim-Interval that goes out with a lease of so many seconds: the reply's own, else a sixth of the lease. Of one
+/// without an end, it is a sixth of the usual one.
+fn interim_out(settings: &Settings, reply: &Reply, lease: i64) -> Option<i64> {
+    let lease = if lease < FOREVER { lease } else { settings.rules.lease };
+    let own = || settings.interim_interval.then(|| (lease / 6).max(SHORTEST_INTERIM));
     reply.interim_interval.map(i64::from).or_else(own)
 }
 
@@ -148,11 +154,12 @@ fn accompany(settings: &Settings, reply: &Reply, who: &Who, outcome: &mut Outcom
         outcome.changes.push(Change::Class(grant.class));
     }
     if reply.interim_interval.is_none()
-        && let Some(seconds) = interim_out(settings, reply).and_then(|seconds| u32::try_from(seconds).ok())
+        && let Some(seconds) =
+            interim_out(settings, reply, grant.lease_seconds).and_then(|seconds| u32::try_from(seconds).ok())
     {
         outcome.changes.push(Change::InterimInterval(seconds));
     }
-    if settings.session_timeout && grant.nas_is_silent {
+    if settings.session_timeout && grant.nas_is_silent && grant.lease_seconds < FOREVER {
         let limit = u32::try_from(grant.lease_seconds).unwrap_or(u32::MAX);
         if reply.session_timeout.is_none_or(|seconds| seconds > limit) {
             outcome.changes.push(Change::SessionTimeout(limit));
@@ -167,11 +174,13 @@ fn keep_stated(settings: &Settings, reply: &Reply, who: &Who, answer: Answer) ->
     let mut outcome = Outcome::new(Code::Noop, "the reply has an address already").with(Message::Exists);
     match answer {
         Answer::Granted(grants) => {
-            for grant in grants {
+            for mut grant in grants {
+                outcome.notes.extend(grant.contest.take().map(|contest| contested(who, &contest, true)));
                 accompany(settings, reply, who, &mut outcome, grant);
             }
             outcome.debug = "the reply has an address already, which is recorded".into();
         }
+        Answer::Contested(contest) => outcome.notes.push(contested(who, &contest, false)),
         Answer::Unavailable { why } => outcome.notes.push(Note::warning(
             Kind::Unavailable,
             "static",
@@ -211,9 +220,14 @@ fn refused(refusal: Refusal, note: Note) -> Outcome {
     Outcome::failed(code, note)
 }
 
-fn exhausted(who: &Who, pool: &str) -> Note {
+fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
+    let too = if behind.is_empty() {
+        String::new()
+    } else {
+        format!(", and so is {} behind it", behind.join(", "))
+    };
     let text = format!(
-        "pool {pool} is full: no address for user {} at NAS {}. `ippool-rs lease list --pool {pool}` says who holds them, \
+        "pool {pool} is full{too}: no address for user {} at NAS {}. `ippool-rs lease list --pool {pool}` says who holds them, \
          `ippool-rs pool add {pool} RANGE` (with --nas, if it is one NAS' own) adds addresses",
         who.user, who.nas
     );
@@ -259,6 +273,30 @@ fn doubtful(who: &Who, grant: &Grant) -> Note {
         grant.pool
     );
     Note::warning(Kind::Doubtful, &grant.pool, text)
+}
+
+/// The reply states an address that another has.
+fn contested(who: &Who, contest: &Contest, wins: bool) -> Note {
+    let Contest { address, with, reserved } = contest;
+    let address = match address.prefix_len() == address.max_prefix_len() {
+        true => address.addr().to_string(),
+        false => address.to_string(),
+    };
+    let has = if *reserved { "is reserved for" } else { "is held by" };
+    let nobody = with.is_empty() || with.starts_with('=');
+    let whom = if nobody { "nobody" } else { with };
+    let outcome = match (wins, reserved) {
+        (true, false) => {
+            "the lease is the former's now (static_wins = yes), and the latter uses the address for as long as he is on line"
+        }
+        (true, true) => "the lease is the former's for this session (static_wins = yes)",
+        (false, _) => "the lease stays the latter's (static_wins = no), and both may use the address",
+    };
+    let text = format!(
+        "the reply states {address} for user {} at NAS {}, and that address {has} {whom}: {outcome}. `ippool-rs explain {address}` says who          is who; give one of them another address, or exclude {address} from the pool",
+        who.user, who.nas
+    );
+    Note::warning(Kind::Conflict, &address, text)
 }
 
 fn silent_nas(who: &Who, seconds: u32) -> Note {
