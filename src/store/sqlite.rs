@@ -2,22 +2,24 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite as Backend;
 use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
+use ipnet::IpNet;
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
 use super::rows::{
     At, COLUMNS, Loaded, NasCells, Net, Record, RowSql, address_key, is_common, key_address, nas_of, row_of,
 };
+use super::sqlite_guard::{Asked, occupant_of};
 use super::statement::{forget_others, statements};
-use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Event, Hold, Row, Time};
+use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect, sources};
+use crate::lease::{Change, Event, Hold, Occupant, Row, Time};
 
 /// The busy handler's patience, milliseconds: others hold the write lock for at most 20.
 const BUSY: u32 = 150;
@@ -29,7 +31,7 @@ type RowsSql = RowSql<Text, Text>;
 macro_rules! freed_by_hand {
     () => {
         "(SELECT id FROM ip_pool_assignments WHERE pool_id IN (SELECT id FROM ip_pool_pools) AND status = 'available' AND queue_at > $ \
-         AND (released_at IS NULL OR expires_at IS NULL OR expires_at > released_at) ORDER BY +id LIMIT 500)"
+         AND free_at > $ AND (released_at IS NULL OR expires_at IS NULL OR expires_at > released_at) ORDER BY +id LIMIT 500)"
     };
 }
 
@@ -54,6 +56,7 @@ selects! {
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
@@ -66,6 +69,8 @@ statements! { Backend, SqliteConnection;
     ByOwner { owner: &'a str => Text } -> RowsSql = BY_OWNER;
     /// Held by an owner.
     HeldBy { owner: &'a str => Text, limit: i64 => BigInt } -> RowsSql = HELD_BY;
+    /// The address space of a row.
+    SpaceOf { id: i64 => BigInt } -> Text = "SELECT address_space FROM ip_pool_assignments WHERE id = $";
     /// Bound to a session.
     BySession { nas: i64 => BigInt, id: &'a str => Text } -> RowsSql = BY_SESSION;
     /// Taken over from a session.
@@ -83,6 +88,8 @@ statements! { Backend, SqliteConnection;
     DueRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
     LapsedRows { pool: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Free rows behind their turn.
+    WaitingRows { pool: i64 => BigInt, now: At => Text, free: At => Text, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// A row of a range; it may be there.
@@ -134,13 +141,13 @@ statements! { Backend, SqliteConnection;
         "UPDATE ip_pool_nas SET ended_before = max(COALESCE(ended_before, ''), $), ended_seen_at = $, updated_at = $ WHERE id = $ \
          AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// The history of what an administrator's SQL made available.
-    TellFreed { at: At => Text, server: &'a str => Text, now: At => Text } -> () = concat!(
+    TellFreed { at: At => Text, server: &'a str => Text, now: At => Text, free: At => Text } -> () = concat!(
         "INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, server, detail, \
          ip_address, address_space, pool_name, epoch) \
          SELECT $, 'release', username, owner, lease_nas_id, session_id, calling_station_id, $, 'by an administrator''s SQL', \
          ip_address, address_space, pool_name, epoch FROM ip_pool_assignments WHERE id IN ", freed_by_hand!());
     /// It is free from now on.
-    Freed { queue: At => Text, free: At => Text, expires: At => Text, released: At => Text, updated: At => Text, now: At => Text } -> () = concat!(
+    Freed { queue: At => Text, free: At => Text, expires: At => Text, released: At => Text, updated: At => Text, now: At => Text, later: At => Text } -> () = concat!(
         "UPDATE ip_pool_assignments SET queue_at = $, free_at = $, expires_at = min(expires_at, $), released_at = $, \
          released_by = 'admin', updated_at = $, ", forget_others!(), " WHERE id IN ", freed_by_hand!());
     /// All servers.
@@ -213,12 +220,14 @@ impl<const RARE: bool> QueryFragment<Backend> for Update<'_, RARE> {
 pub struct Sqlite {
     connection: SqliteConnection,
     path: PathBuf,
+    sources: Arc<Sources>,
 }
 
 impl Sqlite {
     /// Opens the file.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut this = Self { connection: connect::sqlite(path, false, BUSY)?, path: path.to_owned() };
+    pub fn open(path: &Path, sources: &Arc<Sources>) -> Result<Self, StoreError> {
+        let connection = connect::sqlite(path, false, BUSY)?;
+        let mut this = Self { connection, path: path.to_owned(), sources: Arc::clone(sources) };
         // SQLite opens a file that it may only read without a word.
         let touch = "UPDATE ip_pool_meta SET value = value WHERE name = 'catalogue'";
         match this.transaction(|this| this.batch(touch)) {
@@ -312,6 +321,61 @@ impl Sqlite {
         Ok(rows)
     }
 
+    /// Who has these addresses, by the tables that can be asked.
+    fn ask<'n>(&mut self, addresses: impl Iterator<Item = &'n IpNet>) -> Result<Vec<Occupant>, StoreError> {
+        let known = self.sources.known();
+        let Some(asked) = known.check.as_ref().and_then(|check| Asked::of(check, addresses)) else {
+            return Ok(Vec::new());
+        };
+        let found = asked.load(&mut self.connection).map_err(|error| self.failed(&error))?;
+        Ok(found.into_iter().filter_map(occupant_of).collect())
+    }
+
+    /// Numbers of the changes that give an address to somebody which another has. Nobody writes meanwhile.
+    fn refused(&mut self, sets: &[&[Change]]) -> Result<Vec<usize>, StoreError> {
+        let changes = sources::guarded(sets);
+        let found = self.ask(changes.clone().map(|(_, change, _)| &change.before.address))?;
+        let mut refused = Vec::new();
+        if found.is_empty() {
+            return Ok(refused);
+        }
+        let discounted = self.sources.discounted();
+        for (number, change, names) in changes {
+            let counts = |one: &&Occupant| {
+                let over = one.session().is_some_and(|session| discounted.contains(&session));
+                one.address == change.before.address && !names.has(&one.username) && !over
+            };
+            for one in found.iter().filter(counts) {
+                let space = SpaceOf::new(change.before.id).load::<String>(&mut self.connection);
+                let space = space.map_err(|error| self.failed(&error))?;
+                if space.first().is_some_and(|space| one.is_in(space)) {
+                    refused.push(number);
+                    break;
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    fn has_changed(&self, error: &StoreError) -> bool {
+        let url = DatabaseUrl::Sqlite(self.path.clone());
+        error.retry() == Retry::Never && sources::have_changed(&url, &self.sources)
+    }
+
+    /// Writes the sets, but for those of which a table of the site has given an address to somebody else.
+    fn write_sets(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
+        let refused = if self.sources.known().check.is_some() { self.refused(sets)? } else { Vec::new() };
+        let mut number = 0;
+        let mut written = Vec::with_capacity(sets.len());
+        for set in sets {
+            let numbers = number..number + set.len();
+            number = numbers.end;
+            let is_refused = refused.iter().any(|number| numbers.contains(number));
+            written.push(!is_refused && self.write_set(set, now, server)?);
+        }
+        Ok(written)
+    }
+
     fn update(&mut self, change: &Change, now: Time) -> Result<bool, StoreError> {
         let rows = if is_common(change) {
             self.execute(Update::<false>::of(change, now))?
@@ -383,7 +447,13 @@ impl Store for Sqlite {
     }
 
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        self.transaction(|this| sets.iter().map(|set| this.write_set(set, now, server)).collect())
+        match self.transaction(|this| this.write_sets(sets, now, server)) {
+            // A table of the site may be gone, or another than it was.
+            Err(error) if self.has_changed(&error) => {
+                self.transaction(|this| this.write_sets(sets, now, server))
+            }
+            written => written,
+        }
     }
 
     fn write_fenced(
@@ -401,6 +471,18 @@ impl Store for Sqlite {
             }
             sets.iter().map(|set| this.write_set(set, now, server)).collect()
         })
+    }
+
+    fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        let found = match self.ask(places.iter().map(|(_, address)| address)) {
+            Err(error) if self.has_changed(&error) => self.ask(places.iter().map(|(_, address)| address))?,
+            found => found?,
+        };
+        Ok(sources::by_place(places, &found, &self.sources.known().heard))
+    }
+
+    fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.load(WaitingRows::new(pool, At(now), At(now), i64::from(limit)))
     }
 
     fn free_rows(
@@ -552,8 +634,8 @@ impl Store for Sqlite {
                 .map_err(|error| this.failed(&error))?;
             this.execute(Beat::new(server, At(now), At(now), counters))?;
             this.execute(Forget::new(At(now - 86_400)))?;
-            this.execute(TellFreed::new(At(now), server, At(now)))?;
-            this.execute(Freed::new(At(now), At(now), At(now), At(now), At(now), At(now)))?;
+            this.execute(TellFreed::new(At(now), server, At(now), At(now)))?;
+            this.execute(Freed::new(At(now), At(now), At(now), At(now), At(now), At(now), At(now)))?;
             Ok(super::servers_of(
                 known.into_iter().map(|(name, At(seen))| (name, seen)).collect(),
                 server,

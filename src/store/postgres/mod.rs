@@ -1,11 +1,12 @@
 //! PostgreSQL: for a fleet of radiusd. A batch is two statements: one that reads all that it needs, one that writes it,
 //! which is its own transaction and so one durable commit.
 
+mod guard;
 mod read;
 mod write;
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::pg::Pg as Backend;
@@ -13,6 +14,8 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Inet, Nullable, Text, Timestamptz};
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
+use guard::{Asked, Guard};
+use ipnet::IpNet;
 use read::{Found, Probes};
 use write::{Order, Write};
 
@@ -20,8 +23,8 @@ use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
 use super::rows::{At, COLUMNS, Loaded, NasCells, Net, RowSql, nas_of, row_of};
 use super::statement::{forget_others, statements};
-use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Hold, Row, Time};
+use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect, sources};
+use crate::lease::{Change, Hold, Occupant, Row, Time};
 
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
 const STATEMENT: u32 = 2_000;
@@ -45,6 +48,7 @@ selects! {
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status || '' = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
@@ -58,6 +62,8 @@ statements! { Backend, PgConnection;
     DueRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
     LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Free rows behind their turn.
+    WaitingRows { pool: i64 => BigInt, now: At => Timestamptz, free: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// The next rows of a pool's ranges. Who moves the cursor makes the rows; -1: somebody else is at it.
@@ -121,7 +127,7 @@ statements! { Backend, PgConnection;
     Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
         "WITH t AS (SELECT $::timestamptz AS now), \
          found AS (SELECT r.id FROM t, ip_pool_pools p, LATERAL (SELECT a.id FROM ip_pool_assignments a WHERE a.pool_id = p.id \
-             AND a.status = 'available' AND a.queue_at > t.now \
+             AND a.status = 'available' AND a.queue_at > t.now AND a.free_at > t.now \
              AND (a.released_at IS NULL OR a.expires_at IS NULL OR a.expires_at > a.released_at) \
              ORDER BY a.queue_at LIMIT 500 FOR UPDATE SKIP LOCKED) r), \
          freed AS (UPDATE ip_pool_assignments a SET queue_at = t.now, free_at = t.now, expires_at = LEAST(expires_at, t.now), \
@@ -149,11 +155,12 @@ pub struct Postgres {
     url: DatabaseUrl,
     /// Until then, locked rows are gone round.
     careful_until: Time,
+    sources: Arc<Sources>,
 }
 
 impl Postgres {
     /// Opens a connection.
-    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+    pub fn open(url: &DatabaseUrl, sources: &Arc<Sources>) -> Result<Self, StoreError> {
         let mut connection = connect::postgres(url, STATEMENT)?;
         // The statements are small and many: plans are made once, and always by index. What the planner guesses of arrays
         // (ten elements) and of a table that was filled a moment ago is of no use to us.
@@ -165,7 +172,7 @@ impl Postgres {
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
         connect::check_rights(&mut connection, url)?;
-        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH })
+        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH, sources: Arc::clone(sources) })
     }
 
     fn failed(&self, error: &diesel::result::Error) -> StoreError {
@@ -207,6 +214,51 @@ impl Postgres {
         self.connection.batch_execute(sql).map_err(|error| self.failed(&error))
     }
 
+    /// Writes where no table of the site has a say.
+    fn write_freely(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
+        let written = match (self.careful_until > order.now, order.is_whole(), order.is_rare()) {
+            (_, true, _) => self.load::<_, i32>(Write::<true, true, true, false>::of(order, None))?,
+            (true, false, true) => self.load::<_, i32>(Write::<true, false, true, false>::of(order, None))?,
+            (true, false, false) => {
+                self.load::<_, i32>(Write::<true, false, false, false>::of(order, None))?
+            }
+            (false, false, rare) => {
+                let tried = if rare {
+                    self.load::<_, i32>(Write::<false, false, true, false>::of(order, None))
+                } else {
+                    self.load::<_, i32>(Write::<false, false, false, false>::of(order, None))
+                };
+                match tried {
+                    // Somebody holds a lock: the server undid it all.
+                    Err(StoreError::Busy(_)) => {
+                        self.careful_until = order.now + CAREFUL;
+                        self.load::<_, i32>(Write::<true, false, true, false>::of(order, None))?
+                    }
+                    tried => tried?,
+                }
+            }
+        };
+        Ok(order.sets_of(&written))
+    }
+
+    /// Writes, and asks the tables of the site in the same statement.
+    fn write_guarded(&mut self, order: &Order<'_>, guard: &Guard<'_>) -> Result<Vec<bool>, StoreError> {
+        let guard = Some(guard);
+        if self.careful_until <= order.now && !order.is_whole() {
+            let tried = if order.is_rare() {
+                self.load::<_, i32>(Write::<false, false, true, true>::of(order, guard))
+            } else {
+                self.load::<_, i32>(Write::<false, false, false, true>::of(order, guard))
+            };
+            match tried {
+                Err(StoreError::Busy(_)) => self.careful_until = order.now + CAREFUL,
+                tried => return Ok(order.sets_of(&tried?)),
+            }
+        }
+        let written = self.load::<_, i32>(Write::<true, true, true, true>::of(order, guard))?;
+        Ok(order.sets_of(&written))
+    }
+
     fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
         Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
     }
@@ -241,27 +293,21 @@ impl Store for Postgres {
 
     fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
         let order = Order { sets, now, server };
-        let written = match (self.careful_until > now, order.is_whole(), order.is_rare()) {
-            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(&order))?,
-            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(&order))?,
-            (true, false, false) => self.load::<_, i32>(Write::<true, false, false>::of(&order))?,
-            (false, false, rare) => {
-                let tried = if rare {
-                    self.load::<_, i32>(Write::<false, false, true>::of(&order))
-                } else {
-                    self.load::<_, i32>(Write::<false, false, false>::of(&order))
-                };
-                match tried {
-                    // Somebody holds a lock: the server undid it all.
-                    Err(StoreError::Busy(_)) => {
-                        self.careful_until = now + CAREFUL;
-                        self.load::<_, i32>(Write::<true, false, true>::of(&order))?
-                    }
-                    tried => tried?,
+        let known = self.sources.known();
+        let Some(guard) = Guard::of(&known, &self.sources, sets) else { return self.write_freely(&order) };
+        match self.write_guarded(&order, &guard) {
+            // A table of the site may be gone, or another than it was.
+            Err(error)
+                if error.retry() == Retry::Never && sources::have_changed(&self.url, &self.sources) =>
+            {
+                let known = self.sources.known();
+                match Guard::of(&known, &self.sources, sets) {
+                    Some(guard) => self.write_guarded(&order, &guard),
+                    None => self.write_freely(&order),
                 }
             }
-        };
-        Ok(order.sets_of(&written))
+            written => written,
+        }
     }
 
     fn write_fenced(
@@ -283,6 +329,26 @@ impl Store for Postgres {
             let _ = self.batch("ROLLBACK");
         }
         result
+    }
+
+    fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        let known = self.sources.known();
+        let found = match &known.check {
+            None => Vec::new(),
+            Some(check) => match self.load(Asked::of(check, places)) {
+                Err(error)
+                    if error.retry() == Retry::Never && sources::have_changed(&self.url, &self.sources) =>
+                {
+                    return self.occupants(places);
+                }
+                found => found?.into_iter().map(guard::occupant_of).collect(),
+            },
+        };
+        Ok(sources::by_place(places, &found, &known.heard))
+    }
+
+    fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(WaitingRows::new(pool, At(now), At(now), i64::from(limit)))
     }
 
     fn free_rows(
