@@ -17,7 +17,7 @@ pub mod silence;
 mod station;
 mod time;
 
-pub use ask::{Accounting, AcctKind, Ask, Session, Want};
+pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
 pub use class::Class;
 pub use name::{escape, escape_as_rlm_sql, unescape};
 pub use occupant::{By, Names, Occupant, SourceName, SourceNames, grants, static_address};

@@ -14,11 +14,11 @@ use ipnet::IpNet;
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
 use super::rows::{
-    At, COLUMNS, Loaded, NasCells, Net, Record, RowSql, address_key, is_common, key_address, nas_of, row_of,
+    At, COLUMNS, Loaded, NasCells, Net, PoolCells, PoolSql, Record, RowSql, address_key, is_common,
+    key_address, nas_columns, nas_of, pool_columns, pool_of, row_of,
 };
-use super::sqlite_guard::{Asked, occupant_of};
 use super::statement::{forget_others, statements};
-use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect, sources};
+use super::{Heard, Lookup, Snapshot, Sources, Store, StoreError, connect, sources};
 use crate::lease::{Change, Event, Hold, Occupant, Row, Time};
 
 /// The busy handler's patience, milliseconds: others hold the write lock for at most 20.
@@ -69,8 +69,6 @@ statements! { Backend, SqliteConnection;
     ByOwner { owner: &'a str => Text } -> RowsSql = BY_OWNER;
     /// Held by an owner.
     HeldBy { owner: &'a str => Text, limit: i64 => BigInt } -> RowsSql = HELD_BY;
-    /// The address space of a row.
-    SpaceOf { id: i64 => BigInt } -> Text = "SELECT address_space FROM ip_pool_assignments WHERE id = $";
     /// Bound to a session.
     BySession { nas: i64 => BigInt, id: &'a str => Text } -> RowsSql = BY_SESSION;
     /// Taken over from a session.
@@ -115,7 +113,7 @@ statements! { Backend, SqliteConnection;
     Leads { fence: i64 => BigInt } -> BigInt =
         "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $";
     /// All pools.
-    Pools {} -> (BigInt, Text, Nullable<BigInt>, Text) = "SELECT id, name, nas_id, address_space FROM ip_pool_pools";
+    Pools {} -> PoolSql = concat!("SELECT ", pool_columns!(), " FROM ip_pool_pools");
     /// All ranges.
     Ranges {} -> (BigInt, Binary, Binary, Nullable<Binary>) = "SELECT pool_id, first_key, last_key, next_key FROM ip_pool_ranges";
     /// The pool's ranges that are not made whole.
@@ -125,17 +123,17 @@ statements! { Backend, SqliteConnection;
     MoveCursor { next: Option<&'a [u8]> => Nullable<Binary>, id: i64 => BigInt } -> () =
         "UPDATE ip_pool_ranges SET next_key = $ WHERE id = $";
     /// All NASes.
-    Nases {} -> NasSql = "SELECT id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before FROM ip_pool_nas";
+    Nases {} -> NasSql = concat!("SELECT ", nas_columns!(), " FROM ip_pool_nas");
     /// A NAS was heard.
     Hear { key: &'a str => Text, n1: At => Text, n2: At => Text, n3: At => Text, accounting: Option<At> => Nullable<Text>,
         n5: At => Text, n6: At => Text, broken: At => Text } -> NasSql =
-        "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at, created_at, updated_at) \
+        concat!("INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at, created_at, updated_at) \
          VALUES ($, $, $, $, $, $, $) ON CONFLICT (nas_key) DO UPDATE SET \
          first_heard_at = min(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
          heard_since = CASE WHEN ip_pool_nas.last_heard_at < $ THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \
-         RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
+         RETURNING ", nas_columns!());
     /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, recent: At => Text } -> () =
         "UPDATE ip_pool_nas SET ended_before = max(COALESCE(ended_before, ''), $), ended_seen_at = $, updated_at = $ WHERE id = $ \
@@ -160,7 +158,7 @@ statements! { Backend, SqliteConnection;
          ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, counters = excluded.counters";
 }
 
-type NasSql = (BigInt, Text, Text, Text, Text, Text, Nullable<Text>, Nullable<Text>);
+type NasSql = (BigInt, Text, Text, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Text>);
 
 /// The conditional write of one row: as it was read, by everything that anybody may have changed since. `RARE`: with the
 /// columns that are null nearly always.
@@ -218,9 +216,9 @@ impl<const RARE: bool> QueryFragment<Backend> for Update<'_, RARE> {
 
 /// One connection to a SQLite file.
 pub struct Sqlite {
-    connection: SqliteConnection,
-    path: PathBuf,
-    sources: Arc<Sources>,
+    pub(super) connection: SqliteConnection,
+    pub(super) path: PathBuf,
+    pub(super) sources: Arc<Sources>,
 }
 
 impl Sqlite {
@@ -251,7 +249,7 @@ impl Sqlite {
         rows.map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: &diesel::result::Error) -> StoreError {
+    pub(super) fn failed(&self, error: &diesel::result::Error) -> StoreError {
         match classify_sqlite(error) {
             StoreError::Away(text) => {
                 StoreError::Away(format!("SQLite file {}: {text}", self.path.display()))
@@ -321,61 +319,6 @@ impl Sqlite {
         Ok(rows)
     }
 
-    /// Who has these addresses, by the tables that can be asked.
-    fn ask<'n>(&mut self, addresses: impl Iterator<Item = &'n IpNet>) -> Result<Vec<Occupant>, StoreError> {
-        let known = self.sources.known();
-        let Some(asked) = known.check.as_ref().and_then(|check| Asked::of(check, addresses)) else {
-            return Ok(Vec::new());
-        };
-        let found = asked.load(&mut self.connection).map_err(|error| self.failed(&error))?;
-        Ok(found.into_iter().filter_map(occupant_of).collect())
-    }
-
-    /// Numbers of the changes that give an address to somebody which another has. Nobody writes meanwhile.
-    fn refused(&mut self, sets: &[&[Change]]) -> Result<Vec<usize>, StoreError> {
-        let changes = sources::guarded(sets);
-        let found = self.ask(changes.clone().map(|(_, change, _)| &change.before.address))?;
-        let mut refused = Vec::new();
-        if found.is_empty() {
-            return Ok(refused);
-        }
-        let discounted = self.sources.discounted();
-        for (number, change, names) in changes {
-            let counts = |one: &&Occupant| {
-                let over = one.session().is_some_and(|session| discounted.contains(&session));
-                one.address == change.before.address && !names.has(&one.username) && !over
-            };
-            for one in found.iter().filter(counts) {
-                let space = SpaceOf::new(change.before.id).load::<String>(&mut self.connection);
-                let space = space.map_err(|error| self.failed(&error))?;
-                if space.first().is_some_and(|space| one.is_in(space)) {
-                    refused.push(number);
-                    break;
-                }
-            }
-        }
-        Ok(refused)
-    }
-
-    fn has_changed(&self, error: &StoreError) -> bool {
-        let url = DatabaseUrl::Sqlite(self.path.clone());
-        error.retry() == Retry::Never && sources::have_changed(&url, &self.sources)
-    }
-
-    /// Writes the sets, but for those of which a table of the site has given an address to somebody else.
-    fn write_sets(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        let refused = if self.sources.known().check.is_some() { self.refused(sets)? } else { Vec::new() };
-        let mut number = 0;
-        let mut written = Vec::with_capacity(sets.len());
-        for set in sets {
-            let numbers = number..number + set.len();
-            number = numbers.end;
-            let is_refused = refused.iter().any(|number| numbers.contains(number));
-            written.push(!is_refused && self.write_set(set, now, server)?);
-        }
-        Ok(written)
-    }
-
     fn update(&mut self, change: &Change, now: Time) -> Result<bool, StoreError> {
         let rows = if is_common(change) {
             self.execute(Update::<false>::of(change, now))?
@@ -404,7 +347,7 @@ impl Sqlite {
     }
 
     /// Writes a set whole; a row that is no longer as it was read undoes what was written of it.
-    fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
+    pub(super) fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
         let several = set.len() > 1;
         if several {
             self.batch("SAVEPOINT one_set")?;
@@ -446,31 +389,28 @@ impl Store for Sqlite {
         Ok(Snapshot { now: Self::now(), rows: rows? })
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        match self.transaction(|this| this.write_sets(sets, now, server)) {
-            // A table of the site may be gone, or another than it was.
-            Err(error) if self.has_changed(&error) => {
-                self.transaction(|this| this.write_sets(sets, now, server))
-            }
-            written => written,
-        }
-    }
-
-    fn write_fenced(
+    fn write(
         &mut self,
         sets: &[&[Change]],
         now: Time,
         server: &str,
-        fence: i64,
+        fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError> {
-        self.transaction(|this| {
-            let leads: Vec<i64> =
-                Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
-            if leads.is_empty() {
-                return Err(super::warrant::deposed(fence));
+        let written = self.transaction(|this| {
+            if let Some(fence) = fence {
+                let leads: Vec<i64> =
+                    Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
+                if leads.is_empty() {
+                    return Err(super::warrant::deposed(fence));
+                }
             }
-            sets.iter().map(|set| this.write_set(set, now, server)).collect()
-        })
+            this.write_sets(sets, now, server)
+        });
+        match written {
+            // A table of the site may be gone, or another than it was.
+            Err(error) if self.has_changed(&error) => self.write(sets, now, server, fence),
+            written => written,
+        }
     }
 
     fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
@@ -557,7 +497,7 @@ impl Store for Sqlite {
         let (version, _) = self.pulse()?;
         let connection = &mut self.connection;
         let read = |connection: &mut SqliteConnection| -> QueryResult<Catalogue> {
-            let pools = Pools::new().load::<(i64, String, Option<i64>, String)>(connection)?;
+            let pools = Pools::new().load::<PoolCells>(connection)?;
             let ranges = Ranges::new().load::<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)>(connection)?;
             let nases = Nases::new().load::<NasCells>(connection)?;
             let mut meta = |name: &str| -> QueryResult<Option<Time>> {
@@ -578,10 +518,7 @@ impl Store for Sqlite {
             };
             Ok(Catalogue {
                 version,
-                pools: pools
-                    .into_iter()
-                    .map(|(id, name, nas, space)| PoolRow { id, name: name.into(), nas, space })
-                    .collect(),
+                pools: pools.into_iter().map(pool_of).collect(),
                 ranges: ranges.into_iter().filter_map(range).collect(),
                 nases: nases.into_iter().map(nas_of).collect(),
                 hold,

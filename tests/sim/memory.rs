@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering;
 
-use rlm_ippool_rs::lease::{Change, Hold, NasFacts, Row, Status, Time};
+use rlm_ippool_rs::lease::{Change, Hold, Mode, NasFacts, Row, Status, Time};
 use rlm_ippool_rs::store::{
     Catalogue, Heard, Lookup, NasRow, Place, PoolRow, RangeRow, Servers, Snapshot, Store, StoreError,
 };
@@ -87,7 +87,13 @@ impl Store for Memory {
         })
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, _server: &str) -> Result<Vec<bool>, StoreError> {
+    fn write(
+        &mut self,
+        sets: &[&[Change]],
+        now: Time,
+        _server: &str,
+        _fence: Option<i64>,
+    ) -> Result<Vec<bool>, StoreError> {
         if let Some(errand) = uncalled() {
             errand();
         }
@@ -209,7 +215,8 @@ impl Store for Memory {
                         accounting_at: None,
                         ended_before: None,
                     };
-                    let row = NasRow { key: key.clone(), space: "default".into(), facts };
+                    let row =
+                        NasRow { key: key.clone(), space: "default".into(), mode: Mode::Managed, facts };
                     db.nases.push(Nas { row, ended_seen_at: None });
                 }
                 let facts = &mut db.nases[at].row.facts;

@@ -21,7 +21,10 @@ use write::{Order, Write};
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
-use super::rows::{At, COLUMNS, Loaded, NasCells, Net, RowSql, nas_of, row_of};
+use super::rows::{
+    At, COLUMNS, Loaded, NasCells, Net, PoolCells, PoolSql, RowSql, nas_columns, nas_of, pool_columns,
+    pool_of, row_of,
+};
 use super::statement::{forget_others, statements};
 use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect, sources};
 use crate::lease::{Change, Hold, Occupant, Row, Time};
@@ -101,15 +104,15 @@ statements! { Backend, PgConnection;
     Leads { fence: i64 => BigInt } -> BigInt =
         "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $ FOR KEY SHARE";
     /// All pools.
-    Pools {} -> (BigInt, Text, Nullable<BigInt>, Text) = "SELECT id, name, nas_id, address_space FROM ip_pool_pools";
+    Pools {} -> PoolSql = concat!("SELECT ", pool_columns!(), " FROM ip_pool_pools");
     /// All ranges.
     Ranges {} -> (BigInt, Inet, Inet, Bool) = "SELECT pool_id, first_address, last_address, next_address IS NOT NULL FROM ip_pool_ranges";
     /// All NASes.
-    Nases {} -> NasSql = "SELECT id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before FROM ip_pool_nas";
+    Nases {} -> NasSql = concat!("SELECT ", nas_columns!(), " FROM ip_pool_nas");
     /// A NAS was heard.
     Hear { key: &'a str => Text, accounting: Option<At> => Nullable<Timestamptz>, now: At => Timestamptz,
         gap: f64 => diesel::sql_types::Double } -> NasSql =
-        "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
+        concat!("INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
          SELECT $, t, t, t, $ FROM (SELECT $::timestamptz AS t) x \
          ON CONFLICT (nas_key) DO UPDATE SET \
          first_heard_at = LEAST(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
@@ -117,7 +120,7 @@ statements! { Backend, PgConnection;
              THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
-         RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
+         RETURNING ", nas_columns!());
     /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
         "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
@@ -146,8 +149,17 @@ statements! { Backend, PgConnection;
          ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, counters = excluded.counters";
 }
 
-type NasSql =
-    (BigInt, Text, Text, Timestamptz, Timestamptz, Timestamptz, Nullable<Timestamptz>, Nullable<Timestamptz>);
+type NasSql = (
+    BigInt,
+    Text,
+    Text,
+    Timestamptz,
+    Timestamptz,
+    Timestamptz,
+    Nullable<Timestamptz>,
+    Nullable<Timestamptz>,
+    Nullable<Text>,
+);
 
 /// One connection to a PostgreSQL server that takes writes.
 pub struct Postgres {
@@ -262,6 +274,23 @@ impl Postgres {
     fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
         Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
     }
+
+    /// Writes an order in one statement, which asks the tables of the site where it gives addresses.
+    fn carry_out(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
+        let known = self.sources.known();
+        let Some(guard) = Guard::of(&known, &self.sources, order.sets) else {
+            return self.write_freely(order);
+        };
+        match self.write_guarded(order, &guard) {
+            // A table of the site may be gone, or another than it was.
+            Err(error)
+                if error.retry() == Retry::Never && sources::have_changed(&self.url, &self.sources) =>
+            {
+                self.carry_out(order)
+            }
+            written => written,
+        }
+    }
 }
 
 impl Store for Postgres {
@@ -291,39 +320,22 @@ impl Store for Postgres {
         Ok(probes.snapshot(loaded, lookups.len()))
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        let order = Order { sets, now, server };
-        let known = self.sources.known();
-        let Some(guard) = Guard::of(&known, &self.sources, sets) else { return self.write_freely(&order) };
-        match self.write_guarded(&order, &guard) {
-            // A table of the site may be gone, or another than it was.
-            Err(error)
-                if error.retry() == Retry::Never && sources::have_changed(&self.url, &self.sources) =>
-            {
-                let known = self.sources.known();
-                match Guard::of(&known, &self.sources, sets) {
-                    Some(guard) => self.write_guarded(&order, &guard),
-                    None => self.write_freely(&order),
-                }
-            }
-            written => written,
-        }
-    }
-
-    fn write_fenced(
+    fn write(
         &mut self,
         sets: &[&[Change]],
         now: Time,
         server: &str,
-        fence: i64,
+        fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError> {
+        let order = Order { sets, now, server };
+        let Some(fence) = fence else { return self.carry_out(&order) };
         self.batch(super::warrant::BEGIN)?;
         // A lock that is met must not undo the transaction.
         self.careful_until = self.careful_until.max(now + CAREFUL);
         let result = self
             .load::<_, i64>(Leads::new(fence))
             .and_then(|leads| if leads.is_empty() { Err(super::warrant::deposed(fence)) } else { Ok(()) })
-            .and_then(|()| self.write(sets, now, server))
+            .and_then(|()| self.carry_out(&order))
             .and_then(|written| self.batch("COMMIT").map(|()| written));
         if result.is_err() {
             let _ = self.batch("ROLLBACK");
@@ -404,16 +416,13 @@ impl Store for Postgres {
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
         let (version, _) = self.pulse()?;
-        let pools = self.load::<_, (i64, String, Option<i64>, String)>(Pools::new())?;
+        let pools = self.load::<_, PoolCells>(Pools::new())?;
         let ranges = self.load::<_, (i64, Net, Net, bool)>(Ranges::new())?;
         let nases = self.load::<_, NasCells>(Nases::new())?;
         let hold = Hold { from: self.meta_time("hold_from")?, until: self.meta_time("hold_until")? };
         Ok(Catalogue {
             version,
-            pools: pools
-                .into_iter()
-                .map(|(id, name, nas, space)| PoolRow { id, name: name.into(), nas, space })
-                .collect(),
+            pools: pools.into_iter().map(pool_of).collect(),
             ranges: ranges
                 .into_iter()
                 .map(|(pool, first, last, unmade)| RangeRow {
