@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::lease::{Hold, NasFacts};
+use crate::lease::{Hold, NasFacts, Unit};
 
 /// A row of `ip_pool_pools`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct PoolRow {
     pub nas: Option<i64>,
     /// In which its addresses are unique.
     pub space: String,
+    /// What it gives out.
+    pub unit: Unit,
 }
 
 /// A row of `ip_pool_ranges`.

@@ -8,8 +8,8 @@ use diesel::expression::AsExpression;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use ipnet::IpNet;
 
-use super::catalogue::NasRow;
-use crate::lease::{Change, Claim, Lease, NasFacts, Predecessor, Row, Status, Time, life};
+use super::catalogue::{NasRow, PoolRow, RangeRow};
+use crate::lease::{Change, Claim, Lease, NasFacts, Predecessor, Row, Status, Time, Unit, life};
 
 /// A time, in each backend's column format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromSqlRow, AsExpression)]
@@ -262,6 +262,16 @@ pub fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells)
         ended_before: ended.map(|at| at.0),
     };
     NasRow { key, space, facts }
+}
+
+/// A row of `ip_pool_pools` as the database client gives it.
+pub type PoolCells = (i64, String, Option<i64>, String, Option<i64>);
+
+/// The pool that it is. Its ranges tell the family.
+#[must_use]
+pub fn pool_of((id, name, nas, space, length): PoolCells, ranges: &[RangeRow]) -> PoolRow {
+    let first = ranges.iter().find(|range| range.pool == id).map(|range| range.first);
+    PoolRow { id, name: name.into(), nas, space, unit: Unit::stored(first, length) }
 }
 
 /// Declares [`Record`], the columns that a change writes, and how each backend binds them. The rare ones are null before
