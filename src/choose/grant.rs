@@ -1,7 +1,5 @@
 //! Which row an ask gets: stated, own, take-over, former, requested, free, doubtful, in this order.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use super::{Circumstances, Reserve, against, row_of};
@@ -48,7 +46,7 @@ pub enum Choice {
     /// First this has to be written; then the ask is looked at again.
     Prepare(Vec<Change>),
     /// The row of this address, which lies in a range of ours, is not made yet.
-    NeedRow(IpAddr),
+    NeedRow(IpNet),
     /// Nothing free is at hand.
     NoneFree,
 }
@@ -62,7 +60,7 @@ pub fn choose(
     want: &Want,
     pool: Option<i64>,
     rows: &[Row],
-    ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
+    ours: &dyn Fn(&IpNet, Option<i64>) -> bool,
     reserve: &mut dyn Reserve,
     taken: &dyn Fn(i64) -> bool,
     cx: &Circumstances<'_>,
@@ -107,13 +105,13 @@ fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choi
 /// Step 0: the reply states an address. It goes out whatever is decided here; the question is only how it is recorded.
 fn state(
     ask: &Ask,
-    stated: IpAddr,
+    stated: IpNet,
     rows: &[Row],
-    ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
+    ours: &dyn Fn(&IpNet, Option<i64>) -> bool,
     cx: &Circumstances<'_>,
 ) -> Choice {
-    let Some(raw) = row_of(rows, &IpNet::from(stated)) else {
-        return if ours(stated, None) { Choice::NeedRow(stated) } else { Choice::Kept };
+    let Some(raw) = row_of(rows, &stated) else {
+        return if ours(&stated, None) { Choice::NeedRow(stated) } else { Choice::Kept };
     };
     let row = cx.settle(raw);
     if row.status == Status::Reserved {
@@ -253,12 +251,12 @@ fn requested(
     want: &Want,
     pool: i64,
     settled: &[(&Row, Row)],
-    ours: &dyn Fn(IpAddr, Option<i64>) -> bool,
+    ours: &dyn Fn(&IpNet, Option<i64>) -> bool,
     cx: &Circumstances<'_>,
 ) -> Option<Choice> {
     let hint = want.hint?;
-    let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == IpNet::from(hint)) else {
-        return ours(hint, Some(pool)).then_some(Choice::NeedRow(hint));
+    let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == hint) else {
+        return ours(&hint, Some(pool)).then_some(Choice::NeedRow(hint));
     };
     let free = row.status == Status::Available && row.queue_at <= cx.now && row.pool == pool;
     (free && row.fresh_claim(cx.now, ask.rules.lease).is_none())

@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ipnet::IpNet;
-
 use super::Work;
 use super::decide::Decision;
 use super::flight::session_of;
@@ -217,7 +215,7 @@ pub(super) fn lookup_grant(ask: &Ask, space: &str) -> Lookup {
         owner: Some((session.owner.clone(), session.station.clone())),
         held_by: (ask.rules.sessions_per_owner > 0)
             .then(|| (session.owner.clone(), ask.rules.sessions_per_owner + 16)),
-        addresses: named.map(|address| (space.to_owned(), IpNet::from(address))).collect(),
+        addresses: named.map(|address| (space.to_owned(), address)).collect(),
         ..Lookup::default()
     }
 }

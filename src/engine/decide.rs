@@ -73,9 +73,9 @@ impl Worker {
         let mut grants = Vec::new();
         let engaged = &self.engaged.rows;
         for want in &ask.wants {
-            let pool = catalogue.pool(&want.pool, nas.id);
+            let pool = catalogue.pool(want.pool(), nas.id);
             if pool.is_none() && want.stated.is_none() {
-                return Ok(Decision::Answer(Answer::UnknownPool { pool: want.pool.clone() }));
+                return Ok(Decision::Answer(Answer::UnknownPool { pool: want.pool().to_owned() }));
             }
             let id = pool.map(|pool| pool.id);
             let of_nas = |id| Self::facts(&self.nases, id);
@@ -97,8 +97,7 @@ impl Worker {
                 here: self.shared.clock.now(),
                 error: None,
             };
-            let ours =
-                |address: IpAddr, pool: Option<i64>| catalogue.pool_of(address, &space, pool).is_some();
+            let ours = |net: &IpNet, pool: Option<i64>| catalogue.pool_of(net.addr(), &space, pool).is_some();
             let taken = |id: i64| touched.contains(&id) || engaged.contains(&id);
             let choice = choose::choose(ask, want, id, rows, &ours, &mut filling, &taken, &cx);
             if let Some(error) = filling.error {
@@ -107,10 +106,10 @@ impl Worker {
             match choice {
                 Choice::Kept => {}
                 Choice::NoneFree => {
-                    return Ok(Decision::Answer(Answer::Exhausted { pool: want.pool.clone() }));
+                    return Ok(Decision::Answer(Answer::Exhausted { pool: want.pool().to_owned() }));
                 }
                 Choice::Prepare(first) => return Ok(Decision::Again(first)),
-                Choice::NeedRow(address) => return self.need_row(address, &space, now),
+                Choice::NeedRow(address) => return self.need_row(address.addr(), &space, now),
                 Choice::Serve(served) => {
                     let pool = catalogue.pools.iter().find(|pool| pool.id == served.row().pool);
                     grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));

@@ -213,6 +213,7 @@ fn merged(a: &NasRow, b: &NasRow) -> NasRow {
     NasRow {
         key: b.key.clone(),
         space: b.space.clone(),
+        mode: b.mode,
         facts: NasFacts {
             id: y.id,
             first_heard_at: y.first_heard_at,

@@ -101,9 +101,9 @@ impl Engine {
             catalogue.nases.iter().find(|row| row.facts.id == id).map(|row| row.facts).unwrap_or_default()
         };
         let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold: catalogue.hold, token: 0 };
-        let pool = catalogue.pool(&want.pool, nas.id).map(|pool| pool.id);
+        let pool = catalogue.pool(want.pool(), nas.id).map(|pool| pool.id);
         let mut glance = Glance { store: store.as_mut(), now: snapshot.now };
-        let unmade = |_, _| false;
+        let unmade = |_: &IpNet, _| false;
         let choice = choose::choose(ask, want, pool, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
             Choice::Serve(served) => Some(Peeked {

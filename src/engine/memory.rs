@@ -128,8 +128,7 @@ mod tests {
     }
 
     fn asks(id: &str, station: &str) -> Interest {
-        let want =
-            Want { attribute: "Framed-IP-Address".into(), pool: "main".into(), hint: None, stated: None };
+        let want = Want { attribute: "Framed-IP-Address".into(), ..Want::default() };
         let ask =
             Ask { session: session(id, station), wants: vec![want], lease_seconds: 3600, rules: rules() };
         Interest::of(&Work::Grant(ask))

@@ -1,6 +1,5 @@
 //! What comes in at the front door: a request for addresses, and an accounting event. Owned copies, nothing borrowed.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -85,17 +84,109 @@ impl Session {
     }
 }
 
-/// One thing wanted: an address for one attribute from one pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A pool that may serve a want: the one named, and behind it its next pools.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pick {
+    /// Its name, in its stored form ([`escape`]).
+    pub pool: String,
+    /// Length of its leases, seconds; -1: without an end; none: as the pool, else the instance says.
+    pub ttl: Option<Seconds>,
+    /// A blocker: if it has nothing, nothing behind it is looked at, not even its next pools.
+    pub stop: bool,
+}
+
+impl Pick {
+    /// This pool, as it is.
+    #[must_use]
+    pub fn of(pool: impl Into<String>) -> Self {
+        Self { pool: pool.into(), ..Self::default() }
+    }
+}
+
+/// One thing wanted: an address for one attribute from the first of some pools that has one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
     /// The reply attribute, `Framed-IP-Address`.
     pub attribute: String,
-    /// The pool's name. Empty: none was named, only `stated` counts.
-    pub pool: String,
-    /// The address that the subscriber asks for (the request's attribute).
-    pub hint: Option<IpAddr>,
-    /// The address that the reply states already: it goes out whatever we think, and is recorded.
-    pub stated: Option<IpAddr>,
+    /// The pools, the first one first. None: none was named, only `stated` counts.
+    pub pools: Vec<Pick>,
+    /// The address or prefix that the subscriber asks for (the request's attribute).
+    pub hint: Option<IpNet>,
+    /// The one that the reply states already: it goes out whatever we think, and is recorded.
+    pub stated: Option<IpNet>,
+}
+
+impl Want {
+    /// The pool that is asked first; empty: none was named.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        self.pools.first().map_or("", |pick| pick.pool.as_str())
+    }
+}
+
+/// In which order a pool gives out what is free in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The least recently used first.
+    #[default]
+    Lru,
+    /// The lowest first.
+    Ascending,
+    /// The highest first.
+    Descending,
+    /// Anywhere.
+    Random,
+}
+
+impl Strategy {
+    /// The column's text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lru => "lru",
+            Self::Ascending => "ascending",
+            Self::Descending => "descending",
+            Self::Random => "random",
+        }
+    }
+
+    /// Reads the column's text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Lru, Self::Ascending, Self::Descending, Self::Random]
+            .into_iter()
+            .find(|strategy| strategy.as_str() == text)
+    }
+}
+
+/// Whether addresses are given out at all. Of an instance, a NAS and a pool the most careful counts: the greatest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Managed,
+    /// Others give out: what they do is recorded, nothing is granted.
+    Observe,
+    /// Nothing is done.
+    Off,
+}
+
+impl Mode {
+    /// The column's, and the configuration's, text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Managed => "managed",
+            Self::Observe => "observe",
+            Self::Off => "off",
+        }
+    }
+
+    /// Reads that text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Managed, Self::Observe, Self::Off].into_iter().find(|mode| mode.as_str() == text)
+    }
 }
 
 /// A request for addresses, from post-auth.

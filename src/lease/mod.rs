@@ -17,7 +17,7 @@ mod station;
 mod time;
 pub mod unit;
 
-pub use ask::{Accounting, AcctKind, Ask, Session, Want};
+pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
 pub use class::Class;
 pub use name::{escape, unescape};
 pub use open::{OpenNas, OpenSession};

@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use ipnet::IpNet;
+
 use crate::engine::{Answer, Grant, How, Undo, Work};
-use crate::lease::{Ask, Want, escape};
+use crate::lease::{Ask, Pick, Want, escape};
 
 use super::identity;
 use super::limit::Kind;
@@ -36,9 +38,9 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
     let ask = Ask {
         wants: vec![Want {
             attribute: settings.attribute_name.clone(),
-            pool: pool.unwrap_or_default(),
+            pools: pool.map(Pick::of).into_iter().collect(),
             hint: hint(facts),
-            stated: stated.map(IpAddr::V4),
+            stated: stated.map(|address| IpAddr::V4(address).into()),
         }],
         // Where we ask for no Interims and the reply neither, the lease has its own length.
         lease_seconds: settings.rules.lease.max(3 * interim.unwrap_or(0)),
@@ -106,7 +108,7 @@ pub(super) fn pool_of(settings: &Settings, facts: &Facts) -> Option<String> {
 }
 
 /// The address that the subscriber asks for, unless no subscriber can have it.
-pub(super) fn hint(facts: &Facts) -> Option<IpAddr> {
+pub(super) fn hint(facts: &Facts) -> Option<IpNet> {
     facts
         .hint
         .filter(|hint| {
@@ -115,7 +117,7 @@ pub(super) fn hint(facts: &Facts) -> Option<IpAddr> {
                 && !hint.is_multicast()
                 && *hint < Ipv4Addr::new(240, 0, 0, 0)
         })
-        .map(IpAddr::V4)
+        .map(|hint| IpAddr::V4(hint).into())
 }
 
 /// The Acct-Interim-Interval that goes out: the reply's own, else a sixth of the lease.

@@ -90,7 +90,7 @@ fn a_grant_goes_out_with_its_fence_and_an_interim_interval() {
     );
     assert!(outcome.notes.is_empty());
     let ask = engine.ask();
-    assert_eq!((ask.wants[0].pool.as_str(), ask.lease_seconds), ("gold", 3600));
+    assert_eq!((ask.wants[0].pool(), ask.lease_seconds), ("gold", 3600));
     assert_eq!(ask.session.nas, "192.0.2.1");
 }
 
@@ -140,7 +140,7 @@ fn an_address_in_the_reply_stands_and_is_recorded() {
     assert_eq!(outcome.code, Code::Noop);
     assert_eq!(outcome.changes, [Change::Class(FENCE), Change::InterimInterval(600)]);
     let want = engine.ask().wants[0].clone();
-    assert_eq!((want.pool.as_str(), want.stated), ("", reply.address.map(IpAddr::V4)));
+    assert_eq!((want.pool(), want.stated), ("", reply.address.map(|own| IpAddr::V4(own).into())));
     // Whatever is wrong with us, a static address goes out.
     let away = Engine::new(Answer::Unavailable { why: "away".into() });
     let outcome = run(&[], &alice(), &reply, &away);

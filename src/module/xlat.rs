@@ -1,7 +1,7 @@
 //! `%{ippool_rs:…}`: what may be asked, and the answers as text.
 
 use crate::engine::LeaseOf;
-use crate::lease::{Ask, Lease, Row, Status, Time, Want, escape};
+use crate::lease::{Ask, Lease, Pick, Row, Status, Time, Want, escape};
 
 use super::post_auth::hint;
 use super::{Facts, Instance, identity};
@@ -98,7 +98,7 @@ impl Instance {
             session: identity::session(facts),
             wants: vec![Want {
                 attribute: settings.attribute_name.clone(),
-                pool: escape(pool.as_bytes()),
+                pools: vec![Pick::of(escape(pool.as_bytes()))],
                 hint: hint(facts),
                 stated: None,
             }],

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::lease::{Hold, NasFacts, Unit};
+use crate::lease::{Hold, Mode, NasFacts, Seconds, Strategy, Unit};
 
 /// A row of `ip_pool_pools`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolRow {
     /// Its id.
     pub id: i64,
@@ -16,8 +16,18 @@ pub struct PoolRow {
     pub nas: Option<i64>,
     /// In which its addresses are unique.
     pub space: String,
+    /// The pool that is asked when this one has nothing, by its name.
+    pub next: Option<String>,
     /// What it gives out.
     pub unit: Unit,
+    /// In which order it gives out.
+    pub strategy: Strategy,
+    /// Length of its leases; -1: without an end; none: as the instance says.
+    pub lease_seconds: Option<Seconds>,
+    /// Whether it gives out at all.
+    pub mode: Mode,
+    /// What a subscriber is told who gets an address of it.
+    pub message: Option<String>,
 }
 
 /// A row of `ip_pool_ranges`.
@@ -40,6 +50,8 @@ pub struct NasRow {
     pub key: String,
     /// In which its addresses are unique.
     pub space: String,
+    /// Whether its subscribers are given anything.
+    pub mode: Mode,
     /// The rest.
     pub facts: NasFacts,
 }

@@ -11,7 +11,7 @@ use super::link::Link;
 use super::{DatabaseUrl, StoreError};
 use crate::lease::escape;
 
-/// A schema version. A module serves every minor of its major.
+/// A schema version. A module serves its own and every later minor of its major.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
     /// Raised by what an older module could not live with.
@@ -182,7 +182,7 @@ pub fn need(link: &mut Link, version: Version) -> Result<(), StoreError> {
 /// [`StoreError::Wrong`], as there.
 pub fn verdict(found: Option<Version>, url: &DatabaseUrl) -> Result<(), StoreError> {
     let sentence = match found {
-        Some(found) if found.major == NEEDED.major => return Ok(()),
+        Some(found) if found.major == NEEDED.major && found >= NEEDED => return Ok(()),
         Some(found) if found.major > NEEDED.major => format!(
             "the database {url} has schema {found}, made by a newer ippool_rs than this one, which serves {}.x: \
              install the newer version here too",

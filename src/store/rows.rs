@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::AsExpression;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use ipnet::IpNet;
 
 use super::catalogue::{NasRow, PoolRow, RangeRow};
-use crate::lease::{Change, Claim, Lease, NasFacts, Predecessor, Row, Status, Time, Unit, life};
+use crate::lease::{
+    Change, Claim, Lease, Mode, NasFacts, Predecessor, Row, Status, Strategy, Time, Unit, life,
+};
 
 /// A time, in each backend's column format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromSqlRow, AsExpression)]
@@ -247,12 +249,82 @@ fn predecessor_of(cells: PrevCells, successor: &Lease) -> Option<Predecessor> {
     Some(Predecessor { lease: Arc::new(lease), expires_at, free_at })
 }
 
+/// The columns of `ip_pool_pools` in the order of [`PoolCells`].
+macro_rules! pool_columns {
+    () => {
+        "id, name, nas_id, address_space, next_pool, prefix_length, strategy, lease_seconds, mode, message"
+    };
+}
+pub(super) use pool_columns;
+
+/// A row of `ip_pool_pools` as the database client gives it.
+pub type PoolCells = (
+    i64,
+    String,
+    Option<i64>,
+    String,
+    Option<String>,
+    Option<i32>,
+    String,
+    Option<i64>,
+    Option<String>,
+    Option<String>,
+);
+
+/// Their SQL types.
+pub type PoolSql = (
+    BigInt,
+    Text,
+    Nullable<BigInt>,
+    Text,
+    Nullable<Text>,
+    Nullable<Integer>,
+    Text,
+    Nullable<BigInt>,
+    Nullable<Text>,
+    Nullable<Text>,
+);
+
+/// The pool that it is. Its ranges tell of which family.
+#[must_use]
+pub fn pool_of(
+    (id, name, nas, space, next, prefix, strategy, lease_seconds, mode, message): PoolCells,
+    ranges: &[RangeRow],
+) -> PoolRow {
+    let first = ranges.iter().find(|range| range.pool == id).map(|range| range.first);
+    PoolRow {
+        id,
+        name: name.into(),
+        nas,
+        space,
+        next: next.filter(|next| !next.is_empty()),
+        unit: Unit::stored(first, prefix.map(i64::from)),
+        strategy: Strategy::parse(&strategy).unwrap_or_default(),
+        lease_seconds,
+        mode: mode_of(mode.as_deref()),
+        message,
+    }
+}
+
+/// A word that is none of ours is taken for the most careful.
+fn mode_of(text: Option<&str>) -> Mode {
+    text.map_or(Mode::Managed, |text| Mode::parse(text).unwrap_or(Mode::Off))
+}
+
+/// The columns of `ip_pool_nas` in the order of [`NasCells`].
+macro_rules! nas_columns {
+    () => {
+        "id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before, mode"
+    };
+}
+pub(super) use nas_columns;
+
 /// A row of `ip_pool_nas` as the database client gives it.
-pub type NasCells = (i64, String, String, At, At, At, Option<At>, Option<At>);
+pub type NasCells = (i64, String, String, At, At, At, Option<At>, Option<At>, Option<String>);
 
 /// The NAS that it is.
 #[must_use]
-pub fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells) -> NasRow {
+pub fn nas_of((id, key, space, first, since, last, accounting, ended, mode): NasCells) -> NasRow {
     let facts = NasFacts {
         id,
         first_heard_at: first.0,
@@ -261,17 +333,7 @@ pub fn nas_of((id, key, space, first, since, last, accounting, ended): NasCells)
         accounting_at: accounting.map(|at| at.0),
         ended_before: ended.map(|at| at.0),
     };
-    NasRow { key, space, facts }
-}
-
-/// A row of `ip_pool_pools` as the database client gives it.
-pub type PoolCells = (i64, String, Option<i64>, String, Option<i64>);
-
-/// The pool that it is. Its ranges tell the family.
-#[must_use]
-pub fn pool_of((id, name, nas, space, length): PoolCells, ranges: &[RangeRow]) -> PoolRow {
-    let first = ranges.iter().find(|range| range.pool == id).map(|range| range.first);
-    PoolRow { id, name: name.into(), nas, space, unit: Unit::stored(first, length) }
+    NasRow { key, space, mode: mode_of(mode.as_deref()), facts }
 }
 
 /// Declares [`Record`], the columns that a change writes, and how each backend binds them. The rare ones are null before

@@ -13,8 +13,8 @@ use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
 use super::rows::{
-    At, COLUMNS, Loaded, NasCells, Net, PoolCells, Record, RowSql, address_key, is_common, key_address,
-    nas_of, pool_of, row_of,
+    At, COLUMNS, Loaded, NasCells, Net, PoolCells, PoolSql, Record, RowSql, address_key, is_common,
+    key_address, nas_columns, nas_of, pool_columns, pool_of, row_of,
 };
 use super::statement::{forget_others, statements};
 use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
@@ -109,8 +109,7 @@ statements! { Backend, SqliteConnection;
     Leads { fence: i64 => BigInt } -> BigInt =
         "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $";
     /// All pools.
-    Pools {} -> (BigInt, Text, Nullable<BigInt>, Text, Nullable<BigInt>) =
-        "SELECT id, name, nas_id, address_space, prefix_length FROM ip_pool_pools";
+    Pools {} -> PoolSql = concat!("SELECT ", pool_columns!(), " FROM ip_pool_pools");
     /// All ranges.
     Ranges {} -> (BigInt, Binary, Binary, Nullable<Binary>) = "SELECT pool_id, first_key, last_key, next_key FROM ip_pool_ranges";
     /// The pool's ranges that are not made whole.
@@ -120,17 +119,17 @@ statements! { Backend, SqliteConnection;
     MoveCursor { next: Option<&'a [u8]> => Nullable<Binary>, id: i64 => BigInt } -> () =
         "UPDATE ip_pool_ranges SET next_key = $ WHERE id = $";
     /// All NASes.
-    Nases {} -> NasSql = "SELECT id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before FROM ip_pool_nas";
+    Nases {} -> NasSql = concat!("SELECT ", nas_columns!(), " FROM ip_pool_nas");
     /// A NAS was heard.
     Hear { key: &'a str => Text, n1: At => Text, n2: At => Text, n3: At => Text, accounting: Option<At> => Nullable<Text>,
         n5: At => Text, n6: At => Text, broken: At => Text } -> NasSql =
-        "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at, created_at, updated_at) \
+        concat!("INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at, created_at, updated_at) \
          VALUES ($, $, $, $, $, $, $) ON CONFLICT (nas_key) DO UPDATE SET \
          first_heard_at = min(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
          heard_since = CASE WHEN ip_pool_nas.last_heard_at < $ THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \
-         RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
+         RETURNING ", nas_columns!());
     /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, recent: At => Text } -> () =
         "UPDATE ip_pool_nas SET ended_before = max(COALESCE(ended_before, ''), $), ended_seen_at = $, updated_at = $ WHERE id = $ \
@@ -155,7 +154,7 @@ statements! { Backend, SqliteConnection;
          ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, counters = excluded.counters";
 }
 
-type NasSql = (BigInt, Text, Text, Text, Text, Text, Nullable<Text>, Nullable<Text>);
+type NasSql = (BigInt, Text, Text, Text, Text, Text, Nullable<Text>, Nullable<Text>, Nullable<Text>);
 
 /// The conditional write of one row: as it was read, by everything that anybody may have changed since. `RARE`: with the
 /// columns that are null nearly always.

@@ -75,13 +75,7 @@ impl Db {
     pub fn add_pool(&mut self, name: &str, first: Ipv4Addr, count: u32) {
         let id = self.pools.len() as i64 + 1;
         let last = Ipv4Addr::from(u32::from(first) + count - 1);
-        self.pools.push(PoolRow {
-            id,
-            name: name.into(),
-            nas: None,
-            space: "default".into(),
-            unit: Unit::default(),
-        });
+        self.pools.push(PoolRow { id, name: name.into(), space: "default".into(), ..PoolRow::default() });
         self.ranges.push(RangeRow { pool: id, first: first.into(), last: last.into(), unmade: true });
         self.next.push(Some(first));
     }

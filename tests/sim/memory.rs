@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering;
 
-use rlm_ippool_rs::lease::{Change, Hold, NasFacts, Row, Status, Time};
+use rlm_ippool_rs::lease::{Change, Hold, Mode, NasFacts, Row, Status, Time};
 use rlm_ippool_rs::store::{
     Catalogue, Heard, Lookup, NasRow, Place, PoolRow, RangeRow, Servers, Snapshot, Store, StoreError,
 };
@@ -209,7 +209,8 @@ impl Store for Memory {
                         accounting_at: None,
                         ended_before: None,
                     };
-                    let row = NasRow { key: key.clone(), space: "default".into(), facts };
+                    let row =
+                        NasRow { key: key.clone(), space: "default".into(), mode: Mode::Managed, facts };
                     db.nases.push(Nas { row, ended_seen_at: None });
                 }
                 let facts = &mut db.nases[at].row.facts;

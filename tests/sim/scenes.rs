@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Clock, Crank, Grant, Ignored, Work};
 use rlm_ippool_rs::lease::{
-    Accounting, AcctKind, Ask, Class, Lease, Row, Rules, Session, Status, Time, Want,
+    Accounting, AcctKind, Ask, Class, Lease, Pick, Row, Rules, Session, Status, Time, Want,
 };
 
 use super::db::{Db, Shared, lock};
@@ -87,9 +87,9 @@ impl Stage {
     fn ask(&mut self, who: &mut Actor, stated: Option<Ipv4Addr>) -> Ipv4Addr {
         let want = Want {
             attribute: "Framed-IP-Address".into(),
-            pool: "pool".into(),
+            pools: vec![Pick::of("pool")],
             hint: None,
-            stated: stated.map(IpAddr::V4),
+            stated: stated.map(|address| IpAddr::V4(address).into()),
         };
         let rules = Arc::clone(&self.rules);
         let (session, wants, lease_seconds) = (who.session.clone(), vec![want], rules.lease);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Grant, How, Work};
-use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Row, Rules, Session as Identity, Time, Want};
+use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Pick, Row, Rules, Session as Identity, Time, Want};
 
 use super::db::lock;
 use super::memory::{interlope, uncalled};
@@ -32,9 +32,9 @@ impl World {
                 let session = &self.sessions[*tag];
                 let want = Want {
                     attribute: "Framed-IP-Address".into(),
-                    pool: "pool".into(),
-                    hint: self.devices[session.device].wishes.map(IpAddr::V4),
-                    stated: session.stated.map(IpAddr::V4),
+                    pools: vec![Pick::of("pool")],
+                    hint: self.devices[session.device].wishes.map(|wish| IpAddr::V4(wish).into()),
+                    stated: session.stated.map(|stated| IpAddr::V4(stated).into()),
                 };
                 Work::Grant(Ask {
                     session: session.asks_as.clone(),

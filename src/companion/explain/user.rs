@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::choose::{Circumstances, foresee};
 use crate::companion::exit::Failure;
-use crate::lease::{Ask, OpenSession, Rules, Session, Time, Want};
+use crate::lease::{Ask, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::Catalogue;
 use crate::store::admin::{Admin, LeaseRow, Ledger};
 
@@ -59,8 +59,8 @@ fn next(
     };
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), &ids, pool.id)?;
-    let want =
-        Want { attribute: last.attribute.clone(), pool: last.pool_name.clone(), hint: None, stated: None };
+    let pools = vec![Pick::of(last.pool_name.clone())];
+    let want = Want { attribute: last.attribute.clone(), pools, ..Want::default() };
     let rules = Rules::default();
     let ask = Ask { session, wants: vec![want], lease_seconds: rules.lease, rules: Arc::new(rules) };
     let of =

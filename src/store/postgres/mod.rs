@@ -19,7 +19,10 @@ use write::{Order, Write};
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
-use super::rows::{At, COLUMNS, Loaded, NasCells, Net, PoolCells, RowSql, nas_of, pool_of, row_of};
+use super::rows::{
+    At, COLUMNS, Loaded, NasCells, Net, PoolCells, PoolSql, RowSql, nas_columns, nas_of, pool_columns,
+    pool_of, row_of,
+};
 use super::statement::{forget_others, statements};
 use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Store, StoreError, connect};
 use crate::lease::{Change, Hold, Row, Time};
@@ -78,16 +81,15 @@ statements! { Backend, PgConnection;
     Leads { fence: i64 => BigInt } -> BigInt =
         "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $ FOR KEY SHARE";
     /// All pools.
-    Pools {} -> (BigInt, Text, Nullable<BigInt>, Text, Nullable<BigInt>) =
-        "SELECT id, name, nas_id, address_space, prefix_length::bigint FROM ip_pool_pools";
+    Pools {} -> PoolSql = concat!("SELECT ", pool_columns!(), " FROM ip_pool_pools");
     /// All ranges.
     Ranges {} -> (BigInt, Inet, Inet, Bool) = "SELECT pool_id, first_address, last_address, next_address IS NOT NULL FROM ip_pool_ranges";
     /// All NASes.
-    Nases {} -> NasSql = "SELECT id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before FROM ip_pool_nas";
+    Nases {} -> NasSql = concat!("SELECT ", nas_columns!(), " FROM ip_pool_nas");
     /// A NAS was heard.
     Hear { key: &'a str => Text, accounting: Option<At> => Nullable<Timestamptz>, now: At => Timestamptz,
         gap: f64 => diesel::sql_types::Double } -> NasSql =
-        "INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
+        concat!("INSERT INTO ip_pool_nas (nas_key, first_heard_at, heard_since, last_heard_at, accounting_at) \
          SELECT $, t, t, t, $ FROM (SELECT $::timestamptz AS t) x \
          ON CONFLICT (nas_key) DO UPDATE SET \
          first_heard_at = LEAST(ip_pool_nas.first_heard_at, excluded.first_heard_at), \
@@ -95,7 +97,7 @@ statements! { Backend, PgConnection;
              THEN excluded.last_heard_at ELSE ip_pool_nas.heard_since END, \
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
-         RETURNING id, nas_key, address_space, first_heard_at, heard_since, last_heard_at, accounting_at, ended_before";
+         RETURNING ", nas_columns!());
     /// A NAS went up or down. One that is told late does not take back what a later one has ended.
     NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
         "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
@@ -124,8 +126,17 @@ statements! { Backend, PgConnection;
          ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, counters = excluded.counters";
 }
 
-type NasSql =
-    (BigInt, Text, Text, Timestamptz, Timestamptz, Timestamptz, Nullable<Timestamptz>, Nullable<Timestamptz>);
+type NasSql = (
+    BigInt,
+    Text,
+    Text,
+    Timestamptz,
+    Timestamptz,
+    Timestamptz,
+    Nullable<Timestamptz>,
+    Nullable<Timestamptz>,
+    Nullable<Text>,
+);
 
 /// One connection to a PostgreSQL server that takes writes.
 pub struct Postgres {
