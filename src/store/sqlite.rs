@@ -393,22 +393,20 @@ impl Store for Sqlite {
         Ok(Snapshot { now: Self::now(), rows: rows? })
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        self.transaction(|this| sets.iter().map(|set| this.write_set(set, now, server)).collect())
-    }
-
-    fn write_fenced(
+    fn write(
         &mut self,
         sets: &[&[Change]],
         now: Time,
         server: &str,
-        fence: i64,
+        fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError> {
         self.transaction(|this| {
-            let leads: Vec<i64> =
-                Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
-            if leads.is_empty() {
-                return Err(super::warrant::deposed(fence));
+            if let Some(fence) = fence {
+                let leads: Vec<i64> =
+                    Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
+                if leads.is_empty() {
+                    return Err(super::warrant::deposed(fence));
+                }
             }
             sets.iter().map(|set| this.write_set(set, now, server)).collect()
         })

@@ -87,7 +87,13 @@ impl Store for Memory {
         })
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, _server: &str) -> Result<Vec<bool>, StoreError> {
+    fn write(
+        &mut self,
+        sets: &[&[Change]],
+        now: Time,
+        _server: &str,
+        _fence: Option<i64>,
+    ) -> Result<Vec<bool>, StoreError> {
         if let Some(errand) = uncalled() {
             errand();
         }
