@@ -22,10 +22,11 @@ pub(super) fn run(desk: &Desk, verb: PoolVerb) -> Result<Exit, Failure> {
     }
 }
 
-const COUNTS: [Field; 11] = [
+const COUNTS: [Field; 12] = [
     shown("pool_name", 0),
     shown("nas", 2),
     shown("ranges", 6),
+    shown("prefix_length", 6),
     shown("total", 1),
     shown("in_use", 0),
     shown("offered", 5),
@@ -39,12 +40,10 @@ const COUNTS: [Field; 11] = [
 fn list(desk: &Desk, pool: Option<&OsStr>, nas: Option<&OsStr>) -> Result<Exit, Failure> {
     let (pool, nas) = (pool.map(stored), nas.map(stored));
     let summaries = desk.open()?.summaries(pool.as_deref(), nas.as_deref())?;
-    let mut records =
-        Records::new([COUNTS.as_slice(), &[hidden("address_space"), shown("prefix_length", 6)]].concat());
+    let mut records = Records::new([COUNTS.as_slice(), &[hidden("address_space")]].concat());
     for summary in &summaries {
         let mut row = counts(summary);
         row.push(json!(summary.pool.address_space));
-        row.push(json!(summary.pool.unit.prefix_length()));
         records.push(row);
     }
     if summaries.is_empty() {
@@ -59,6 +58,7 @@ fn counts(summary: &PoolSummary) -> Vec<Value> {
         json!(summary.pool.name),
         json!(summary.pool.nas),
         json!(summary.ranges.len()),
+        json!(summary.pool.unit.prefix_length()),
         number(summary.total),
         number(summary.in_use),
         number(summary.offered),
