@@ -98,10 +98,10 @@ statements! { Backend, PgConnection;
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
          RETURNING ", nas_columns!());
-    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
-    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
-        "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
-         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// A NAS went up or down. What is told late of an earlier time has ended already, and must not pass for the next one.
+    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, later: At => Timestamptz, recent: At => Timestamptz } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = now() WHERE id = $ \
+         AND (ended_before IS NULL OR ended_before < $) AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// What an administrator's SQL made available, though its time is to come, is free from now on. What the engine released,
     /// it says so: one that rests after its release ran out before that.
     Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
@@ -375,7 +375,7 @@ impl Store for Postgres {
     }
 
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
-        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(now - 60)))? == 1)
+        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(at), At(now - 60)))? == 1)
     }
 
     fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {
