@@ -172,7 +172,7 @@ pub trait Store: Send {
     /// NASes were heard: makes their rows, and keeps since when each has been heard without a break. Returns their rows.
     fn hear(&mut self, heard: &[Heard], now: Time) -> Result<Vec<NasRow>, StoreError>;
 
-    /// Accounting-On/Off of a NAS that happened at `at`. False: told already, less than a minute ago.
+    /// Accounting-On/Off of a NAS that happened at `at`. False: one was told less than a minute ago, or one of a later time.
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError>;
 
     /// Sets the hold, if it is longer than the one that is there.

@@ -6,11 +6,14 @@ use diesel::sql_types::{Array, BigInt, Inet, Nullable, Text};
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 use ipnet::IpNet;
 
+use super::write::{Order, Write};
+use super::{CAREFUL, Postgres};
 use crate::lease::{Change, Occupant};
 use crate::store::rows::Net;
 use crate::store::sources::check::{Check, EVERYWHERE, List, Wanted};
 use crate::store::sources::heard::{self, Cells};
-use crate::store::sources::{Known, Sources, guarded};
+use crate::store::sources::{self, Known, Sources, guarded};
+use crate::store::{Retry, StoreError};
 
 /// Between the spellings of a name: none has it.
 const SEPARATOR: &str = "\u{1f}";
@@ -20,7 +23,7 @@ type FoundSql =
 type Found = (Net, String, String, String, Option<i64>, Option<String>, Option<i64>, Option<i64>);
 
 /// Who a row of the answer speaks of.
-pub fn occupant_of((address, space, username, source, id, nas, started, updated): Found) -> Occupant {
+fn occupant_of((address, space, username, source, id, nas, started, updated): Found) -> Occupant {
     let cells: Cells = (space, username, source, id, nas, started, updated);
     heard::occupant(address.0, cells)
 }
@@ -44,7 +47,7 @@ fn ask<'b>(check: &'b Check, wanted: &'b Wanted, out: &mut AstPass<'_, 'b, Backe
 }
 
 /// The question alone.
-pub struct Asked<'a> {
+struct Asked<'a> {
     check: &'a Check,
     wanted: Wanted,
 }
@@ -123,5 +126,70 @@ impl<'a> Guard<'a> {
         // Without names the comparison is null: no hindrance.
         out.push_sql("::text[])[n.i], E'\\x1f')))");
         Ok(())
+    }
+}
+
+impl Postgres {
+    /// Who has these addresses.
+    pub(super) fn ask_who(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        let known = self.sources.known();
+        let found = match &known.check {
+            None => Vec::new(),
+            Some(check) => match self.load(Asked::of(check, places)) {
+                Err(error) if self.has_changed(&error) => return self.ask_who(places),
+                found => found?.into_iter().map(occupant_of).collect(),
+            },
+        };
+        Ok(sources::by_place(places, &found, &known.heard))
+    }
+
+    /// The statement may have failed because a table of the site is gone, or another than it was.
+    fn has_changed(&self, error: &StoreError) -> bool {
+        error.retry() == Retry::Never && sources::have_changed(&self.url, &self.sources)
+    }
+
+    /// Writes an order in one statement, which asks the tables of the site where it gives addresses.
+    pub(super) fn carry_out(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
+        let known = self.sources.known();
+        let Some(guard) = Guard::of(&known, &self.sources, order.sets) else {
+            return self.write_as::<false>(order, None);
+        };
+        match self.write_as::<true>(order, Some(&guard)) {
+            Err(error) if self.has_changed(&error) => self.carry_out(order),
+            written => written,
+        }
+    }
+
+    fn write_as<const GUARDED: bool>(
+        &mut self,
+        order: &Order<'_>,
+        guard: Option<&Guard<'_>>,
+    ) -> Result<Vec<bool>, StoreError> {
+        let careful = self.careful_until > order.now;
+        let written = match (careful, order.is_whole(), order.is_rare()) {
+            (_, true, _) => self.load::<_, i32>(Write::<true, true, true, GUARDED>::of(order, guard))?,
+            (true, false, true) => {
+                self.load::<_, i32>(Write::<true, false, true, GUARDED>::of(order, guard))?
+            }
+            (true, false, false) => {
+                self.load::<_, i32>(Write::<true, false, false, GUARDED>::of(order, guard))?
+            }
+            (false, false, rare) => {
+                let tried = if rare {
+                    self.load::<_, i32>(Write::<false, false, true, GUARDED>::of(order, guard))
+                } else {
+                    self.load::<_, i32>(Write::<false, false, false, GUARDED>::of(order, guard))
+                };
+                match tried {
+                    // Somebody holds a lock: the server undid it all.
+                    Err(StoreError::Busy(_)) => {
+                        self.careful_until = order.now + CAREFUL;
+                        self.load::<_, i32>(Write::<true, false, true, GUARDED>::of(order, guard))?
+                    }
+                    tried => tried?,
+                }
+            }
+        };
+        Ok(order.sets_of(&written))
     }
 }

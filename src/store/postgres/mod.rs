@@ -2,6 +2,7 @@
 //! which is its own transaction and so one durable commit.
 
 mod guard;
+mod make;
 mod read;
 mod write;
 
@@ -14,10 +15,9 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Inet, Nullable, Text, Timestamptz};
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
-use guard::{Asked, Guard};
 use ipnet::IpNet;
 use read::{Found, Probes};
-use write::{Order, Write};
+use write::Order;
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
@@ -26,7 +26,7 @@ use super::rows::{
     pool_of, row_of,
 };
 use super::statement::{forget_others, statements};
-use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect, sources};
+use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect};
 use crate::lease::{Change, Hold, Occupant, Row, Time};
 
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
@@ -69,24 +69,6 @@ statements! { Backend, PgConnection;
     WaitingRows { pool: i64 => BigInt, now: At => Timestamptz, free: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
-    /// The next rows of a pool's ranges. Who moves the cursor makes the rows; -1: somebody else is at it.
-    MakeRows { pool: i64 => BigInt, limit: i64 => BigInt, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
-        space: &'a str => Text, pool_id: i64 => BigInt, of: i64 => BigInt } -> BigInt =
-        "WITH r AS (SELECT id, next_address AS first, last_address AS last FROM ip_pool_ranges \
-             WHERE pool_id = $ AND next_address IS NOT NULL ORDER BY first_address LIMIT 1 FOR UPDATE SKIP LOCKED), \
-         n AS (SELECT id, first, LEAST($, last - first + 1) AS n, last FROM r), \
-         c AS (UPDATE ip_pool_ranges SET next_address = CASE WHEN n.first + n.n > n.last THEN NULL ELSE n.first + n.n END \
-             FROM n WHERE ip_pool_ranges.id = n.id RETURNING n.first, n.n), \
-         i AS (INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) \
-             SELECT c.first + s, $, $, $, $ FROM c, generate_series(0, c.n - 1) s \
-             ON CONFLICT (address_space, ip_address) DO NOTHING) \
-         SELECT COALESCE((SELECT n FROM c), -(SELECT LEAST(count(*), 1) FROM ip_pool_ranges \
-             WHERE pool_id = $ AND next_address IS NOT NULL))";
-    /// The row of one address; it may be there.
-    MakeRow { address: Net => Inet, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text,
-        pool: i64 => BigInt } -> () =
-        "INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) VALUES ($, $, $, $, $) \
-         ON CONFLICT (address_space, ip_address) DO NOTHING";
     /// Each promotion of a standby begins a new one (PostgreSQL manual, "Timelines").
     Timeline {} -> Text = "SELECT 'timeline ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)";
     /// The catalogue's version, and the time.
@@ -121,10 +103,10 @@ statements! { Backend, PgConnection;
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
          RETURNING ", nas_columns!());
-    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
-    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
-        "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
-         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// A NAS went up or down. What is told late of an earlier time has ended already, and must not pass for the next one.
+    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, later: At => Timestamptz, recent: At => Timestamptz } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = now() WHERE id = $ \
+         AND (ended_before IS NULL OR ended_before < $) AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// What an administrator's SQL made available, though its time is to come, is free from now on. What the engine released,
     /// it says so: one that rests after its release ran out before that.
     Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
@@ -226,70 +208,21 @@ impl Postgres {
         self.connection.batch_execute(sql).map_err(|error| self.failed(&error))
     }
 
-    /// Writes where no table of the site has a say.
-    fn write_freely(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
-        let written = match (self.careful_until > order.now, order.is_whole(), order.is_rare()) {
-            (_, true, _) => self.load::<_, i32>(Write::<true, true, true, false>::of(order, None))?,
-            (true, false, true) => self.load::<_, i32>(Write::<true, false, true, false>::of(order, None))?,
-            (true, false, false) => {
-                self.load::<_, i32>(Write::<true, false, false, false>::of(order, None))?
-            }
-            (false, false, rare) => {
-                let tried = if rare {
-                    self.load::<_, i32>(Write::<false, false, true, false>::of(order, None))
-                } else {
-                    self.load::<_, i32>(Write::<false, false, false, false>::of(order, None))
-                };
-                match tried {
-                    // Somebody holds a lock: the server undid it all.
-                    Err(StoreError::Busy(_)) => {
-                        self.careful_until = order.now + CAREFUL;
-                        self.load::<_, i32>(Write::<true, false, true, false>::of(order, None))?
-                    }
-                    tried => tried?,
-                }
-            }
-        };
-        Ok(order.sets_of(&written))
-    }
-
-    /// Writes, and asks the tables of the site in the same statement.
-    fn write_guarded(&mut self, order: &Order<'_>, guard: &Guard<'_>) -> Result<Vec<bool>, StoreError> {
-        let guard = Some(guard);
-        if self.careful_until <= order.now && !order.is_whole() {
-            let tried = if order.is_rare() {
-                self.load::<_, i32>(Write::<false, false, true, true>::of(order, guard))
-            } else {
-                self.load::<_, i32>(Write::<false, false, false, true>::of(order, guard))
-            };
-            match tried {
-                Err(StoreError::Busy(_)) => self.careful_until = order.now + CAREFUL,
-                tried => return Ok(order.sets_of(&tried?)),
-            }
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.batch("BEGIN")?;
+        let result = work(self).and_then(|value| self.batch("COMMIT").map(|()| value));
+        if result.is_err() {
+            // The first error counts.
+            let _ = self.batch("ROLLBACK");
         }
-        let written = self.load::<_, i32>(Write::<true, true, true, true>::of(order, guard))?;
-        Ok(order.sets_of(&written))
+        result
     }
 
     fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
         Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
-    }
-
-    /// Writes an order in one statement, which asks the tables of the site where it gives addresses.
-    fn carry_out(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
-        let known = self.sources.known();
-        let Some(guard) = Guard::of(&known, &self.sources, order.sets) else {
-            return self.write_freely(order);
-        };
-        match self.write_guarded(order, &guard) {
-            // A table of the site may be gone, or another than it was.
-            Err(error)
-                if error.retry() == Retry::Never && sources::have_changed(&self.url, &self.sources) =>
-            {
-                self.carry_out(order)
-            }
-            written => written,
-        }
     }
 }
 
@@ -344,19 +277,7 @@ impl Store for Postgres {
     }
 
     fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
-        let known = self.sources.known();
-        let found = match &known.check {
-            None => Vec::new(),
-            Some(check) => match self.load(Asked::of(check, places)) {
-                Err(error)
-                    if error.retry() == Retry::Never && sources::have_changed(&self.url, &self.sources) =>
-                {
-                    return self.occupants(places);
-                }
-                found => found?.into_iter().map(guard::occupant_of).collect(),
-            },
-        };
-        Ok(sources::by_place(places, &found, &known.heard))
+        self.ask_who(places)
     }
 
     fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
@@ -395,23 +316,11 @@ impl Store for Postgres {
     }
 
     fn make_rows(&mut self, pool: &PoolRow, _now: Time, limit: u32) -> Result<usize, StoreError> {
-        let made = self.load::<_, i64>(MakeRows::new(
-            pool.id,
-            i64::from(limit),
-            &pool.name,
-            pool.nas,
-            &pool.space,
-            pool.id,
-            pool.id,
-        ))?;
-        match made.first() {
-            Some(-1) => Err(StoreError::Busy(format!("rows of pool {} are being made elsewhere", pool.name))),
-            made => Ok(made.and_then(|&made| usize::try_from(made).ok()).unwrap_or_default()),
-        }
+        make::rows(self, pool, limit)
     }
 
     fn make_row(&mut self, pool: &PoolRow, address: IpAddr, _now: Time) -> Result<(), StoreError> {
-        self.execute(MakeRow::new(Net(address.into()), &pool.name, pool.nas, &pool.space, pool.id)).map(drop)
+        make::row(self, pool, address)
     }
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
@@ -420,18 +329,19 @@ impl Store for Postgres {
         let ranges = self.load::<_, (i64, Net, Net, bool)>(Ranges::new())?;
         let nases = self.load::<_, NasCells>(Nases::new())?;
         let hold = Hold { from: self.meta_time("hold_from")?, until: self.meta_time("hold_until")? };
+        let ranges: Vec<RangeRow> = ranges
+            .into_iter()
+            .map(|(pool, first, last, unmade)| RangeRow {
+                pool,
+                first: first.0.addr(),
+                last: last.0.addr(),
+                unmade,
+            })
+            .collect();
         Ok(Catalogue {
             version,
-            pools: pools.into_iter().map(pool_of).collect(),
-            ranges: ranges
-                .into_iter()
-                .map(|(pool, first, last, unmade)| RangeRow {
-                    pool,
-                    first: first.0.addr(),
-                    last: last.0.addr(),
-                    unmade,
-                })
-                .collect(),
+            pools: pools.into_iter().map(|pool| pool_of(pool, &ranges)).collect(),
+            ranges,
             nases: nases.into_iter().map(nas_of).collect(),
             hold,
         })
@@ -453,7 +363,7 @@ impl Store for Postgres {
     }
 
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
-        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(now - 60)))? == 1)
+        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(at), At(now - 60)))? == 1)
     }
 
     fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {
