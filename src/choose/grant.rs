@@ -330,6 +330,7 @@ fn former(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
         };
         of_owner
             && free
+            && !(cx.barred)(row.id)
             && way.leads_to(row.pool)
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()
             && (same_station || station(row).is_none())
@@ -358,14 +359,16 @@ fn requested(
         let lies_in = |link: &Link| ours(&hint, Some(link.pool));
         return chain.iter().any(lies_in).then_some(Choice::NeedRow(hint));
     };
-    let free = row.status == Status::Available && row.queue_at <= cx.now;
-    (free && way.leads_to(row.pool) && way.is_open(row) && row.fresh_claim(cx.now, ask.rules.lease).is_none())
+    // One that another table gives to the subscriber himself waits behind its turn.
+    let rested = row.queue_at.min(row.free_at) <= cx.now && !(cx.barred)(row.id);
+    let free = row.status == Status::Available && rested && way.leads_to(row.pool) && way.is_open(row);
+    (free && row.fresh_claim(cx.now, ask.rules.lease).is_none())
         .then(|| serve(raw, way.grant(row, "requested"), How::Requested))
 }
 
 /// Steps 6 to 8: what the reserve has, pool after pool, and at last what is doubtful.
 fn free(way: &Way<'_>, reserve: &mut dyn Reserve, taken: &dyn Fn(i64) -> bool) -> Option<Choice> {
-    let (raw, how) = reserve.next(way.chain, taken)?;
+    let (raw, how) = reserve.next(way.chain, &|id| taken(id) || (way.cx.barred)(id))?;
     let row = way.cx.settle(&raw);
     let detail = if how == How::Doubtful { "doubtful: lapsed, not proven free" } else { "free" };
     Some(serve(&raw, way.grant(&row, detail), how))

@@ -6,9 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::How;
+use super::occupied::{ASIDE, Judge, Occupied};
 use crate::choose::Reserve;
 use crate::lease::{Change, Hold, Link, NasFacts, Row, Rules, Status, Time, life, silence};
-use crate::store::{Catalogue, FRONT, Lookup, Place, Store, StoreError};
+use crate::store::{Catalogue, FRONT, Lookup, Place, Sources, Store, StoreError};
 
 /// How many rows are read at once.
 const READ: u32 = 256;
@@ -29,9 +30,12 @@ pub struct Shelf {
     rows: VecDeque<Row>,
     /// Those that are not proven free, the longest ended first.
     doubtful: VecDeque<Row>,
+    /// Free rows that other tables give to somebody: for him alone.
+    others: Vec<Row>,
     /// The last place that was read: the next reading goes on there, and not over all that was given away since.
     place: Option<Place>,
     read_at: Option<Instant>,
+    waited_at: Option<Instant>,
     searched_at: Option<Instant>,
     /// When the pool was last found to have nothing, and for which batch.
     empty_at: Option<(Instant, u64)>,
@@ -58,6 +62,10 @@ pub struct Filling<'a> {
     pub shelves: &'a mut Shelves,
     pub store: &'a mut dyn Store,
     pub catalogue: &'a Catalogue,
+    pub sources: &'a Sources,
+    pub occupied: &'a Occupied,
+    /// The NAS of an address.
+    pub nas_at: &'a dyn Fn(&str) -> NasFacts,
     pub facts: &'a dyn Fn(i64) -> NasFacts,
     pub hold: Hold,
     pub now: Time,
@@ -79,10 +87,11 @@ impl Reserve for Filling<'_> {
         // Pools that had nothing a moment ago are passed over, but nobody is told that all are full before they were looked at.
         for again in [false, true] {
             for link in chain {
-                if self.was_empty(link.pool, again) {
-                    continue;
-                }
-                if let Some(row) = self.free(link.pool, taken) {
+                let row = match self.was_empty(link.pool, again) {
+                    true => self.anothers(link.pool, taken),
+                    false => self.free(link.pool, taken),
+                };
+                if let Some(row) = row {
                     return Some((row, How::Free));
                 }
                 // A pool that could not be read is not empty.
@@ -106,7 +115,8 @@ impl Filling<'_> {
     fn free(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<Row> {
         let shelf = self.shelves.entry(pool).or_default();
         if shelf.read_at.is_none_or(|at| self.here.duration_since(at) > FRESH) {
-            *shelf = Shelf { read_at: Some(self.here), searched_at: shelf.searched_at, ..Shelf::default() };
+            let Shelf { waited_at, searched_at, .. } = *shelf;
+            *shelf = Shelf { read_at: Some(self.here), waited_at, searched_at, ..Shelf::default() };
         }
         for filled in [false, true] {
             let shelf = self.shelves.entry(pool).or_default();
@@ -120,8 +130,18 @@ impl Filling<'_> {
                 return None;
             }
         }
+        if let Some(row) = self.anothers(pool, taken) {
+            return Some(row);
+        }
         self.shelves.entry(pool).or_default().empty_at = Some((self.here, self.batch));
         None
+    }
+
+    /// A row of the pool that another table gives to whoever it is that does not take it for another's.
+    fn anothers(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<Row> {
+        let others = &mut self.shelves.entry(pool).or_default().others;
+        let place = others.iter().position(|row| !taken(row.id))?;
+        Some(others.swap_remove(place))
     }
 
     fn fill(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<(), StoreError> {
@@ -140,6 +160,11 @@ impl Filling<'_> {
         if count > 1 {
             rows.sort_by_key(|row| usize::try_from(row.id).map_or(true, |id| id % count != mine));
         }
+        let shelf = self.shelves.entry(pool).or_default();
+        if rows.is_empty() && shelf.waited_at.is_none_or(|at| self.here.duration_since(at) > SEARCH) {
+            shelf.waited_at = Some(self.here);
+            rows = self.waiting(pool)?;
+        }
         self.shelves.entry(pool).or_default().rows = rows.into();
         Ok(())
     }
@@ -148,20 +173,64 @@ impl Filling<'_> {
     /// has given away already still look free to the store.
     fn read(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<Vec<Row>, StoreError> {
         let shelf = self.shelves.entry(pool).or_default();
-        for after in [shelf.place.take(), Some(FRONT)].into_iter().flatten() {
-            let mut after = Some(after);
-            while let Some(place) = after {
-                let mut rows = self.store.free_rows(pool, place, self.now, READ)?;
-                let last = rows.last().map(|row| (row.queue_at, row.id));
-                after = last.filter(|_| rows.len() == READ as usize);
-                rows.retain(|row| !taken(row.id));
-                if !rows.is_empty() {
-                    shelf.place = last;
-                    return Ok(rows);
-                }
+        let mut starts = [shelf.place.take(), Some(FRONT)].into_iter().flatten().peekable();
+        let mut after = starts.next();
+        for _ in 0..TURNS {
+            let Some(from) = after else { return Ok(Vec::new()) };
+            let mut rows = self.store.free_rows(pool, from, self.now, READ)?;
+            let last = rows.last().map(|row| (row.queue_at, row.id));
+            let whole = rows.len() == READ as usize;
+            rows.retain(|row| !taken(row.id));
+            let (rows, aside) = self.sift(pool, rows)?;
+            self.put_aside(&aside)?;
+            if !rows.is_empty() {
+                self.shelves.entry(pool).or_default().place = last;
+                return Ok(rows);
             }
+            // Where all of them are somebody's already, or spoken for, the next may not be.
+            after = last.filter(|_| whole || !aside.is_empty()).or_else(|| starts.next());
         }
-        Ok(Vec::new())
+        Err(StoreError::Busy(
+            "free addresses are being looked for behind those that other tables give away".into(),
+        ))
+    }
+
+    /// The rows whose address nobody has by another table, and the others.
+    fn sift(&mut self, pool: i64, rows: Vec<Row>) -> Result<(Vec<Row>, Vec<Row>), StoreError> {
+        if rows.is_empty() || self.sources.known().is_silent() {
+            return Ok((rows, Vec::new()));
+        }
+        let pools = &self.catalogue.pools;
+        let space = pools.iter().find(|row| row.id == pool).map_or("default", |row| row.space.as_str());
+        let places: Vec<_> = rows.iter().map(|row| (space, row.address)).collect();
+        let judge = Judge { nas: self.nas_at, hold: self.hold, now: self.now, rules: self.rules };
+        let occupants = self.store.occupants(&places)?;
+        let (mut free, mut others) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (row, occupants) in rows.into_iter().zip(occupants) {
+            let counting = judge.counting(occupants, self.sources);
+            let side = if counting.is_empty() { &mut free } else { &mut others };
+            self.occupied.note(&row, counting, self.here);
+            side.push(row);
+        }
+        Ok((free, others))
+    }
+
+    /// Rows that are somebody's by another table are not looked at each time: they wait behind their turn.
+    fn put_aside(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        let later = |row: &Row| {
+            let queue_at = self.now + ASIDE + row.id.rem_euclid(ASIDE);
+            Change { before: row.clone(), after: Row { queue_at, ..row.clone() }, events: Vec::new() }
+        };
+        let changes: Vec<Change> = rows.iter().map(later).collect();
+        write_each(self.store, &changes, self.now, self.server).map(drop)
+    }
+
+    /// Nothing else is free: those that wait behind their turn. Who had them may have them no more, or be the one who asks.
+    fn waiting(&mut self, pool: i64) -> Result<Vec<Row>, StoreError> {
+        let rows = self.store.waiting_rows(pool, self.now, READ)?;
+        let (free, others) = self.sift(pool, rows)?;
+        self.shelves.entry(pool).or_default().others = others;
+        Ok(free)
     }
 
     /// Makes rows until some are free: those that a router's sessions were adopted on are there already, thousands in a row
@@ -244,7 +313,8 @@ impl Filling<'_> {
             !row.is_reserved() && silence::is_doubtful(&settled, self.hold, self.now, self.rules)
         };
         let rows = rows.into_iter().filter(is_doubtful).collect();
-        self.shelves.entry(pool).or_default().doubtful = rows;
+        let (rows, _) = self.sift(pool, rows)?;
+        self.shelves.entry(pool).or_default().doubtful = rows.into();
         Ok(())
     }
 }
