@@ -5,6 +5,8 @@
 #![cfg(test)]
 #![allow(missing_docs, unused_crate_dependencies, reason = "a test")]
 
+#[path = "sim/by_number.rs"]
+mod by_number;
 #[path = "sim/check.rs"]
 mod check;
 #[path = "sim/db.rs"]

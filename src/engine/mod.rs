@@ -5,6 +5,7 @@
 
 mod answer;
 mod batch;
+mod by_number;
 mod clock;
 mod crank;
 mod decide;

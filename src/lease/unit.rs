@@ -120,6 +120,28 @@ impl Unit {
         range::from_number(self.ipv6, number(self.around(address).network()).checked_sub(back)?)
     }
 
+    /// The uppermost `count` between the one of `first` and that of `last`, the highest first, and the last address of what is
+    /// left below them.
+    #[must_use]
+    pub fn top_of(self, first: IpAddr, last: IpAddr, count: usize) -> (Vec<IpNet>, Option<IpAddr>) {
+        let (mut top, mut at) = (Vec::new(), Some(last).filter(|last| first <= *last));
+        while let Some(address) = at.filter(|_| top.len() < count) {
+            let span = self.span(address);
+            top.push(self.around(address));
+            at = range::back(span.first()).filter(|below| first <= *below);
+        }
+        (top, at)
+    }
+
+    /// The one of this number, from 0, of a range.
+    #[must_use]
+    pub fn nth(self, range: &AddressRange, at: u128) -> Option<IpNet> {
+        let wide = u32::from(self.bits() - self.length);
+        let first = number(self.around(range.first()).network());
+        let found = first.checked_add(at.checked_mul(1_u128.checked_shl(wide)?)?)?;
+        range::from_number(self.ipv6, found).map(|address| self.around(address))
+    }
+
     /// All of them that a range has, in order.
     pub fn each(self, range: &AddressRange) -> impl Iterator<Item = IpNet> + use<> {
         let last = range.last();

@@ -30,6 +30,14 @@ pub struct PoolRow {
     pub message: Option<String>,
 }
 
+impl PoolRow {
+    /// It gives out by number: its rows are marked as `ordered`.
+    #[must_use]
+    pub fn is_by_number(&self) -> bool {
+        self.strategy != Strategy::Lru
+    }
+}
+
 /// A row of `ip_pool_ranges`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeRow {

@@ -1,5 +1,7 @@
 //! SQLite: the embedded default. One writer; everybody's statements are short, nobody holds the write lock for long.
 
+mod by_number;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -98,9 +100,9 @@ statements! { Backend, SqliteConnection;
     EndedRows { nas: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// A row of a range; it may be there.
     MakeRow { address: Net => Text, key: &'a [u8] => Binary, attribute: &'a str => Text, pool_name: &'a str => Text,
-        nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text, pool: i64 => BigInt, created: At => Text, updated: At => Text } -> () =
-        "INSERT INTO ip_pool_assignments (ip_address, ip_key, attribute, pool_name, nas_id, address_space, pool_id, created_at, updated_at) \
-         VALUES ($, $, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
+        nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text, pool: i64 => BigInt, ordered: bool => Bool, created: At => Text, updated: At => Text } -> () =
+        "INSERT INTO ip_pool_assignments (ip_address, ip_key, attribute, pool_name, nas_id, address_space, pool_id, ordered, created_at, \
+         updated_at) VALUES ($, $, $, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
     /// A row of the history.
     Insert { at: At => Text, kind: &'a str => Text, username: &'a str => Text, owner: &'a str => Text,
         nas: Option<i64> => Nullable<BigInt>, session: Option<&'a str> => Nullable<Text>,
@@ -366,7 +368,8 @@ impl Sqlite {
         let (key, now) = (address_key(net.addr()), At(now));
         let (name, space) = (&pool.name, &pool.space);
         let attribute = pool.unit.attribute();
-        self.execute(MakeRow::new(Net(net), &key, attribute, name, pool.nas, space, pool.id, now, now))
+        let (nas, ordered) = (pool.nas, pool.is_by_number());
+        self.execute(MakeRow::new(Net(net), &key, attribute, name, nas, space, pool.id, ordered, now, now))
             .map(drop)
     }
 

@@ -60,8 +60,10 @@ fn next(
         owner,
         ..Session::default()
     };
+    let of_chain: Vec<_> = chain.iter().filter_map(|link| catalogue.row(link.pool)).collect();
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), &ids, &chain)?;
+    let (now, seen, free) =
+        ledger.before_login(&session.owner, session.station.as_deref(), &ids, &of_chain)?;
     let want = Want { attribute: last.attribute.clone(), pools, ..Want::default() };
     let rules = Rules::default();
     let ask = Ask {

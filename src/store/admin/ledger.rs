@@ -186,8 +186,8 @@ impl Ledger {
                         values.extend([pool.unit.attribute().into(), pool.id.into()]);
                         let sql = format!(
                             "INSERT INTO ip_pool_assignments (ip_address{column}, attribute, pool_name, nas_id, address_space, \
-                             pool_id, created_at, updated_at) SELECT {place}{value}, ?, name, nas_id, address_space, id, \
-                             {now}, {now} FROM ip_pool_pools WHERE id = ? \
+                             pool_id, ordered, created_at, updated_at) SELECT {place}{value}, ?, name, nas_id, address_space, \
+                             id, strategy <> 'lru', {now}, {now} FROM ip_pool_pools WHERE id = ? \
                              ON CONFLICT (address_space, ip_address) DO NOTHING",
                             place = words.address_value,
                         );
