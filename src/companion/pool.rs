@@ -9,7 +9,7 @@ use super::Desk;
 use super::args::PoolVerb;
 use super::exit::{Exit, Failure};
 use super::output::{Field, Records, hidden, shown};
-use crate::lease::escape;
+use crate::lease::{escape, number};
 use crate::store::admin::{Pool, PoolSummary};
 
 pub(super) fn run(desk: &Desk, verb: PoolVerb) -> Result<Exit, Failure> {
@@ -149,7 +149,7 @@ pub(super) fn number(count: u128) -> Value {
 
 /// `1 address`, `254 addresses`.
 pub(super) fn addresses(count: u128) -> String {
-    if count == 1 { "1 address".to_owned() } else { format!("{count} addresses") }
+    number::count(count, "address")
 }
 
 /// Per cent with one digit.

@@ -10,6 +10,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::pool::{addresses, number, stored, usage};
 use crate::lease::AddressRange;
+use crate::lease::number::count;
 use crate::lease::range::LARGE;
 use crate::store::admin::{Added, NewRanges};
 
@@ -51,13 +52,12 @@ fn tell(desk: &Desk, dry_run: bool, added: &Added, pieces: &[AddressRange], tota
     let what: Vec<_> = pieces.iter().take(4).map(ToString::to_string).collect();
     let more = if pieces.len() > what.len() { " …" } else { "" };
     desk.screen.note(&format!(
-        "{}{}pool {}: {} added in {} {}: {}{more}",
+        "{}{}pool {}: {} added in {}: {}{more}",
         if dry_run { "(dry run, nothing was changed) " } else { "" },
         if added.new_pool { "new " } else { "" },
         added.pool,
         addresses(total),
-        pieces.len(),
-        if pieces.len() == 1 { "range" } else { "ranges" },
+        count(pieces.len(), "range"),
         what.join(", "),
     ));
     if added.new_nas

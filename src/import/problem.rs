@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::Reserve;
 use crate::lease::AddressRange;
+use crate::lease::number::count;
 
 /// Something that a plan comes up against.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,18 +85,21 @@ impl fmt::Display for Problem {
             ),
             Self::Within { pool, other, range, total } => write!(
                 f,
-                "the pools {other} and {pool} of the router share {total} addresses ({range} first): they go to {other}; \
-                 correct one of the two on the router"
+                "the pools {other} and {pool} of the router share {} ({range} first): they go to {other}; \
+                 correct one of the two on the router",
+                count(*total, "address")
             ),
             Self::Claimed { pool, by, range, total } => write!(
                 f,
-                "{total} addresses of the pool {pool} ({range} first) belong to {by}, and are left out: take them away \
-                 there, or, if the same addresses are meant to be used twice, give this router an address_space of its own"
+                "{} of the pool {pool} ({range} first) left out, of {by}: take them away \
+                 there, or, if the same addresses are meant to be used twice, give this router an address_space of its own",
+                count(*total, "address")
             ),
             Self::Moves { pool, other, range, total } => write!(
                 f,
-                "{total} addresses ({range} first) go from the pool {other} to {pool} only when nobody holds them: import \
-                 again later"
+                "{} ({range} first) will go from the pool {other} to {pool} only when nobody holds them: import \
+                 again later",
+                count(*total, "address")
             ),
             Self::Unreadable { pool, why } => {
                 write!(f, "the pool {pool} is left out: {why}; correct it on the router")
@@ -129,8 +133,9 @@ impl fmt::Display for Problem {
             ),
             Self::Dhcp { pool, total, first } => write!(
                 f,
-                "{total} addresses of the pool {pool} ({first} first) are leased by the router's DHCP server, and nothing here \
-                 knows of them: write dhcp = true into its [[router]], so that `ippool-rs reconcile --apply` makes them leases"
+                "{} of the pool {pool} ({first} first) leased by the router's DHCP server, and nothing here \
+                 knows of it: write dhcp = true into its [[router]], so that `ippool-rs reconcile --apply` makes them leases",
+                count(*total, "address")
             ),
         }
     }

@@ -50,7 +50,7 @@ fn a_router_of_thirty_thousand_sessions_is_reconciled_in_two_seconds_and_a_hundr
         let said = costs(&ground, "the first time, all adopted", 0, None);
         assert!(said.contains(&format!("adopted {sessions}")), "{said}");
         let said = costs(&ground, "again, nothing to do", 0, Some(2));
-        assert!(said.contains(&format!("{sessions} leases have theirs; adopted 0, renewed 0")), "{said}");
+        assert!(said.contains(&format!("{sessions} had their lease; adopted 0, renewed 0")), "{said}");
         ground.rest = true;
         costs(&ground, "again, by REST", 0, Some(2));
         ground.rest = false;

@@ -20,13 +20,13 @@ fn a_session_without_a_sign_of_life_is_closed_at_its_last_one_and_its_address_is
             (2, "in_use"),
             "a plan writes nothing"
         );
-        db.run(&["sweep", "--apply"]).expect(0, &["1 closed as stale, 1 leases freed, 0 kept"]);
+        db.run(&["sweep", "--apply"]).expect(0, &["1 session closed as stale, 1 lease freed, 0 kept"]);
         assert_eq!(closed(db, "alice"), ["0 5000 Stale-Session"]);
         assert_eq!(status(db, "10.0.0.1"), "available");
         let events = db.lines("SELECT kind || ' ' || username || ': ' || detail AS line FROM ip_pool_events");
         assert_eq!(events, ["release alice: its session in radacct is stale"]);
         assert_eq!(db.lines("SELECT released_by AS line FROM ip_pool_assignments"), ["sweep"]);
-        db.run(&["sweep", "--apply"]).expect(0, &["0 closed as stale"]);
+        db.run(&["sweep", "--apply"]).expect(0, &["0 sessions closed as stale"]);
     });
 }
 
@@ -39,7 +39,7 @@ fn a_session_that_never_had_an_update_is_closed_at_its_start_and_a_cause_that_is
         Session { user: "bob", id: "81c00002", started: 9000, updated: Some(3000), ..Session::default() }
             .open(db);
         db.sql("UPDATE radacct SET acctterminatecause = 'Lost-Carrier' WHERE username = 'bob'");
-        db.run(&["sweep", "--apply"]).expect(0, &["2 closed as stale, 0 leases freed"]);
+        db.run(&["sweep", "--apply"]).expect(0, &["2 sessions closed as stale, 0 leases freed"]);
         assert_eq!(closed(db, "alice"), ["0 0 Stale-Session"]);
         assert_eq!(closed(db, "bob"), ["0 6000 Lost-Carrier"]);
         assert_eq!(open_sessions(db), 1, "the witness");
@@ -57,7 +57,7 @@ fn times_that_older_queries_wrote_as_text_are_read_and_kept_as_text() {
         "UPDATE radacct SET acctstarttime = datetime(acctstarttime, 'unixepoch'), \
          acctupdatetime = datetime(acctupdatetime, 'unixepoch')",
     );
-    db.run(&["sweep", "--apply"]).expect(0, &["1 closed as stale"]);
+    db.run(&["sweep", "--apply"]).expect(0, &["1 session closed as stale"]);
     let stops = db.lines(
         "SELECT typeof(acctstoptime) || ' ' || (acctstoptime = acctupdatetime) || ' ' || acctsessiontime AS line \
          FROM radacct WHERE username = 'alice'",
@@ -82,7 +82,7 @@ fn a_routers_list_closes_what_is_not_on_it_and_keeps_what_is_though_it_is_silent
         };
         assert_eq!(verdicts(&sweep(&["--router", "core0"]).expect(3, &[])), expected("alive"));
         // Nor is it closed by force: it lives.
-        sweep(&["--apply", "--force"]).expect(0, &["1 closed as stale", "1 session stays open"]);
+        sweep(&["--apply", "--force"]).expect(0, &["1 session closed as stale", "1 session stays open"]);
         assert_eq!(open_sessions(db), 1);
         sweep(&["--router", "core9"]).expect(2, &["core9"]);
         assert_eq!(ground.routers[0].state().writes(), [], "the router is only read");
@@ -109,7 +109,7 @@ fn a_hundred_thousand_closed_sessions_cost_no_sweep_anything() {
             .to_owned()
     };
     let before = reads(cluster);
-    db.run(&["sweep", "--apply"]).expect(0, &["1 closed as stale"]);
+    db.run(&["sweep", "--apply"]).expect(0, &["1 session closed as stale"]);
     assert_eq!(reads(cluster), before, "the table was read from end to end");
 }
 
@@ -134,7 +134,7 @@ fn two_thousand_are_closed_in_slices_that_hold_the_lock_for_a_moment_only() {
         waits.push(began.elapsed());
         std::thread::sleep(std::time::Duration::from_millis(3));
     }
-    crate::db::ran(&child.wait_with_output().unwrap()).expect(0, &["2000 closed as stale"]);
+    crate::db::ran(&child.wait_with_output().unwrap()).expect(0, &["2000 sessions closed as stale"]);
     waits.sort_unstable();
     eprintln!(
         "{:?} {:?} {:?} of {}",

@@ -5,6 +5,7 @@ use super::facts::Facts;
 use crate::companion::chain::{End, follow, is_idle};
 use crate::companion::explain::IDLE;
 use crate::companion::output::distance;
+use crate::lease::number::{be, count};
 use crate::lease::silence;
 use crate::store::admin::PoolLink;
 
@@ -43,9 +44,9 @@ pub(super) fn nases(facts: &Facts) -> Option<Verdict> {
         .filter(|nas| nas.facts.last_heard_at + silence::break_of(3600) < stored.now && leases(&nas.key) > 0)
         .map(|nas| {
             format!(
-                "{} ({} leases, heard {})",
+                "{} ({}, heard {})",
                 nas.key,
-                leases(&nas.key),
+                count(leases(&nas.key), "lease"),
                 distance(stored.now, nas.facts.last_heard_at)
             )
         })
@@ -72,7 +73,7 @@ pub(super) fn pools_full(facts: &Facts) -> Option<Verdict> {
     match (warn.is_empty(), alarm.is_empty()) {
         (_, false) => error(format!("over {} %: {}", FULL[1], listed(&alarm)), hint),
         (false, _) => warning(format!("over {} %: {}", FULL[0], listed(&warn)), hint),
-        _ => well(format!("{} pools, each under {} %", stored.summaries.len(), FULL[0])),
+        _ => well(format!("{}, each under {} %", count(stored.summaries.len(), "pool"), FULL[0])),
     }
 }
 
@@ -100,7 +101,7 @@ pub(super) fn overlaps(facts: &Facts) -> Option<Verdict> {
         farthest = Some(at);
     }
     if found.is_empty() {
-        return well(format!("none among {} ranges", ranges.len()));
+        return well(format!("none among {}", count(ranges.len(), "range")));
     }
     error(
         format!("in two pools: {}", listed(&found)),
@@ -162,8 +163,9 @@ pub(super) fn leases(facts: &Facts) -> Option<Verdict> {
         let oldest = stored.doubtful.oldest.map_or_else(String::new, |at| distance(stored.now, at));
         return warning(
             format!(
-                "{} ran out more than a day ago, and are not proven to be over; the oldest {oldest}",
-                stored.doubtful.count
+                "{} ran out more than a day ago, and {} not proven to be over; the oldest {oldest}",
+                count(stored.doubtful.count, "lease"),
+                be(stored.doubtful.count)
             ),
             "`ippool-rs reconcile` asks the routers, with --apply it frees them",
         );
