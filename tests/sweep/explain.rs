@@ -120,7 +120,7 @@ fn a_user_is_told_what_the_next_login_would_get() {
         Session { user: "carol", ..Session::default() }.open(db);
         let carol = explain(db, "carol");
         has(&carol, "next", &["never had an address here"]);
-        has(&carol, "do", &["radacct has 1 open sessions, and 0 leases are held"]);
+        has(&carol, "do", &["radacct has 1 open session, and 0 leases held"]);
         db.run(&["explain", "alise"]).expect(1, &["alise is no pool, and no user", "did you mean alice?"]);
         db.run(&["explain", "zzzzzzzz"]).expect(1, &["`ippool-rs pool list`"]);
     });

@@ -29,7 +29,8 @@ fn where_no_interims_come_nothing_is_closed_unless_forced() {
             Session { id: "81c00009", started: 30, updated: Some(30), interval: None, ..Session::default() };
         fresh.open(db);
         stays(db, &[], "no-interims", 3, "no other session of its NAS was heard by an Interim");
-        db.run(&["sweep", "--force"]).expect(3, &["5 sessions would be closed as stale", "nothing was changed"]);
+        db.run(&["sweep", "--force"])
+            .expect(3, &["5 sessions would be closed as stale", "nothing was changed"]);
         db.run(&["sweep", "--force", "--apply"]).expect(0, &["5 sessions closed as stale"]);
         assert_eq!(open_sessions(db), 1, "who began a moment ago stays, whatever is forced");
     });
@@ -120,10 +121,13 @@ fn a_router_that_is_only_observed_is_only_looked_at() {
         lay(db);
         Session::default().open(db);
         let config = ground.config();
-        for (mode, code, says) in [("observe", 3, "mode is observe"), ("off", 0, "0 sessions closed as stale")] {
+        for (mode, code, says) in
+            [("observe", 3, "mode is observe"), ("off", 0, "0 sessions closed as stale")]
+        {
             let text = std::fs::read_to_string(ground.config()).unwrap();
             std::fs::write(&config, format!("{text}mode = \"{mode}\"\n")).unwrap();
-            db.run(&["sweep", "--apply", "--config", &config]).expect(code, &[says, "0 sessions closed as stale"]);
+            db.run(&["sweep", "--apply", "--config", &config])
+                .expect(code, &[says, "0 sessions closed as stale"]);
             assert_eq!(open_sessions(db), 1);
         }
     });
@@ -146,7 +150,8 @@ fn a_lease_that_somebody_writes_at_this_moment_is_left_alone_and_so_is_its_sessi
             );
         });
         std::thread::sleep(std::time::Duration::from_secs(1));
-        db.run(&["sweep", "--apply"]).expect(4, &["1 session heard at this moment", "0 sessions closed as stale"]);
+        db.run(&["sweep", "--apply"])
+            .expect(4, &["1 session heard at this moment", "0 sessions closed as stale"]);
     });
     assert_eq!((open_sessions(&db), status(&db, "10.0.0.1").as_str()), (2, "in_use"));
     stays(&db, &[], "alive", 0, "its lease was confirmed");
@@ -172,7 +177,8 @@ fn so_many_at_once_are_not_believed() {
         }
         stays(db, &[], "too-many", 3, "something else must have happened");
         db.run(&["sweep", "--nas", "192.0.2.9"]).expect(0, &["no open session of the NAS 192.0.2.9"]);
-        db.run(&["sweep", "--apply", "--nas", "192.0.2.0", "--force"]).expect(0, &["25 sessions closed as stale"]);
+        db.run(&["sweep", "--apply", "--nas", "192.0.2.0", "--force"])
+            .expect(0, &["25 sessions closed as stale"]);
     });
 }
 

@@ -95,7 +95,7 @@ fn sessions_that_the_real_rlm_sql_wrote_are_swept_and_only_those_that_fell_silen
             account(&server, 1, user, 0, address);
             addresses.push(address);
         }
-        db.run(&["sweep"]).expect(0, &["0 would be closed"]);
+        db.run(&["sweep"]).expect(0, &["0 sessions would be closed"]);
         // Two hours pass; then bob is heard, and alice is not.
         let back = if is_sqlite(db) {
             "acctstarttime = acctstarttime - 7200, acctupdatetime = acctupdatetime - 7200".to_owned()

@@ -7,7 +7,7 @@ use crate::companion::explain::IDLE;
 use crate::companion::output::distance;
 use crate::lease::number::{be, count};
 use crate::lease::silence;
-use crate::store::admin::PoolLink;
+use crate::store::admin::{PoolLink, Server};
 
 /// So many per cent of a pool in use are a warning, and so many an error (as Stork and Kea have them).
 const FULL: [u128; 2] = [80, 90];
@@ -16,6 +16,24 @@ pub(super) fn servers(facts: &Facts) -> Option<Verdict> {
     let stored = stored(facts)?;
     let alive: Vec<_> = stored.servers.iter().filter(|server| server.seen_at + 60 > stored.now).collect();
     let names: Vec<_> = alive.iter().map(|server| &server.name).collect();
+    let newest = newest(&alive);
+    let (old, rest): (Vec<&Server>, Vec<&Server>) = alive.iter().partition(|server| server.version != newest);
+    if let (Some(old), Some(new)) = (old.first(), rest.first()) {
+        let version = |server: &Server| match server.version.as_str() {
+            "" => "an older version".to_owned(),
+            version => version.to_owned(),
+        };
+        return warning(
+            format!(
+                "they run different versions of ippool_rs: {} {}, {} {}",
+                old.name,
+                version(old),
+                new.name,
+                version(new)
+            ),
+            "install the same rlm_ippool_rs.so everywhere, and restart radiusd: `systemctl restart freeradius`",
+        );
+    }
     match (alive.is_empty(), stored.servers.first()) {
         (false, _) => well(format!("{} alive: {}", alive.len(), listed(&names))),
         (true, Some(last)) => error(
@@ -31,6 +49,13 @@ pub(super) fn servers(facts: &Facts) -> Option<Verdict> {
             "load the module (README), and start it: `systemctl start freeradius`",
         ),
     }
+}
+
+/// The version that most likely is the newest one: numbers are compared as numbers.
+fn newest<'a>(alive: &[&'a Server]) -> &'a str {
+    let key =
+        |version: &str| version.split('.').map(|part| part.parse().unwrap_or(0_u64)).collect::<Vec<_>>();
+    alive.iter().map(|server| server.version.as_str()).max_by_key(|version| key(version)).unwrap_or_default()
 }
 
 pub(super) fn nases(facts: &Facts) -> Option<Verdict> {
