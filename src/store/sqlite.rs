@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
@@ -10,6 +10,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite as Backend;
 use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
+use ipnet::IpNet;
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
@@ -18,8 +19,8 @@ use super::rows::{
     key_address, nas_columns, nas_of, pool_columns, pool_of, row_of,
 };
 use super::statement::{forget_others, statements};
-use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Event, Hold, Row, Time};
+use super::{Heard, Lookup, Snapshot, Sources, Store, StoreError, connect, sources};
+use crate::lease::{Change, Event, Hold, Occupant, Row, Time};
 
 /// How long the write lock is waited for: others hold it for at most 20 ms.
 const BUSY: Duration = Duration::from_millis(150);
@@ -34,7 +35,7 @@ type RowsSql = RowSql<Text, Text>;
 macro_rules! freed_by_hand {
     () => {
         "(SELECT id FROM ip_pool_assignments WHERE pool_id IN (SELECT id FROM ip_pool_pools) AND status = 'available' AND queue_at > $ \
-         AND (released_at IS NULL OR expires_at IS NULL OR expires_at > released_at) ORDER BY +id LIMIT 500)"
+         AND free_at > $ AND (released_at IS NULL OR expires_at IS NULL OR expires_at > released_at) ORDER BY +id LIMIT 500)"
     };
 }
 
@@ -59,6 +60,7 @@ selects! {
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
@@ -88,13 +90,15 @@ statements! { Backend, SqliteConnection;
     DueRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
     LapsedRows { pool: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Free rows behind their turn.
+    WaitingRows { pool: i64 => BigInt, now: At => Text, free: At => Text, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// A row of a range; it may be there.
-    MakeRow { address: Net => Text, key: &'a [u8] => Binary, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
-        space: &'a str => Text, pool: i64 => BigInt, created: At => Text, updated: At => Text } -> () =
-        "INSERT INTO ip_pool_assignments (ip_address, ip_key, pool_name, nas_id, address_space, pool_id, created_at, updated_at) \
-         VALUES ($, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
+    MakeRow { address: Net => Text, key: &'a [u8] => Binary, attribute: &'a str => Text, pool_name: &'a str => Text,
+        nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text, pool: i64 => BigInt, created: At => Text, updated: At => Text } -> () =
+        "INSERT INTO ip_pool_assignments (ip_address, ip_key, attribute, pool_name, nas_id, address_space, pool_id, created_at, updated_at) \
+         VALUES ($, $, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
     /// A row of the history.
     Insert { at: At => Text, kind: &'a str => Text, username: &'a str => Text, owner: &'a str => Text,
         nas: Option<i64> => Nullable<BigInt>, session: Option<&'a str> => Nullable<Text>,
@@ -134,18 +138,18 @@ statements! { Backend, SqliteConnection;
          last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \
          RETURNING ", nas_columns!());
-    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
-    NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, recent: At => Text } -> () =
-        "UPDATE ip_pool_nas SET ended_before = max(COALESCE(ended_before, ''), $), ended_seen_at = $, updated_at = $ WHERE id = $ \
-         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// A NAS went up or down. What is told late of an earlier time has ended already, and must not pass for the next one.
+    NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, later: At => Text, recent: At => Text } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = $ WHERE id = $ \
+         AND (ended_before IS NULL OR ended_before < $) AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// The history of what an administrator's SQL made available.
-    TellFreed { at: At => Text, server: &'a str => Text, now: At => Text } -> () = concat!(
+    TellFreed { at: At => Text, server: &'a str => Text, now: At => Text, free: At => Text } -> () = concat!(
         "INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, server, detail, \
          ip_address, address_space, pool_name, epoch) \
          SELECT $, 'release', username, owner, lease_nas_id, session_id, calling_station_id, $, 'by an administrator''s SQL', \
          ip_address, address_space, pool_name, epoch FROM ip_pool_assignments WHERE id IN ", freed_by_hand!());
     /// It is free from now on.
-    Freed { queue: At => Text, free: At => Text, expires: At => Text, released: At => Text, updated: At => Text, now: At => Text } -> () = concat!(
+    Freed { queue: At => Text, free: At => Text, expires: At => Text, released: At => Text, updated: At => Text, now: At => Text, later: At => Text } -> () = concat!(
         "UPDATE ip_pool_assignments SET queue_at = $, free_at = $, expires_at = min(expires_at, $), released_at = $, \
          released_by = 'admin', updated_at = $, ", forget_others!(), " WHERE id IN ", freed_by_hand!());
     /// All servers.
@@ -216,15 +220,17 @@ impl<const RARE: bool> QueryFragment<Backend> for Update<'_, RARE> {
 
 /// One connection to a SQLite file.
 pub struct Sqlite {
-    connection: SqliteConnection,
-    path: PathBuf,
+    pub(super) connection: SqliteConnection,
+    pub(super) path: PathBuf,
+    pub(super) sources: Arc<Sources>,
 }
 
 impl Sqlite {
     /// Opens the file.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, sources: &Arc<Sources>) -> Result<Self, StoreError> {
         let patience = u32::try_from(BUSY.as_millis()).unwrap_or(u32::MAX);
-        let mut this = Self { connection: connect::sqlite(path, false, patience)?, path: path.to_owned() };
+        let connection = connect::sqlite(path, false, patience)?;
+        let mut this = Self { connection, path: path.to_owned(), sources: Arc::clone(sources) };
         this.batch("PRAGMA busy_timeout = 1")?;
         // SQLite opens a file that it may only read without a word.
         let touch = "UPDATE ip_pool_meta SET value = value WHERE name = 'catalogue'";
@@ -249,7 +255,7 @@ impl Sqlite {
         rows.map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: &diesel::result::Error) -> StoreError {
+    pub(super) fn failed(&self, error: &diesel::result::Error) -> StoreError {
         match classify_sqlite(error) {
             StoreError::Away(text) => {
                 StoreError::Away(format!("SQLite file {}: {text}", self.path.display()))
@@ -356,8 +362,18 @@ impl Sqlite {
         .map(drop)
     }
 
+    /// Makes the row that an address of the pool's ranges lies in.
+    fn put(&mut self, pool: &PoolRow, address: IpAddr, now: Time) -> Result<(), StoreError> {
+        let net = pool.unit.around(address);
+        let (key, now) = (address_key(net.addr()), At(now));
+        let (name, space) = (&pool.name, &pool.space);
+        let attribute = pool.unit.attribute();
+        self.execute(MakeRow::new(Net(net), &key, attribute, name, pool.nas, space, pool.id, now, now))
+            .map(drop)
+    }
+
     /// Writes a set whole; a row that is no longer as it was read undoes what was written of it.
-    fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
+    pub(super) fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
         let several = set.len() > 1;
         if several {
             self.batch("SAVEPOINT one_set")?;
@@ -406,7 +422,7 @@ impl Store for Sqlite {
         server: &str,
         fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError> {
-        self.transaction(|this| {
+        let written = self.transaction(|this| {
             if let Some(fence) = fence {
                 let leads: Vec<i64> =
                     Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
@@ -414,8 +430,25 @@ impl Store for Sqlite {
                     return Err(super::warrant::deposed(fence));
                 }
             }
-            sets.iter().map(|set| this.write_set(set, now, server)).collect()
-        })
+            this.write_sets(sets, now, server)
+        });
+        match written {
+            // A table of the site may be gone, or another than it was.
+            Err(error) if self.has_changed(&error) => self.write(sets, now, server, fence),
+            written => written,
+        }
+    }
+
+    fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        let found = match self.ask(places.iter().map(|(_, address)| address)) {
+            Err(error) if self.has_changed(&error) => self.ask(places.iter().map(|(_, address)| address))?,
+            found => found?,
+        };
+        Ok(sources::by_place(places, &found, &self.sources.known().heard))
+    }
+
+    fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.load(WaitingRows::new(pool, At(now), At(now), i64::from(limit)))
     }
 
     fn free_rows(
@@ -453,37 +486,24 @@ impl Store for Sqlite {
                 .load::<(i64, Vec<u8>, Vec<u8>)>(&mut this.connection)
                 .map_err(|error| this.failed(&error))?;
             let Some((range, next, last)) = unmade.into_iter().next() else { return Ok(0) };
-            let mut cursor = key_number(&next);
-            let end = key_number(&last);
+            let broken = || StoreError::Failed("a range key is not 16 bytes".into());
+            let (first, last) =
+                (key_address(&next).ok_or_else(broken)?, key_address(&last).ok_or_else(broken)?);
+            let mut cursor = Some(first).filter(|first| *first <= last);
             let mut made = 0;
-            while cursor <= end && made < limit as usize {
-                let key = cursor.to_be_bytes();
-                let address = key_address(&key)
-                    .ok_or_else(|| StoreError::Failed("a range key is not 16 bytes".into()))?;
-                this.execute(MakeRow::new(
-                    Net(address.into()),
-                    &key,
-                    &pool.name,
-                    pool.nas,
-                    &pool.space,
-                    pool.id,
-                    At(now),
-                    At(now),
-                ))?;
-                cursor += 1;
+            while let Some(address) = cursor.filter(|_| made < limit as usize) {
+                this.put(pool, address, now)?;
+                cursor = pool.unit.next(address).filter(|next| *next <= last);
                 made += 1;
             }
-            let next = (cursor <= end).then(|| cursor.to_be_bytes());
-            this.execute(MoveCursor::new(next.as_ref().map(<[u8; 16]>::as_slice), range))?;
+            let next = cursor.map(address_key);
+            this.execute(MoveCursor::new(next.as_deref(), range))?;
             Ok(made)
         })
     }
 
     fn make_row(&mut self, pool: &PoolRow, address: IpAddr, now: Time) -> Result<(), StoreError> {
-        let key = address_key(address);
-        let net = Net(address.into());
-        let row = MakeRow::new(net, &key, &pool.name, pool.nas, &pool.space, pool.id, At(now), At(now));
-        self.transaction(|this| this.execute(row)).map(drop)
+        self.transaction(|this| this.put(pool, address, now))
     }
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
@@ -509,10 +529,11 @@ impl Store for Sqlite {
                     unmade: next.is_some(),
                 })
             };
+            let ranges: Vec<RangeRow> = ranges.into_iter().filter_map(range).collect();
             Ok(Catalogue {
                 version,
-                pools: pools.into_iter().map(pool_of).collect(),
-                ranges: ranges.into_iter().filter_map(range).collect(),
+                pools: pools.into_iter().map(|pool| pool_of(pool, &ranges)).collect(),
+                ranges,
                 nases: nases.into_iter().map(nas_of).collect(),
                 hold,
             })
@@ -541,7 +562,7 @@ impl Store for Sqlite {
     }
 
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
-        let ended = NasEnded::new(At(at), At(now), At(now), nas, At(now - 60));
+        let ended = NasEnded::new(At(at), At(now), At(now), nas, At(at), At(now - 60));
         Ok(self.transaction(|this| this.execute(ended))? == 1)
     }
 
@@ -565,8 +586,8 @@ impl Store for Sqlite {
                 .map_err(|error| this.failed(&error))?;
             this.execute(Beat::new(server, At(now), At(now), counters))?;
             this.execute(Forget::new(At(now - 86_400)))?;
-            this.execute(TellFreed::new(At(now), server, At(now)))?;
-            this.execute(Freed::new(At(now), At(now), At(now), At(now), At(now), At(now)))?;
+            this.execute(TellFreed::new(At(now), server, At(now), At(now)))?;
+            this.execute(Freed::new(At(now), At(now), At(now), At(now), At(now), At(now), At(now)))?;
             Ok(super::servers_of(
                 known.into_iter().map(|(name, At(seen))| (name, seen)).collect(),
                 server,
@@ -574,9 +595,4 @@ impl Store for Sqlite {
             ))
         })
     }
-}
-
-/// An address key as a number.
-fn key_number(key: &[u8]) -> u128 {
-    key.iter().fold(0, |number, &byte| number << 8 | u128::from(byte))
 }

@@ -1,11 +1,13 @@
 //! PostgreSQL: for a fleet of radiusd. A batch is two statements: one that reads all that it needs, one that writes it,
 //! which is its own transaction and so one durable commit.
 
+mod guard;
+mod make;
 mod read;
 mod write;
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::pg::Pg as Backend;
@@ -13,8 +15,9 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Inet, Nullable, Text, Timestamptz};
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
+use ipnet::IpNet;
 use read::{Found, Probes};
-use write::{Order, Write};
+use write::Order;
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
@@ -23,8 +26,8 @@ use super::rows::{
     pool_of, row_of,
 };
 use super::statement::{forget_others, statements};
-use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Hold, Row, Time};
+use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect};
+use crate::lease::{Change, Hold, Occupant, Row, Time};
 
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
 const STATEMENT: u32 = 2_000;
@@ -48,6 +51,7 @@ selects! {
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status || '' = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
@@ -61,26 +65,10 @@ statements! { Backend, PgConnection;
     DueRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
     LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Free rows behind their turn.
+    WaitingRows { pool: i64 => BigInt, now: At => Timestamptz, free: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
-    /// The next rows of a pool's ranges. Who moves the cursor makes the rows; -1: somebody else is at it.
-    MakeRows { pool: i64 => BigInt, limit: i64 => BigInt, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
-        space: &'a str => Text, pool_id: i64 => BigInt, of: i64 => BigInt } -> BigInt =
-        "WITH r AS (SELECT id, next_address AS first, last_address AS last FROM ip_pool_ranges \
-             WHERE pool_id = $ AND next_address IS NOT NULL ORDER BY first_address LIMIT 1 FOR UPDATE SKIP LOCKED), \
-         n AS (SELECT id, first, LEAST($, last - first + 1) AS n, last FROM r), \
-         c AS (UPDATE ip_pool_ranges SET next_address = CASE WHEN n.first + n.n > n.last THEN NULL ELSE n.first + n.n END \
-             FROM n WHERE ip_pool_ranges.id = n.id RETURNING n.first, n.n), \
-         i AS (INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) \
-             SELECT c.first + s, $, $, $, $ FROM c, generate_series(0, c.n - 1) s \
-             ON CONFLICT (address_space, ip_address) DO NOTHING) \
-         SELECT COALESCE((SELECT n FROM c), -(SELECT LEAST(count(*), 1) FROM ip_pool_ranges \
-             WHERE pool_id = $ AND next_address IS NOT NULL))";
-    /// The row of one address; it may be there.
-    MakeRow { address: Net => Inet, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text,
-        pool: i64 => BigInt } -> () =
-        "INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) VALUES ($, $, $, $, $) \
-         ON CONFLICT (address_space, ip_address) DO NOTHING";
     /// Each promotion of a standby begins a new one (PostgreSQL manual, "Timelines").
     Timeline {} -> Text = "SELECT 'timeline ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)";
     /// The catalogue's version, and the time.
@@ -115,16 +103,16 @@ statements! { Backend, PgConnection;
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
          RETURNING ", nas_columns!());
-    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
-    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
-        "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
-         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// A NAS went up or down. What is told late of an earlier time has ended already, and must not pass for the next one.
+    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, later: At => Timestamptz, recent: At => Timestamptz } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = now() WHERE id = $ \
+         AND (ended_before IS NULL OR ended_before < $) AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// What an administrator's SQL made available, though its time is to come, is free from now on. What the engine released,
     /// it says so: one that rests after its release ran out before that.
     Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
         "WITH t AS (SELECT $::timestamptz AS now), \
          found AS (SELECT r.id FROM t, ip_pool_pools p, LATERAL (SELECT a.id FROM ip_pool_assignments a WHERE a.pool_id = p.id \
-             AND a.status = 'available' AND a.queue_at > t.now \
+             AND a.status = 'available' AND a.queue_at > t.now AND a.free_at > t.now \
              AND (a.released_at IS NULL OR a.expires_at IS NULL OR a.expires_at > a.released_at) \
              ORDER BY a.queue_at LIMIT 500 FOR UPDATE SKIP LOCKED) r), \
          freed AS (UPDATE ip_pool_assignments a SET queue_at = t.now, free_at = t.now, expires_at = LEAST(expires_at, t.now), \
@@ -161,11 +149,12 @@ pub struct Postgres {
     url: DatabaseUrl,
     /// Until then, locked rows are gone round.
     careful_until: Time,
+    sources: Arc<Sources>,
 }
 
 impl Postgres {
     /// Opens a connection.
-    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+    pub fn open(url: &DatabaseUrl, sources: &Arc<Sources>) -> Result<Self, StoreError> {
         let mut connection = connect::postgres(url, STATEMENT)?;
         // The statements are small and many: plans are made once, and always by index. What the planner guesses of arrays
         // (ten elements) and of a table that was filled a moment ago is of no use to us.
@@ -177,7 +166,7 @@ impl Postgres {
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
         connect::check_rights(&mut connection, url)?;
-        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH })
+        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH, sources: Arc::clone(sources) })
     }
 
     fn failed(&self, error: &diesel::result::Error) -> StoreError {
@@ -219,34 +208,21 @@ impl Postgres {
         self.connection.batch_execute(sql).map_err(|error| self.failed(&error))
     }
 
-    fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
-        Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.batch("BEGIN")?;
+        let result = work(self).and_then(|value| self.batch("COMMIT").map(|()| value));
+        if result.is_err() {
+            // The first error counts.
+            let _ = self.batch("ROLLBACK");
+        }
+        result
     }
 
-    /// Writes an order in one statement.
-    fn carry_out(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
-        let now = order.now;
-        let written = match (self.careful_until > now, order.is_whole(), order.is_rare()) {
-            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(order))?,
-            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(order))?,
-            (true, false, false) => self.load::<_, i32>(Write::<true, false, false>::of(order))?,
-            (false, false, rare) => {
-                let tried = if rare {
-                    self.load::<_, i32>(Write::<false, false, true>::of(order))
-                } else {
-                    self.load::<_, i32>(Write::<false, false, false>::of(order))
-                };
-                match tried {
-                    // Somebody holds a lock: the server undid it all.
-                    Err(StoreError::Busy(_)) => {
-                        self.careful_until = now + CAREFUL;
-                        self.load::<_, i32>(Write::<true, false, true>::of(order))?
-                    }
-                    tried => tried?,
-                }
-            }
-        };
-        Ok(order.sets_of(&written))
+    fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
+        Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
     }
 }
 
@@ -300,6 +276,14 @@ impl Store for Postgres {
         result
     }
 
+    fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        self.ask_who(places)
+    }
+
+    fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(WaitingRows::new(pool, At(now), At(now), i64::from(limit)))
+    }
+
     fn free_rows(
         &mut self,
         pool: i64,
@@ -332,23 +316,11 @@ impl Store for Postgres {
     }
 
     fn make_rows(&mut self, pool: &PoolRow, _now: Time, limit: u32) -> Result<usize, StoreError> {
-        let made = self.load::<_, i64>(MakeRows::new(
-            pool.id,
-            i64::from(limit),
-            &pool.name,
-            pool.nas,
-            &pool.space,
-            pool.id,
-            pool.id,
-        ))?;
-        match made.first() {
-            Some(-1) => Err(StoreError::Busy(format!("rows of pool {} are being made elsewhere", pool.name))),
-            made => Ok(made.and_then(|&made| usize::try_from(made).ok()).unwrap_or_default()),
-        }
+        make::rows(self, pool, limit)
     }
 
     fn make_row(&mut self, pool: &PoolRow, address: IpAddr, _now: Time) -> Result<(), StoreError> {
-        self.execute(MakeRow::new(Net(address.into()), &pool.name, pool.nas, &pool.space, pool.id)).map(drop)
+        make::row(self, pool, address)
     }
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
@@ -357,18 +329,19 @@ impl Store for Postgres {
         let ranges = self.load::<_, (i64, Net, Net, bool)>(Ranges::new())?;
         let nases = self.load::<_, NasCells>(Nases::new())?;
         let hold = Hold { from: self.meta_time("hold_from")?, until: self.meta_time("hold_until")? };
+        let ranges: Vec<RangeRow> = ranges
+            .into_iter()
+            .map(|(pool, first, last, unmade)| RangeRow {
+                pool,
+                first: first.0.addr(),
+                last: last.0.addr(),
+                unmade,
+            })
+            .collect();
         Ok(Catalogue {
             version,
-            pools: pools.into_iter().map(pool_of).collect(),
-            ranges: ranges
-                .into_iter()
-                .map(|(pool, first, last, unmade)| RangeRow {
-                    pool,
-                    first: first.0.addr(),
-                    last: last.0.addr(),
-                    unmade,
-                })
-                .collect(),
+            pools: pools.into_iter().map(|pool| pool_of(pool, &ranges)).collect(),
+            ranges,
             nases: nases.into_iter().map(nas_of).collect(),
             hold,
         })
@@ -390,7 +363,7 @@ impl Store for Postgres {
     }
 
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
-        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(now - 60)))? == 1)
+        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(at), At(now - 60)))? == 1)
     }
 
     fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {
