@@ -62,3 +62,8 @@ pub const RLM_MODULE_INVALID: c_uint = 4;
 pub const RLM_MODULE_NOTFOUND: c_uint = 6;
 pub const RLM_MODULE_NOOP: c_uint = 7;
 pub const RLM_MODULE_UPDATED: c_uint = 8;
+/// How many there are: no module returns it.
+pub const RLM_MODULE_NUMCODES: c_int = 9;
+
+/// `fr_condition_tokenize()` (parser.h): names that are not known yet are left for the second pass.
+pub const FR_COND_TWO_PASS: c_int = 1;
