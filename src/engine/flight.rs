@@ -304,7 +304,7 @@ impl Worker {
     fn write_unclashed(&mut self, job: &Job, set: &[Change], now: Time) -> Result<Vec<bool>, StoreError> {
         let Some(store) = self.store.as_mut() else { return Err(StoreError::Away("no connection".into())) };
         let set = unclashed_set(store.as_mut(), job, set, now)?;
-        store.write(&[&set], now, &self.shared.server)
+        store.write(&[&set], now, &self.shared.server, None)
     }
 }
 

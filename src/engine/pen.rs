@@ -84,5 +84,5 @@ pub fn write(
     server: &str,
 ) -> Result<Vec<bool>, StoreError> {
     let sets: Vec<&[Change]> = sets.iter().map(Vec::as_slice).collect();
-    store.write(&sets, now, server)
+    store.write(&sets, now, server, None)
 }

@@ -200,7 +200,7 @@ pub fn write_each(
         return Ok(0);
     }
     let sets: Vec<&[Change]> = changes.iter().map(std::slice::from_ref).collect();
-    match store.write(&sets, now, server) {
+    match store.write(&sets, now, server, None) {
         Ok(written) => return Ok(written.into_iter().filter(|&written| written).count()),
         Err(StoreError::Clash(_)) => {}
         Err(error) => return Err(error),
@@ -209,7 +209,7 @@ pub fn write_each(
     let mut count = 0;
     for change in changes {
         let change = unclashed(store, change, now)?;
-        match store.write(&[std::slice::from_ref(&change)], now, server) {
+        match store.write(&[std::slice::from_ref(&change)], now, server, None) {
             Ok(written) => count += written.into_iter().filter(|&written| written).count(),
             Err(StoreError::Clash(_)) => {}
             Err(error) => return Err(error),

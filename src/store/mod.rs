@@ -111,21 +111,16 @@ pub trait Store: Send {
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError>;
 
     /// Writes `sets` with their events, in one durable commit. A set is written whole, and only if each of its rows still
-    /// is as it was read and nobody has it locked; else not at all. Tells which were.
-    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError>;
-
-    /// As [`Store::write`], for the daemon of the companion: in the same transaction it is made sure that `fence` is still the
-    /// number of the leader, else nothing is written ([`StoreError::Deposed`]). Locked rows are left out.
-    fn write_fenced(
+    /// is as it was read and nobody has it locked; else not at all. Tells which were. With a `fence`, for the daemon of the
+    /// companion, it is made sure in the same transaction that this still is the leader's number; else nothing is written
+    /// ([`StoreError::Deposed`]).
+    fn write(
         &mut self,
         sets: &[&[Change]],
         now: Time,
         server: &str,
-        fence: i64,
-    ) -> Result<Vec<bool>, StoreError> {
-        let _ = (sets, now, server);
-        Err(StoreError::Deposed(format!("this store knows no leader, so none of number {fence}")))
-    }
+        fence: Option<i64>,
+    ) -> Result<Vec<bool>, StoreError>;
 
     /// The oldest `limit` rows of the pool that are available and whose turn has come, behind `after` in the queue.
     fn free_rows(&mut self, pool: i64, after: Place, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
@@ -159,7 +154,7 @@ pub trait Store: Send {
     /// NASes were heard: makes their rows, and keeps since when each has been heard without a break. Returns their rows.
     fn hear(&mut self, heard: &[Heard], now: Time) -> Result<Vec<NasRow>, StoreError>;
 
-    /// Accounting-On/Off of a NAS that happened at `at`. False: told already, less than a minute ago.
+    /// Accounting-On/Off of a NAS that happened at `at`. False: one was told less than a minute ago, or one of a later time.
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError>;
 
     /// Sets the hold, if it is longer than the one that is there.

@@ -130,10 +130,10 @@ statements! { Backend, SqliteConnection;
          last_heard_at = max(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = excluded.updated_at \
          RETURNING ", nas_columns!());
-    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
-    NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, recent: At => Text } -> () =
-        "UPDATE ip_pool_nas SET ended_before = max(COALESCE(ended_before, ''), $), ended_seen_at = $, updated_at = $ WHERE id = $ \
-         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// A NAS went up or down. What is told late of an earlier time has ended already, and must not pass for the next one.
+    NasEnded { at: At => Text, seen: At => Text, updated: At => Text, id: i64 => BigInt, later: At => Text, recent: At => Text } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = $ WHERE id = $ \
+         AND (ended_before IS NULL OR ended_before < $) AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// The history of what an administrator's SQL made available.
     TellFreed { at: At => Text, server: &'a str => Text, now: At => Text } -> () = concat!(
         "INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, server, detail, \
@@ -383,22 +383,20 @@ impl Store for Sqlite {
         Ok(Snapshot { now: Self::now(), rows: rows? })
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        self.transaction(|this| sets.iter().map(|set| this.write_set(set, now, server)).collect())
-    }
-
-    fn write_fenced(
+    fn write(
         &mut self,
         sets: &[&[Change]],
         now: Time,
         server: &str,
-        fence: i64,
+        fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError> {
         self.transaction(|this| {
-            let leads: Vec<i64> =
-                Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
-            if leads.is_empty() {
-                return Err(super::warrant::deposed(fence));
+            if let Some(fence) = fence {
+                let leads: Vec<i64> =
+                    Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
+                if leads.is_empty() {
+                    return Err(super::warrant::deposed(fence));
+                }
             }
             sets.iter().map(|set| this.write_set(set, now, server)).collect()
         })
@@ -527,7 +525,7 @@ impl Store for Sqlite {
     }
 
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
-        Ok(self.execute(NasEnded::new(At(at), At(now), At(now), nas, At(now - 60)))? == 1)
+        Ok(self.execute(NasEnded::new(At(at), At(now), At(now), nas, At(at), At(now - 60)))? == 1)
     }
 
     fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {

@@ -67,7 +67,7 @@ pub fn granted(row: &Row, ask: &Ask, now: Time) -> Change {
 /// Writes changes that have nothing to do with each other.
 pub fn write(store: &mut dyn Store, changes: &[Change], now: Time) -> Vec<bool> {
     let sets: Vec<&[Change]> = changes.iter().map(std::slice::from_ref).collect();
-    store.write(&sets, now, SERVER).unwrap()
+    store.write(&sets, now, SERVER, None).unwrap()
 }
 
 /// Gives the row to that ask; the row as it then is.

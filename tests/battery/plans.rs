@@ -26,7 +26,7 @@ fn fill(db: &Db, size: usize) -> (Box<dyn Store>, PoolRow, Vec<Row>) {
         };
         let changes: Vec<Change> = rows.iter().enumerate().map(change).collect();
         let sets: Vec<_> = changes.iter().map(std::slice::from_ref).collect();
-        assert!(store.write(&sets, at, SERVER).unwrap().iter().all(|written| *written));
+        assert!(store.write(&sets, at, SERVER, None).unwrap().iter().all(|written| *written));
     }
     (store, pool, rows)
 }

@@ -71,7 +71,7 @@ fn a_set_is_written_whole_or_not_at_all() {
         db.sql(&format!("UPDATE ip_pool_assignments SET epoch = 9 WHERE id = {}", rows[2].id));
         let (broken, also_broken, whole) =
             ([change(0), change(1)], [change(2), change(3)], [change(4), change(5)]);
-        let written = store.write(&[&broken, &also_broken, &whole], at, SERVER).unwrap();
+        let written = store.write(&[&broken, &also_broken, &whole], at, SERVER, None).unwrap();
         assert_eq!(written, [false, false, true]);
         let held: Vec<_> =
             rows.iter().map(|read| row(store.as_mut(), read.id).status == Status::InUse).collect();
@@ -93,7 +93,7 @@ fn a_session_key_that_is_held_already_undoes_the_whole_batch() {
             granted(&rows[3], &ask("c", "3", None), at),
         ];
         let sets: Vec<_> = changes.iter().map(std::slice::from_ref).collect();
-        let error = store.write(&sets, at, SERVER).unwrap_err();
+        let error = store.write(&sets, at, SERVER, None).unwrap_err();
         assert!(matches!(error, StoreError::Clash(_)), "{error:?}");
         assert_eq!(error.retry(), Retry::SameConnection);
         for read in &rows[1..] {
@@ -110,7 +110,7 @@ fn nothing_to_write_writes_nothing() {
     on_both(|db| {
         let (mut store, _) = pool(db, "gold", &["10.0.0.0/24"]);
         let at = now(store.as_mut());
-        assert!(store.write(&[], at, SERVER).unwrap().is_empty());
+        assert!(store.write(&[], at, SERVER, None).unwrap().is_empty());
         assert_eq!(events(db), 0);
     });
 }

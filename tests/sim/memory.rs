@@ -87,7 +87,13 @@ impl Store for Memory {
         })
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, _server: &str) -> Result<Vec<bool>, StoreError> {
+    fn write(
+        &mut self,
+        sets: &[&[Change]],
+        now: Time,
+        _server: &str,
+        _fence: Option<i64>,
+    ) -> Result<Vec<bool>, StoreError> {
         if let Some(errand) = uncalled() {
             errand();
         }
@@ -230,11 +236,12 @@ impl Store for Memory {
             let Some(nas) = db.nases.iter_mut().find(|known| known.row.facts.id == nas) else {
                 return Ok(false);
             };
-            let recent = nas.ended_seen_at.is_some_and(|seen| seen >= now - 60);
-            if !recent {
+            let known = nas.ended_seen_at.is_some_and(|seen| seen >= now - 60)
+                || nas.row.facts.ended_before.is_some_and(|ended| ended >= at);
+            if !known {
                 (nas.row.facts.ended_before, nas.ended_seen_at) = (Some(at), Some(now));
             }
-            Ok(!recent)
+            Ok(!known)
         })
     }
 

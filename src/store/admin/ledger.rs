@@ -269,14 +269,10 @@ impl Ledger {
     }
 
     fn write_sets(&mut self, sets: &[&[Change]], now: Time) -> Result<Vec<bool>, StoreError> {
-        match self.link.warrant() {
-            None => self.store.write(sets, now, SERVER),
-            Some(warrant) => {
-                warrant.step()?;
-                let fence = warrant.fence();
-                self.store.write_fenced(sets, now, &format!("{SERVER} #{fence}"), fence)
-            }
-        }
+        let Some(warrant) = self.link.warrant() else { return self.store.write(sets, now, SERVER, None) };
+        warrant.step()?;
+        let fence = warrant.fence();
+        self.store.write(sets, now, &format!("{SERVER} #{fence}"), Some(fence))
     }
 
     pub(super) fn slice(&self) -> usize {

@@ -115,10 +115,10 @@ statements! { Backend, PgConnection;
          last_heard_at = GREATEST(ip_pool_nas.last_heard_at, excluded.last_heard_at), \
          accounting_at = COALESCE(excluded.accounting_at, ip_pool_nas.accounting_at), updated_at = now() \
          RETURNING ", nas_columns!());
-    /// A NAS went up or down. One that is told late does not take back what a later one has ended.
-    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, recent: At => Timestamptz } -> () =
-        "UPDATE ip_pool_nas SET ended_before = GREATEST(ended_before, $), ended_seen_at = $, updated_at = now() WHERE id = $ \
-         AND (ended_seen_at IS NULL OR ended_seen_at < $)";
+    /// A NAS went up or down. What is told late of an earlier time has ended already, and must not pass for the next one.
+    NasEnded { at: At => Timestamptz, seen: At => Timestamptz, id: i64 => BigInt, later: At => Timestamptz, recent: At => Timestamptz } -> () =
+        "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = now() WHERE id = $ \
+         AND (ended_before IS NULL OR ended_before < $) AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// What an administrator's SQL made available, though its time is to come, is free from now on. What the engine released,
     /// it says so: one that rests after its release ran out before that.
     Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
@@ -222,6 +222,32 @@ impl Postgres {
     fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
         Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
     }
+
+    /// Writes an order in one statement.
+    fn carry_out(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
+        let now = order.now;
+        let written = match (self.careful_until > now, order.is_whole(), order.is_rare()) {
+            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(order))?,
+            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(order))?,
+            (true, false, false) => self.load::<_, i32>(Write::<true, false, false>::of(order))?,
+            (false, false, rare) => {
+                let tried = if rare {
+                    self.load::<_, i32>(Write::<false, false, true>::of(order))
+                } else {
+                    self.load::<_, i32>(Write::<false, false, false>::of(order))
+                };
+                match tried {
+                    // Somebody holds a lock: the server undid it all.
+                    Err(StoreError::Busy(_)) => {
+                        self.careful_until = now + CAREFUL;
+                        self.load::<_, i32>(Write::<true, false, true>::of(order))?
+                    }
+                    tried => tried?,
+                }
+            }
+        };
+        Ok(order.sets_of(&written))
+    }
 }
 
 impl Store for Postgres {
@@ -251,45 +277,22 @@ impl Store for Postgres {
         Ok(probes.snapshot(loaded, lookups.len()))
     }
 
-    fn write(&mut self, sets: &[&[Change]], now: Time, server: &str) -> Result<Vec<bool>, StoreError> {
-        let order = Order { sets, now, server };
-        let written = match (self.careful_until > now, order.is_whole(), order.is_rare()) {
-            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(&order))?,
-            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(&order))?,
-            (true, false, false) => self.load::<_, i32>(Write::<true, false, false>::of(&order))?,
-            (false, false, rare) => {
-                let tried = if rare {
-                    self.load::<_, i32>(Write::<false, false, true>::of(&order))
-                } else {
-                    self.load::<_, i32>(Write::<false, false, false>::of(&order))
-                };
-                match tried {
-                    // Somebody holds a lock: the server undid it all.
-                    Err(StoreError::Busy(_)) => {
-                        self.careful_until = now + CAREFUL;
-                        self.load::<_, i32>(Write::<true, false, true>::of(&order))?
-                    }
-                    tried => tried?,
-                }
-            }
-        };
-        Ok(order.sets_of(&written))
-    }
-
-    fn write_fenced(
+    fn write(
         &mut self,
         sets: &[&[Change]],
         now: Time,
         server: &str,
-        fence: i64,
+        fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError> {
+        let order = Order { sets, now, server };
+        let Some(fence) = fence else { return self.carry_out(&order) };
         self.batch(super::warrant::BEGIN)?;
         // A lock that is met must not undo the transaction.
         self.careful_until = self.careful_until.max(now + CAREFUL);
         let result = self
             .load::<_, i64>(Leads::new(fence))
             .and_then(|leads| if leads.is_empty() { Err(super::warrant::deposed(fence)) } else { Ok(()) })
-            .and_then(|()| self.write(sets, now, server))
+            .and_then(|()| self.carry_out(&order))
             .and_then(|written| self.batch("COMMIT").map(|()| written));
         if result.is_err() {
             let _ = self.batch("ROLLBACK");
@@ -387,7 +390,7 @@ impl Store for Postgres {
     }
 
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
-        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(now - 60)))? == 1)
+        Ok(self.execute(NasEnded::new(At(at), At(now), nas, At(at), At(now - 60)))? == 1)
     }
 
     fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {
