@@ -24,7 +24,6 @@ typedef struct conf_part CONF_SECTION;
 typedef struct xlat_exp xlat_exp_t;
 typedef struct CONF_PARSER CONF_PARSER;
 typedef struct fr_cond_t fr_cond_t;
-typedef struct vp_tmpl_t vp_tmpl_t;
 typedef void TALLOC_CTX;
 
 /* Numbers: token.h, radius.h, tmpl.h, log.h, modules.h, radiusd.h. */
@@ -117,7 +116,11 @@ void exec_trigger(REQUEST *request, CONF_SECTION *cs, char const *name, int quen
 ssize_t fr_condition_tokenize(TALLOC_CTX *ctx, CONF_ITEM *ci, char const *start, fr_cond_t **head, char const **error, int flag);
 int modcall_pass2_condition(fr_cond_t *c);
 
-/* map.h; modcall.h. `next` is read, nothing else of it. */
+/* tmpl.h: struct vp_tmpl_t, its beginning; map.h. Read while the module is loaded, and `next` for each grant. */
+typedef struct vp_tmpl_t {
+	int type;
+	char const *name;
+} vp_tmpl_t;
 typedef struct vp_map {
 	vp_tmpl_t *lhs;
 	vp_tmpl_t *rhs;
@@ -127,6 +130,8 @@ typedef struct vp_map {
 } vp_map_t;
 typedef int (*map_validate_t)(vp_map_t *map, void *ctx);
 typedef int (*radius_map_getvalue_t)(TALLOC_CTX *ctx, VALUE_PAIR **out, REQUEST *request, vp_map_t const *map, void *uctx);
+
+/* map.h; modcall.h. */
 int map_afrom_cs(vp_map_t **out, CONF_SECTION *cs, pair_lists_t dst_list_def, pair_lists_t src_list_def, map_validate_t validate, void *ctx, unsigned int max);
 int map_to_request(REQUEST *request, vp_map_t const *map, radius_map_getvalue_t func, void *ctx);
 int map_to_vp(TALLOC_CTX *ctx, VALUE_PAIR **out, REQUEST *request, vp_map_t const *map, void *uctx);

@@ -38,6 +38,10 @@ pub const T_OP_SET: c_int = 11;
 /// `TAG_ANY` (libradius.h).
 pub const TAG_ANY: i8 = i8::MIN;
 
+/// `tmpl_type_t` (tmpl.h).
+pub const TMPL_TYPE_XLAT: c_int = 2;
+pub const TMPL_TYPE_ATTR_UNDEFINED: c_int = 4;
+
 /// `PW_TYPE` (radius.h).
 pub const PW_TYPE_STRING: c_int = 1;
 pub const PW_TYPE_INTEGER: c_int = 2;

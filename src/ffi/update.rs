@@ -1,8 +1,9 @@
 //! `update { }`: radiusd's own maps, compiled once when the module is loaded, carried out with a grant as unlang's `update` does.
 
+use core::ffi::CStr;
 use core::ptr;
 
-use crate::module::{Draft, Item, Value};
+use crate::module::{Draft, Item};
 
 use super::bindings as c;
 use super::config::Section;
@@ -28,7 +29,6 @@ impl Update {
     /// It hangs on its section, and lives until after the last detach.
     pub(super) fn compile(section: Section<'_>, draft: &mut Draft) -> Option<Self> {
         let update = section.first("update")?;
-        update.items().iter().for_each(|item| check(item, draft));
         let mut head: *mut c::vp_map_t = ptr::null_mut();
         // SAFETY: the section lives and is the talloc parent of the result, which is written before the call returns; the check of
         // each line is radiusd's own, and takes no context (src/main/map.c, src/main/modcall.c).
@@ -48,6 +48,7 @@ impl Update {
             draft.mistake_at(&update.place(), why);
             return None;
         }
+        check(head, &update.items(), draft);
         (!head.is_null()).then_some(Self(head))
     }
 
@@ -67,12 +68,33 @@ impl Update {
     }
 }
 
-/// Expansions are parsed by radiusd when they are carried out, and would fail only then.
-fn check(item: &Item, draft: &mut Draft) {
-    if let Value::Text(text) = &item.value
-        && text.contains("%{")
-        && let Err(why) = Template::parse(text)
-    {
-        draft.mistake_at(&item.place, format!("update: {}: {why}", item.name));
+/// What radiusd leaves for the second pass of unlang, or for the moment when it is carried out: names that it does not know, which would
+/// end it then, and expansions.
+fn check(mut map: *const c::vp_map_t, lines: &[Item], draft: &mut Draft) {
+    for line in lines {
+        // SAFETY: null, or a map of the list that map_afrom_cs() made, one for each line.
+        let Some(this) = (unsafe { map.as_ref() }) else { break };
+        for side in [this.lhs, this.rhs] {
+            // SAFETY: null, or a template that the map owns.
+            if let Some(side) = unsafe { side.as_ref() }
+                && let Err(why) = resolved(side)
+            {
+                draft.mistake_at(&line.place, format!("update: {}: {why}", line.name));
+            }
+        }
+        map = this.next;
+    }
+}
+
+fn resolved(side: &c::vp_tmpl_t) -> Result<(), String> {
+    if side.name.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the template's own name, NUL-terminated (tmpl_init(), src/main/tmpl.c).
+    let name = unsafe { CStr::from_ptr(side.name) }.to_string_lossy();
+    match side.type_ {
+        c::TMPL_TYPE_ATTR_UNDEFINED => Err(format!("{name} is no attribute of radiusd's dictionaries")),
+        c::TMPL_TYPE_XLAT => Template::parse(&name).map(drop),
+        _ => Ok(()),
     }
 }

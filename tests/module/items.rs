@@ -57,8 +57,7 @@ fn text(answer: &Packet, number: u8) -> String {
 #[test]
 fn the_items_of_a_pool_and_of_a_profile_go_out_with_its_addresses_and_only_with_them() {
     let world = World::new(LINES, |config, _| {
-        config.post_auth +=
-            "\t\tupdate reply {\n\t\t\t&Reply-Message += \"%{control:Tmp-String-0}|%{control:Module-Success-Message}\"\n\t\t}\n";
+        config.post_auth += "\t\tupdate reply {\n\t\t\t&Reply-Message += \"%{control:Tmp-String-0}|%{control:Module-Success-Message}\"\n\t\t}\n";
     });
     let alice = world.access(&dial("alice"));
     let address = address_in(&alice, MAIN).unwrap_or_else(|| panic!("{alice:?}\n{}", world.server.tail(30)));
@@ -138,12 +137,17 @@ fn mistakes_in_updates_are_reported_in_their_lines() {
     let folder = tempfile::tempdir().unwrap();
     let lines = r#"	pool main {
 		update {
-			&No-Such-Attribute := 5
+			&Never-Heard-Of := 5
 		}
 	}
 	pool tiny {
 		update {
 			&Framed-MTU := many
+		}
+	}
+	pool third {
+		update {
+			&Framed-MTU := &control:Nothing-At-All
 		}
 	}
 	profile a {
@@ -153,7 +157,7 @@ fn mistakes_in_updates_are_reported_in_their_lines() {
 		pools {
 			pool main {
 				update {
-					&Framed-Route =~ "x"
+					&reply: += "x"
 				}
 			}
 		}
@@ -171,8 +175,10 @@ fn mistakes_in_updates_are_reported_in_their_lines() {
     let (status, output) = check(&config);
     assert_eq!(status, Some(1), "{output}");
     for what in [
-        "No-Such-Attribute",
+        "update: &Never-Heard-Of: &Never-Heard-Of is no attribute",
+        "update: &Framed-MTU: &control:Nothing-At-All is no attribute",
         "many",
+        "we don't know which attribute to create",
         "update: &Framed-Route: \"%{nosuch:x}\"",
         "pool main is there twice",
         "pool other: updat: there is no such item, did you mean update?",

@@ -149,7 +149,7 @@ fn mistakes_in_profiles_are_reported_in_their_lines() {
 		weight = heavy
 		pools {
 			pool main {
-				condition = "&No-Such-Attribute == 5"
+				condition = "&Never-Heard-Of == 5"
 				weight = "%{Nonsense-Name}"
 			}
 			pool tiny {
@@ -173,7 +173,7 @@ fn mistakes_in_profiles_are_reported_in_their_lines() {
         "write &User-Name for the request's",
         "condition: &User-Name =~ /(/: radiusd does not accept it; the lines before this one say why",
         "weight = heavy: not a number like 10",
-        "condition: &No-Such-Attribute == 5: ",
+        "condition: &Never-Heard-Of == 5: ",
         "weight: \"%{Nonsense-Name}\"",
         "condition: &NAS-Port == many: Failed to parse value for attribute (at character 14)",
         "blocker: \"%{User-Name\"",
@@ -235,6 +235,7 @@ fn hostile_names_in_conditions_harm_nobody() {
         let long = "%{User-Name}".repeat(16);
         config.authorize = format!("\t\tupdate request {{\n\t\t\t&Tmp-String-1 := \"{long}\"\n\t\t}}\n");
     });
+    in_pool(&world, &world.access(&dial("x")), MAIN);
     let long = |byte: u8| vec![byte; 253];
     for name in [
         long(b'a'),
