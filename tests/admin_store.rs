@@ -25,7 +25,10 @@ fn admin(db: &Db) -> Admin {
 
 fn add(db: &Db, name: &str, ranges: &[&str]) -> Pool {
     let pieces = ranges.iter().map(|text| AddressRange::parse(text).unwrap()).collect();
-    admin(db).add_ranges(&NewRanges { pool: name.into(), nas: None, pieces }, true).unwrap().pool
+    admin(db)
+        .add_ranges(&NewRanges { pool: name.into(), nas: None, prefix_length: None, pieces }, true)
+        .unwrap()
+        .pool
 }
 
 fn held(db: &Db, address: &str, pool: &str) {

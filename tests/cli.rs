@@ -3,6 +3,8 @@
 mod common;
 #[path = "cli/db.rs"]
 mod db;
+#[path = "cli/ipv6.rs"]
+mod ipv6;
 #[path = "cli/outside.rs"]
 mod outside;
 #[path = "cli/words.rs"]
@@ -121,7 +123,7 @@ fn bad_pools_are_refused_with_a_sentence() {
             (&["x", "127.0.0.1"], 2, "loopback"),
             (&["x", "10.0.0.0/6"], 2, "write 8.0.0.0/6"),
             (&["x", "8.0.0.0/6"], 2, "add --yes-really"),
-            (&["x", "2001:db8::/64"], 2, "IPv6, which this version does not serve yet"),
+            (&["x", "2001:db8::/64", "192.0.2.0/24"], 2, "a pool is of one family"),
             (&["x", "10.0.1.1", "--exclude", "10.0.0.0/8"], 2, "leave no address"),
             (&["x", "ten"], 2, "write 192.0.2.10"),
             (&["10.0.1.0/24", "10.0.1.0/24"], 2, "the pool's name belongs"),

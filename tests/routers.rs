@@ -9,6 +9,8 @@ mod fake_router;
 mod hostile;
 #[path = "routers/import.rs"]
 mod import;
+#[path = "routers/ipv6.rs"]
+mod ipv6;
 #[path = "routers/nas.rs"]
 mod nas;
 #[path = "routers/radius.rs"]

@@ -3,10 +3,12 @@
 mod router;
 
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+use crate::store::parse_address;
 
 pub(super) use router::{ModeArg, NasSet, NasVerb, Onboard, PoolImport, RouterPoolsVerb, RouterVerb};
 
@@ -226,12 +228,14 @@ in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, 
 /// `pool add`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A block (a/len) gives its hosts: the network and the broadcast address are left out, except of /31 and /32. A pool of a million addresses is added at once. radiusd knows the change within 5 seconds.
+A block (a/len) gives its hosts: of IPv4 the network and the broadcast address are left out, except of /31 and /32. With --prefix-length it gives prefixes instead. A pool of a million addresses or prefixes is added at once. A pool is of one family, and of one prefix length. radiusd knows the change within 5 seconds.
 
 Examples:
   ippool-rs pool add gold 203.0.113.0/24
   ippool-rs pool add gold 198.51.100.0/24 --exclude 198.51.100.1-198.51.100.9
-  ippool-rs pool add cgnat 100.64.0.0/10 --nas 192.0.2.1")]
+  ippool-rs pool add cgnat 100.64.0.0/10 --nas 192.0.2.1
+  ippool-rs pool add home6 2001:db8::/40 --prefix-length 56
+  ippool-rs pool add link6 2001:db8:ff00::1-2001:db8:ff00::ffff")]
 pub(super) struct PoolAdd {
     /// The pool's name; what control:Pool-Name says
     pub name: OsString,
@@ -241,13 +245,16 @@ pub(super) struct PoolAdd {
     /// Addresses to leave out: a, a-b, or a/len (the whole block); may be repeated
     #[arg(long, value_name = "RANGE", num_args = 1.., value_delimiter = ',')]
     pub exclude: Vec<String>,
+    /// Give out prefixes of this length; a pool that does so already needs it no more
+    #[arg(long, value_name = "LENGTH")]
+    pub prefix_length: Option<u8>,
     /// The pool is only for this NAS, as it is heard: its address, or NAS-Identifier
     #[arg(long, value_name = "NAS")]
     pub nas: Option<OsString>,
     /// Check everything, change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Really more than 16,777,216 addresses
+    /// Really more than 16,777,216 addresses, or more than a /20 of IPv6
     #[arg(long)]
     pub yes_really: bool,
 }
@@ -283,8 +290,9 @@ pub(super) enum LeaseVerb {
     List(LeaseList),
     /// Everything about one address
     Show {
-        /// The address
-        address: IpAddr,
+        /// The address, or prefix
+        #[arg(value_parser = place)]
+        address: IpNet,
     },
     /// Free addresses that somebody holds
     Release(LeaseRelease),
@@ -336,9 +344,9 @@ Examples:
   ippool-rs lease release 203.0.113.7
   ippool-rs lease release --user alice --yes")]
 pub(super) struct LeaseRelease {
-    /// The addresses
-    #[arg(value_name = "ADDRESS", required_unless_present = "user")]
-    pub addresses: Vec<IpAddr>,
+    /// The addresses, or prefixes
+    #[arg(value_name = "ADDRESS", required_unless_present = "user", value_parser = place)]
+    pub addresses: Vec<IpNet>,
     /// All that this user holds
     #[arg(long, value_name = "USER", conflicts_with = "addresses")]
     pub user: Option<OsString>,
@@ -351,4 +359,10 @@ pub(super) struct LeaseRelease {
     /// Say what would be released, change nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// An address, or a prefix (a/len).
+fn place(text: &str) -> Result<IpNet, String> {
+    let net = parse_address(text.trim()).ok_or("no address, and no prefix (a/len)")?;
+    Ok(if net.prefix_len() == net.max_prefix_len() { net.addr().to_canonical().into() } else { net.trunc() })
 }

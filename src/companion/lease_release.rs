@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::pool::stored;
 use super::pool_remove::holder;
+use crate::store::address_text;
 use crate::store::admin::{Admin, Filter, LeaseRow};
 
 pub(super) fn run(desk: &Desk, release: &LeaseRelease) -> Result<Exit, Failure> {
@@ -57,15 +58,18 @@ fn chosen(admin: &mut Admin, release: &LeaseRelease) -> Result<Vec<LeaseRow>, Fa
     addresses.dedup();
     let mut leases = Vec::with_capacity(addresses.len());
     for address in addresses {
+        let address = admin.meant(&address)?;
         let mut found = admin.leases(&Filter { address: Some(address), ..filter.clone() })?;
         match (found.pop(), found.pop()) {
             (Some(row), None) => leases.push(row),
             (None, _) => {
+                let address = address_text(&address);
                 return Err(failed(format!(
                     "{address} is held by nobody, so nothing was changed; `ippool-rs lease show {address}` tells more"
                 )));
             }
             (Some(one), Some(other)) => {
+                let address = address_text(&address);
                 return Err(failed(format!(
                     "{address} is held in two address spaces, as {} of the pool {} and as {} of the pool {}: say which \
                      with --pool; nothing was changed",

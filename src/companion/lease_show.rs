@@ -1,7 +1,6 @@
 //! `lease show`: everything about one address, except the secret of its lease.
 
-use std::net::IpAddr;
-
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::Desk;
@@ -9,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::lease::moment;
 use super::output::{Records, hidden, shown};
 use crate::lease::Time;
+use crate::store::address_text;
 use crate::store::admin::{Filter, HistoryEvent, LeaseRow, Pool, Show};
 
 /// Events of the history that are shown.
@@ -46,17 +46,19 @@ const FIELDS: [&str; 29] = [
     "updated_at",
 ];
 
-pub(super) fn run(desk: &Desk, address: IpAddr) -> Result<Exit, Failure> {
+pub(super) fn run(desk: &Desk, typed: IpNet) -> Result<Exit, Failure> {
     let mut admin = desk.open()?;
+    let address = admin.meant(&typed)?;
+    let text = address_text(&address);
     let rows = admin.leases(&Filter { address: Some(address), show: Show::All, ..Filter::default() })?;
-    let history = admin.history(address, EVENTS)?;
+    let history = admin.history(&address, EVENTS)?;
     // Its pool's ranges have it, and nobody ever had it: no row yet.
-    let mut unused = admin.pools_with(address)?;
+    let mut unused = admin.pools_with(address.addr())?;
     unused.retain(|pool| rows.iter().all(|row| row.address_space != pool.address_space));
     if rows.is_empty() && unused.is_empty() && history.is_empty() {
         return Err(Failure::new(
             Exit::Failed,
-            format!("{address} is in no pool of this database; `ippool-rs pool list` shows the pools"),
+            format!("{text} is in no pool of this database; `ippool-rs pool list` shows the pools"),
         ));
     }
     let mut fields: Vec<_> = FIELDS.into_iter().map(|name| shown(name, 0)).collect();
@@ -71,7 +73,7 @@ pub(super) fn run(desk: &Desk, address: IpAddr) -> Result<Exit, Failure> {
         records.push(values);
     }
     for pool in &unused {
-        let mut values = never_used(address, pool);
+        let mut values = never_used(&text, pool);
         values.push(Value::Array(nested(&history, &pool.address_space)));
         records.push(values);
     }
@@ -82,7 +84,7 @@ pub(super) fn run(desk: &Desk, address: IpAddr) -> Result<Exit, Failure> {
         desk.screen.data(&records)?;
     }
     if rows.is_empty() && unused.is_empty() {
-        desk.screen.note(&format!("{address} is in no pool any more; this is its past"));
+        desk.screen.note(&format!("{text} is in no pool any more; this is its past"));
     }
     Ok(Exit::Done)
 }
@@ -125,9 +127,9 @@ fn values(row: &LeaseRow) -> Vec<Value> {
     ]
 }
 
-fn never_used(address: IpAddr, pool: &Pool) -> Vec<Value> {
+fn never_used(address: &str, pool: &Pool) -> Vec<Value> {
     let known = |name: &str| match name {
-        "ip_address" => json!(address.to_string()),
+        "ip_address" => json!(address),
         "pool_name" => json!(pool.name),
         "status" => json!("available"),
         "state" => json!("free"),

@@ -22,10 +22,11 @@ pub(super) fn run(desk: &Desk, verb: PoolVerb) -> Result<Exit, Failure> {
     }
 }
 
-const COUNTS: [Field; 11] = [
+const COUNTS: [Field; 12] = [
     shown("pool_name", 0),
     shown("nas", 2),
     shown("ranges", 6),
+    shown("prefix_length", 6),
     shown("total", 1),
     shown("in_use", 0),
     shown("offered", 5),
@@ -57,6 +58,7 @@ fn counts(summary: &PoolSummary) -> Vec<Value> {
         json!(summary.pool.name),
         json!(summary.pool.nas),
         json!(summary.ranges.len()),
+        json!(summary.pool.unit.prefix_length()),
         number(summary.total),
         number(summary.in_use),
         number(summary.offered),
@@ -83,6 +85,7 @@ fn show(desk: &Desk, name: &OsStr, nas: Option<&OsStr>) -> Result<Exit, Failure>
         shown("last_address", 0),
         shown("total", 0),
         shown("prepared", 1),
+        shown("prefix_length", 3),
     ]);
     for range in &summary.ranges {
         records.push(vec![
@@ -90,15 +93,16 @@ fn show(desk: &Desk, name: &OsStr, nas: Option<&OsStr>) -> Result<Exit, Failure>
             json!(summary.pool.nas),
             json!(range.range.first().to_string()),
             json!(range.range.last().to_string()),
-            number(range.range.size()),
+            number(range.total),
             number(range.prepared),
+            json!(summary.pool.unit.prefix_length()),
         ]);
     }
     desk.screen.data(&records)?;
     desk.screen.note(&format!(
         "{} of {} in use ({}%), {} of them offered; {} lapsed, {} cooling, {} reserved, {} free",
         summary.in_use,
-        addresses(summary.total),
+        summary.pool.unit.amount(summary.total),
         percent(summary.in_use, summary.total),
         summary.offered,
         summary.lapsed,
@@ -145,11 +149,6 @@ pub(super) fn usage(sentence: String) -> Failure {
 /// JSON numbers beyond 2^64 would lose digits, so they become text.
 pub(super) fn number(count: u128) -> Value {
     u64::try_from(count).map_or_else(|_| json!(count.to_string()), |small| json!(small))
-}
-
-/// `1 address`, `254 addresses`.
-pub(super) fn addresses(count: u128) -> String {
-    if count == 1 { "1 address".to_owned() } else { format!("{count} addresses") }
 }
 
 /// Per cent with one digit.

@@ -8,26 +8,33 @@ use super::Desk;
 use super::args::PoolAdd;
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
-use super::pool::{addresses, number, stored, usage};
-use crate::lease::AddressRange;
+use super::pool::{number, stored, usage};
 use crate::lease::range::LARGE;
+use crate::lease::{AddressRange, Unit};
 use crate::store::admin::{Added, NewRanges};
 
 pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     let name = pool_name(&add.name)?;
-    let pieces = pieces(add)?;
-    let total = pieces.iter().fold(0_u128, |sum, piece| sum.saturating_add(piece.size()));
-    if total > LARGE && !add.yes_really {
-        return Err(usage(format!(
-            "that is {total} addresses, more than {LARGE}: a slip of the keyboard? If it is meant, add --yes-really"
-        )));
+    let (unit, pieces) = pieces(add)?;
+    if unit.is_slip(&pieces, LARGE) && !add.yes_really {
+        let total = unit.amount(unit.count_all(&pieces));
+        return Err(usage(if unit.is_ipv6() {
+            format!(
+                "that is {total}, out of more than a /20: a slip of the keyboard? If it is meant, add --yes-really"
+            )
+        } else {
+            format!(
+                "that is {total}, more than {LARGE}: a slip of the keyboard? If it is meant, add --yes-really"
+            )
+        }));
     }
-    let new = NewRanges { pool: name, nas: add.nas.as_deref().map(nas_key).transpose()?, pieces };
+    let nas = add.nas.as_deref().map(nas_key).transpose()?;
+    let new = NewRanges { pool: name, nas, prefix_length: add.prefix_length, pieces };
     let added = desk.open()?.add_ranges(&new, !add.dry_run)?;
     if !desk.screen.is_table() {
         report(desk, &added, &new.pieces)?;
     }
-    tell(desk, add.dry_run, &added, &new.pieces, total);
+    tell(desk, add.dry_run, &added, &new.pieces);
     Ok(Exit::Done)
 }
 
@@ -41,13 +48,13 @@ fn report(desk: &Desk, added: &Added, pieces: &[AddressRange]) -> Result<(), Fai
             json!(added.pool.nas),
             json!(piece.first().to_string()),
             json!(piece.last().to_string()),
-            number(piece.size()),
+            number(added.pool.unit.count(piece)),
         ]);
     }
     desk.screen.data(&records)
 }
 
-fn tell(desk: &Desk, dry_run: bool, added: &Added, pieces: &[AddressRange], total: u128) {
+fn tell(desk: &Desk, dry_run: bool, added: &Added, pieces: &[AddressRange]) {
     let what: Vec<_> = pieces.iter().take(4).map(ToString::to_string).collect();
     let more = if pieces.len() > what.len() { " …" } else { "" };
     desk.screen.note(&format!(
@@ -55,7 +62,7 @@ fn tell(desk: &Desk, dry_run: bool, added: &Added, pieces: &[AddressRange], tota
         if dry_run { "(dry run, nothing was changed) " } else { "" },
         if added.new_pool { "new " } else { "" },
         added.pool,
-        addresses(total),
+        added.pool.unit.amount(added.pool.unit.count_all(pieces)),
         pieces.len(),
         if pieces.len() == 1 { "range" } else { "ranges" },
         what.join(", "),
@@ -68,9 +75,14 @@ fn tell(desk: &Desk, dry_run: bool, added: &Added, pieces: &[AddressRange], tota
     }
 }
 
-/// What is left of the ranges without the exclusions.
-fn pieces(add: &PoolAdd) -> Result<Vec<AddressRange>, Failure> {
-    let parse = |text: &String| AddressRange::parse(text).map_err(|error| usage(error.to_string()));
+/// What is left of the ranges without the exclusions, and what they give out as far as can be said without the pool.
+fn pieces(add: &PoolAdd) -> Result<(Unit, Vec<AddressRange>), Failure> {
+    let parse = |text: &String| match add.prefix_length {
+        // A block that is cut into prefixes has no network and no broadcast address to leave out.
+        Some(_) => AddressRange::parse_whole(text),
+        None => AddressRange::parse(text),
+    };
+    let parse = |text: &String| parse(text).map_err(|error| usage(error.to_string()));
     let cut = |text: &String| AddressRange::parse_exclusion(text).map_err(|error| usage(error.to_string()));
     let given: Vec<AddressRange> = add.ranges.iter().map(parse).collect::<Result<_, _>>()?;
     let exclusions: Vec<AddressRange> = add.exclude.iter().map(cut).collect::<Result<_, _>>()?;
@@ -78,16 +90,27 @@ fn pieces(add: &PoolAdd) -> Result<Vec<AddressRange>, Failure> {
         if let Some(other) = given[..index].iter().find(|other| other.overlaps(range)) {
             return Err(usage(format!("{other} and {range} overlap: give each address once")));
         }
-        if range.first().is_ipv6() {
-            return Err(usage(format!("{range} is IPv6, which this version does not serve yet")));
-        }
+    }
+    let families = |ipv6: bool| given.iter().find(|range| range.first().is_ipv6() == ipv6);
+    if let (Some(v4), Some(v6)) = (families(false), families(true)) {
+        return Err(usage(format!(
+            "{v4} is IPv4 and {v6} is IPv6: a pool is of one family, so give each a pool of its own"
+        )));
     }
     let mut pieces: Vec<_> = given.iter().flat_map(|range| range.without(&exclusions)).collect();
     if pieces.is_empty() {
         return Err(usage("the exclusions leave no address".to_owned()));
     }
     pieces.sort_unstable();
-    Ok(pieces)
+    let Some(sample) = given.first().map(AddressRange::first) else { return Ok((Unit::default(), pieces)) };
+    let unit = match add.prefix_length {
+        Some(length) => Unit::possible(sample, length).map_err(|error| usage(error.to_string()))?,
+        None => Unit::of(sample, None),
+    };
+    if add.prefix_length.is_some() {
+        unit.fit(&pieces).map_err(|error| usage(error.to_string()))?;
+    }
+    Ok((unit, pieces))
 }
 
 fn pool_name(name: &OsStr) -> Result<String, Failure> {

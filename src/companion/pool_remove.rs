@@ -6,7 +6,7 @@ use super::Desk;
 use super::args::PoolRemove;
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
-use super::pool::{addresses, find_one, number, usage};
+use super::pool::{find_one, number, usage};
 use crate::lease::AddressRange;
 use crate::store::admin::{Endangered, LeaseRow, Pool, Removed};
 
@@ -65,13 +65,14 @@ fn tell(desk: &Desk, pool: &Pool, removed: &Removed) -> Exit {
         desk.screen.error(&format!(
             "stopped after {} of the pool {pool}{released}: {} came into use meanwhile; the same command asks \
              again, and goes on",
-            addresses(removed.addresses),
+            pool.unit.amount(removed.addresses),
             holder(row)
         ));
         return Exit::Partly;
     }
     let what = if removed.pool { " and the pool itself" } else { "" };
-    desk.screen.note(&format!("pool {pool}: {} removed{released}{what}", addresses(removed.addresses)));
+    desk.screen
+        .note(&format!("pool {pool}: {} removed{released}{what}", pool.unit.amount(removed.addresses)));
     Exit::Done
 }
 
@@ -87,7 +88,7 @@ fn would(pool: &Pool, endangered: &Endangered) -> String {
     let named = if named.is_empty() { String::new() } else { format!(": {}{more}", named.join(", ")) };
     format!(
         "{} of the pool {pool} would go, {held} of them held, {reserved} reserved{named}.",
-        addresses(*count)
+        pool.unit.amount(*count)
     )
 }
 

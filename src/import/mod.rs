@@ -12,7 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::lease::AddressRange;
+use crate::lease::{AddressRange, Unit};
 
 pub use problem::Problem;
 pub use ranges::{common, merged, minus, size};
@@ -29,6 +29,8 @@ pub struct Wanted {
     pub ranges: Vec<AddressRange>,
     /// The pool that is asked when it is empty.
     pub next: Option<String>,
+    /// What it gives out.
+    pub unit: Unit,
 }
 
 /// A pool of the same NAS as the database has it.
@@ -42,6 +44,8 @@ pub struct Known {
     pub next: Option<String>,
     /// It came from there; no: somebody made it by hand.
     pub imported: bool,
+    /// What it gives out.
+    pub unit: Unit,
 }
 
 /// Addresses that belong to somebody else in the same address space.
@@ -73,7 +77,7 @@ pub struct World {
     pub known: Vec<Known>,
     /// Ranges of other NASes, of shared pools, and of pools of this NAS that are not to be touched.
     pub others: Vec<Claimed>,
-    /// Addresses that are held or reserved, and what of: `10.0.0.7 (online, alice)`.
+    /// Addresses (of prefixes the first) that are held or reserved, and what of: `10.0.0.7 (online, alice)`.
     pub taken: BTreeMap<IpAddr, String>,
     /// What is to be reserved.
     pub reserve: Vec<Reserve>,
@@ -90,6 +94,8 @@ pub struct World {
 pub struct PoolPlan {
     /// Its name.
     pub name: String,
+    /// What it gives out.
+    pub unit: Unit,
     /// It is made.
     pub new: bool,
     /// What it was called until now.
@@ -168,8 +174,10 @@ pub fn plan(world: &World) -> Plan {
     for (pool, ranges) in &wanted {
         let same = world.known.iter().find(|known| known.name == pool.name);
         let renamed = || {
-            let equal =
-                |known: &&Known| known.imported && !ranges.is_empty() && merged(&known.ranges) == *ranges;
+            let equal = |known: &&Known| {
+                let same = known.unit == pool.unit && merged(&known.ranges) == *ranges;
+                known.imported && !ranges.is_empty() && same
+            };
             left.iter().position(equal)
         };
         let (known, was) = match same {
@@ -194,21 +202,28 @@ pub fn plan(world: &World) -> Plan {
 fn sound<'a>(world: &'a World, problems: &mut Vec<Problem>) -> Vec<(&'a Wanted, Vec<AddressRange>)> {
     let mut sound: Vec<(&Wanted, Vec<AddressRange>)> = Vec::new();
     for pool in &world.wanted {
+        let unit = pool.unit;
         let mut ranges = merged(&pool.ranges);
-        let total = size(&ranges);
-        if total < size(&pool.ranges) {
+        if size(&ranges) < size(&pool.ranges) {
             problems.push(Problem::Twice { pool: pool.name.clone() });
         }
-        if total > LARGE && !world.large {
-            problems.push(Problem::Large { pool: pool.name.clone(), total });
+        let amount = |ranges: &[AddressRange]| unit.amount(unit.count_all(ranges));
+        if pool.unit.is_slip(&ranges, LARGE) && !world.large {
+            problems.push(Problem::Large { pool: pool.name.clone(), total: amount(&ranges) });
+            continue;
+        }
+        let known = world.known.iter().find(|known| known.name == pool.name && !known.ranges.is_empty());
+        if let Some(known) = known.filter(|known| known.unit != pool.unit) {
+            let (is, wanted) = (known.unit, pool.unit);
+            problems.push(Problem::Other { pool: pool.name.clone(), is, wanted });
             continue;
         }
         for (other, theirs) in &sound {
             let both = common(&ranges, theirs);
             if let Some(first) = both.first() {
                 let (pool, other) = (pool.name.clone(), other.name.clone());
-                problems.push(Problem::Within { pool, other, range: *first, total: size(&both) });
-                ranges = minus(&ranges, theirs);
+                problems.push(Problem::Within { pool, other, range: *first, total: amount(&both) });
+                ranges = whole(unit, &minus(&ranges, theirs));
             }
         }
         let mut by: BTreeMap<&str, Vec<AddressRange>> = BTreeMap::new();
@@ -225,13 +240,18 @@ fn sound<'a>(world: &'a World, problems: &mut Vec<Problem>) -> Vec<(&'a Wanted, 
                 pool: pool.name.clone(),
                 by,
                 range: *first,
-                total: size(&both),
+                total: amount(&both),
             });
-            ranges = minus(&ranges, &theirs);
+            ranges = whole(unit, &minus(&ranges, &theirs));
         }
         sound.push((pool, ranges));
     }
     sound
+}
+
+/// A prefix of which a part is somebody else's is nobody's.
+fn whole(unit: Unit, ranges: &[AddressRange]) -> Vec<AddressRange> {
+    ranges.iter().filter_map(|range| unit.whole(range)).collect()
 }
 
 fn one_pool(
@@ -242,17 +262,18 @@ fn one_pool(
     was: Option<String>,
 ) -> PoolPlan {
     let has = known.map_or(&[][..], |known| &known.ranges);
-    let (remove, stay) = removable(world, &minus(has, ranges));
+    let (remove, stay) = removable(world, pool.unit, &minus(has, ranges));
     let next = known.is_none_or(|known| known.next != pool.next).then(|| pool.next.clone());
     PoolPlan {
         name: pool.name.clone(),
+        unit: pool.unit,
         new: known.is_none(),
         was,
         gone: false,
         add: merged(&minus(ranges, has)),
         remove,
         stay,
-        kept: size(&common(has, ranges)),
+        kept: pool.unit.count_all(&common(has, ranges)),
         next: next.filter(|next| known.is_some() || next.is_some()),
         adopted: known.is_some_and(|known| !known.imported),
     }
@@ -260,27 +281,27 @@ fn one_pool(
 
 /// A pool that the router has no more.
 fn gone(world: &World, known: &Known, problems: &mut Vec<Problem>) -> PoolPlan {
-    let mut plan = PoolPlan { name: known.name.clone(), ..PoolPlan::default() };
+    let mut plan = PoolPlan { name: known.name.clone(), unit: known.unit, ..PoolPlan::default() };
     if world.prune {
-        (plan.remove, plan.stay) = removable(world, &merged(&known.ranges));
+        (plan.remove, plan.stay) = removable(world, known.unit, &merged(&known.ranges));
         plan.gone = true;
     } else {
-        plan.kept = size(&known.ranges);
+        plan.kept = known.unit.count_all(&known.ranges);
         problems.push(Problem::Gone { pool: known.name.clone() });
     }
     plan
 }
 
 /// What of these ranges may go, and which addresses stay for the sake of those who hold them.
-fn removable(world: &World, ranges: &[AddressRange]) -> (Vec<AddressRange>, Vec<IpAddr>) {
+fn removable(world: &World, unit: Unit, ranges: &[AddressRange]) -> (Vec<AddressRange>, Vec<IpAddr>) {
     let inside =
         |range: &AddressRange| world.taken.range(range.first()..=range.last()).map(|(&address, _)| address);
     let stay: Vec<IpAddr> = ranges.iter().flat_map(inside).collect();
-    (minus(ranges, &singles(&stay)), stay)
+    (minus(ranges, &singles(unit, &stay)), stay)
 }
 
-fn singles(addresses: &[IpAddr]) -> Vec<AddressRange> {
-    addresses.iter().filter_map(|&address| AddressRange::new(address, address).ok()).collect()
+fn singles(unit: Unit, addresses: &[IpAddr]) -> Vec<AddressRange> {
+    addresses.iter().map(|&address| unit.span(address)).collect()
 }
 
 /// What stays in one pool of this NAS cannot come into another one yet.
@@ -299,8 +320,9 @@ fn settle(world: &World, pools: &mut [PoolPlan], problems: &mut Vec<Problem>) {
             let both = common(&plan.add, rest);
             let Some(first) = both.first() else { continue };
             let (pool, other) = (plan.name.clone(), other.clone());
-            problems.push(Problem::Moves { pool, other, range: *first, total: size(&both) });
-            plan.add = minus(&plan.add, rest);
+            let total = plan.unit.amount(plan.unit.count_all(&both));
+            problems.push(Problem::Moves { pool, other, range: *first, total });
+            plan.add = whole(plan.unit, &minus(&plan.add, rest));
         }
     }
 }

@@ -4,22 +4,26 @@ use core::fmt;
 use std::net::IpAddr;
 
 use super::Reserve;
-use crate::lease::AddressRange;
+use crate::lease::{AddressRange, Unit};
 
 /// Something that a plan comes up against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // of the fields: the sentences say what they are
 pub enum Problem {
     /// So many addresses that it may be a slip.
-    Large { pool: String, total: u128 },
+    Large { pool: String, total: String },
     /// Two pools of the router share addresses.
-    Within { pool: String, other: String, range: AddressRange, total: u128 },
+    Within { pool: String, other: String, range: AddressRange, total: String },
     /// They belong to somebody else.
-    Claimed { pool: String, by: String, range: AddressRange, total: u128 },
+    Claimed { pool: String, by: String, range: AddressRange, total: String },
     /// They go from one pool to another, and are still in use in the first.
-    Moves { pool: String, other: String, range: AddressRange, total: u128 },
+    Moves { pool: String, other: String, range: AddressRange, total: String },
+    /// It gives out something else than it did.
+    Other { pool: String, is: Unit, wanted: Unit },
     /// A pool cannot be read, and why.
     Unreadable { pool: String, why: String },
+    /// The router cuts it out of what it was delegated itself, which may be another prefix tomorrow.
+    Dynamic { pool: String, of: String },
     /// One pool has an address twice.
     Twice { pool: String },
     /// The router has it no more.
@@ -48,6 +52,7 @@ impl Problem {
                 | Self::Within { .. }
                 | Self::Claimed { .. }
                 | Self::Moves { .. }
+                | Self::Other { .. }
                 | Self::Unreadable { .. }
         )
     }
@@ -60,7 +65,9 @@ impl Problem {
             Self::Within { .. } => "overlap_within",
             Self::Claimed { .. } => "overlap",
             Self::Moves { .. } => "moves",
+            Self::Other { .. } => "other_unit",
             Self::Unreadable { .. } => "unreadable",
+            Self::Dynamic { .. } => "dynamic",
             Self::Twice { .. } => "twice",
             Self::Gone { .. } => "gone",
             Self::NoNext { .. } => "no_next",
@@ -78,24 +85,34 @@ impl fmt::Display for Problem {
         match self {
             Self::Large { pool, total } => write!(
                 f,
-                "the pool {pool} has {total} addresses, more than {}: a slip? It is left out; if it is meant, give \
-                 --yes-really",
+                "the pool {pool} has {total}, more than {} (of IPv6: than a /20 has): a slip? It is left out; if it is meant, \
+                 give --yes-really",
                 super::LARGE
             ),
             Self::Within { pool, other, range, total } => write!(
                 f,
-                "the pools {other} and {pool} of the router share {total} addresses ({range} first): they go to {other}; \
+                "the pools {other} and {pool} of the router share {total} ({range} first): they go to {other}; \
                  correct one of the two on the router"
             ),
             Self::Claimed { pool, by, range, total } => write!(
                 f,
-                "{total} addresses of the pool {pool} ({range} first) belong to {by}, and are left out: take them away \
+                "{total} of the pool {pool} ({range} first) belong to {by}, and are left out: take them away \
                  there, or, if the same addresses are meant to be used twice, give this router an address_space of its own"
             ),
             Self::Moves { pool, other, range, total } => write!(
                 f,
-                "{total} addresses ({range} first) go from the pool {other} to {pool} only when nobody holds them: import \
+                "{total} ({range} first) go from the pool {other} to {pool} only when nobody holds them: import \
                  again later"
+            ),
+            Self::Other { pool, is, wanted } => write!(
+                f,
+                "the pool {pool} gives out {is} here and {wanted} on the router, and is left out: remove it here (`ippool-rs \
+                 pool remove {pool}`) and import again"
+            ),
+            Self::Dynamic { pool, of } => write!(
+                f,
+                "the pool {pool} is not imported, for the router cuts it out of {of}, which may change: name a prefix of your \
+                 own there, or leave that pool to the router"
             ),
             Self::Unreadable { pool, why } => {
                 write!(f, "the pool {pool} is left out: {why}; correct it on the router")

@@ -12,11 +12,11 @@ fn ranges(text: &str) -> Vec<AddressRange> {
 }
 
 fn wanted(name: &str, text: &str) -> Wanted {
-    Wanted { name: name.into(), ranges: ranges(text), next: None }
+    Wanted { name: name.into(), ranges: ranges(text), next: None, unit: Unit::default() }
 }
 
 fn known(name: &str, text: &str) -> Known {
-    Known { name: name.into(), ranges: ranges(text), next: None, imported: true }
+    Known { name: name.into(), ranges: ranges(text), next: None, imported: true, unit: Unit::default() }
 }
 
 fn text(ranges: &[AddressRange]) -> String {
@@ -185,7 +185,7 @@ prop_compose! {
         let mut world = World { prune, ..World::default() };
         for (n, ranges) in wanted {
             if !world.wanted.iter().any(|pool| pool.name == name(n)) {
-                world.wanted.push(Wanted { name: name(n), ranges, next: None });
+                world.wanted.push(Wanted { name: name(n), ranges, next: None, unit: Unit::default() });
             }
         }
         // The database never has an address twice.
@@ -195,7 +195,7 @@ prop_compose! {
             if !world.known.iter().any(|pool| pool.name == name(n)) {
                 let ranges = minus(&merged(&ranges), &used);
                 used.extend(&ranges);
-                world.known.push(Known { name: name(n), ranges, next: None, imported });
+                world.known.push(Known { name: name(n), ranges, next: None, imported, unit: Unit::default() });
             }
         }
         for bits in taken {

@@ -15,6 +15,7 @@ mod row;
 pub mod silence;
 mod station;
 mod time;
+pub mod unit;
 
 pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
 pub use class::Class;
@@ -24,3 +25,4 @@ pub use range::AddressRange;
 pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};
 pub use station::{mac_address, station_of};
 pub use time::{Seconds, Time};
+pub use unit::Unit;

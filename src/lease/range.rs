@@ -35,6 +35,13 @@ pub struct AddressRange {
 #[error("{0}")]
 pub struct RangeError(String);
 
+impl RangeError {
+    /// With this sentence.
+    pub(super) const fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
+
 impl AddressRange {
     /// Reads `a`, `a-b` or `a/len` as addresses for subscribers: of an IPv4 block shorter than /31, the network and the
     /// broadcast address are left out.
@@ -50,6 +57,17 @@ impl AddressRange {
             range.first = IpAddr::V4(Ipv4Addr::from_bits(net.network().to_bits() + 1));
             range.last = IpAddr::V4(Ipv4Addr::from_bits(net.broadcast().to_bits() - 1));
         }
+        range.refuse_special(text)?;
+        Ok(range)
+    }
+
+    /// Reads the same forms as [`Self::parse`], but a block counts whole.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn parse_whole(text: &str) -> Result<Self, RangeError> {
+        let range = Self::read(text)?.0;
         range.refuse_special(text)?;
         Ok(range)
     }
@@ -78,6 +96,11 @@ impl AddressRange {
             )));
         }
         Ok(Self { first, last })
+    }
+
+    /// From ends of one family that are in order.
+    pub(super) const fn between(first: IpAddr, last: IpAddr) -> Self {
+        Self { first, last }
     }
 
     fn read(text: &str) -> Result<(Self, Option<IpNet>), RangeError> {
@@ -155,7 +178,7 @@ impl AddressRange {
         let mut from = Some(self.first);
         for cut in cuts {
             let Some(first) = from else { break };
-            if let Some(last) = back(cut.first, 1).filter(|&last| cut.first > first && last >= first) {
+            if let Some(last) = back(cut.first).filter(|&last| cut.first > first && last >= first) {
                 pieces.push(Self { first, last });
             }
             from = next(cut.last).filter(|&next| next <= self.last).map(|next| next.max(first));
@@ -192,19 +215,18 @@ pub fn next(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-/// The address `count` before this one, if the family has one.
-#[must_use]
-pub fn back(address: IpAddr, count: usize) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(v4) => {
-            let bits = v4.to_bits().checked_sub(u32::try_from(count).ok()?)?;
-            Some(IpAddr::V4(Ipv4Addr::from_bits(bits)))
-        }
-        IpAddr::V6(v6) => {
-            let bits = v6.to_bits().checked_sub(u128::try_from(count).ok()?)?;
-            Some(IpAddr::V6(Ipv6Addr::from_bits(bits)))
-        }
+/// The address that is this number within its family, if the family has it.
+pub(super) fn from_number(ipv6: bool, number: u128) -> Option<IpAddr> {
+    if ipv6 {
+        return Some(IpAddr::V6(Ipv6Addr::from_bits(number)));
     }
+    u32::try_from(number).ok().map(|bits| IpAddr::V4(Ipv4Addr::from_bits(bits)))
+}
+
+/// The address before this one, if the family has one.
+#[must_use]
+pub fn back(address: IpAddr) -> Option<IpAddr> {
+    from_number(address.is_ipv6(), bits(address).checked_sub(1)?)
 }
 
 /// `ip_key`: the address as 16 bytes, IPv4 as `::ffff:a.b.c.d`, which sort as the addresses do.
@@ -223,7 +245,8 @@ pub fn from_key(key: &[u8]) -> Option<IpAddr> {
     Some(Ipv6Addr::from(octets).to_canonical())
 }
 
-const fn bits(address: IpAddr) -> u128 {
+/// The address as a number, within its family.
+pub(super) const fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => v4.to_bits() as u128,
         IpAddr::V6(v6) => v6.to_bits(),
@@ -237,7 +260,8 @@ fn address(text: &str, whole: &str) -> Result<IpAddr, RangeError> {
 fn not_a_range(text: &str) -> RangeError {
     let text = super::escape(text.as_bytes());
     RangeError(format!(
-        "\"{text}\" is no range of addresses: write 192.0.2.10, 192.0.2.10-192.0.2.99 or 192.0.2.0/24"
+        "\"{text}\" is no range of addresses: write 192.0.2.10, 192.0.2.10-192.0.2.99 or 192.0.2.0/24, or \
+         the same of IPv6"
     ))
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::lease::{Hold, Mode, NasFacts, Seconds, Strategy};
+use crate::lease::{Hold, Mode, NasFacts, Seconds, Strategy, Unit};
 
 /// A row of `ip_pool_pools`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct PoolRow {
     pub space: String,
     /// The pool that is asked when this one has nothing, by its name.
     pub next: Option<String>,
-    /// Of each prefix that it gives out; none: single addresses.
-    pub prefix_length: Option<u8>,
+    /// What it gives out.
+    pub unit: Unit,
     /// In which order it gives out.
     pub strategy: Strategy,
     /// Length of its leases; -1: without an end; none: as the instance says.

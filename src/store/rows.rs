@@ -8,8 +8,10 @@ use diesel::expression::AsExpression;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use ipnet::IpNet;
 
-use super::catalogue::{NasRow, PoolRow};
-use crate::lease::{Change, Claim, Lease, Mode, NasFacts, Predecessor, Row, Status, Strategy, Time, life};
+use super::catalogue::{NasRow, PoolRow, RangeRow};
+use crate::lease::{
+    Change, Claim, Lease, Mode, NasFacts, Predecessor, Row, Status, Strategy, Time, Unit, life,
+};
 
 /// A time, in each backend's column format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromSqlRow, AsExpression)]
@@ -283,18 +285,20 @@ pub type PoolSql = (
     Nullable<Text>,
 );
 
-/// The pool that it is.
+/// The pool that it is. Its ranges tell of which family.
 #[must_use]
 pub fn pool_of(
     (id, name, nas, space, next, prefix, strategy, lease_seconds, mode, message): PoolCells,
+    ranges: &[RangeRow],
 ) -> PoolRow {
+    let first = ranges.iter().find(|range| range.pool == id).map(|range| range.first);
     PoolRow {
         id,
         name: name.into(),
         nas,
         space,
         next: next.filter(|next| !next.is_empty()),
-        prefix_length: prefix.and_then(|length| u8::try_from(length).ok()),
+        unit: Unit::stored(first, prefix.map(i64::from)),
         strategy: Strategy::parse(&strategy).unwrap_or_default(),
         lease_seconds,
         mode: mode_of(mode.as_deref()),

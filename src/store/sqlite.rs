@@ -87,10 +87,10 @@ statements! { Backend, SqliteConnection;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// A row of a range; it may be there.
-    MakeRow { address: Net => Text, key: &'a [u8] => Binary, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
-        space: &'a str => Text, pool: i64 => BigInt, created: At => Text, updated: At => Text } -> () =
-        "INSERT INTO ip_pool_assignments (ip_address, ip_key, pool_name, nas_id, address_space, pool_id, created_at, updated_at) \
-         VALUES ($, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
+    MakeRow { address: Net => Text, key: &'a [u8] => Binary, attribute: &'a str => Text, pool_name: &'a str => Text,
+        nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text, pool: i64 => BigInt, created: At => Text, updated: At => Text } -> () =
+        "INSERT INTO ip_pool_assignments (ip_address, ip_key, attribute, pool_name, nas_id, address_space, pool_id, created_at, updated_at) \
+         VALUES ($, $, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
     /// A row of the history.
     Insert { at: At => Text, kind: &'a str => Text, username: &'a str => Text, owner: &'a str => Text,
         nas: Option<i64> => Nullable<BigInt>, session: Option<&'a str> => Nullable<Text>,
@@ -340,6 +340,16 @@ impl Sqlite {
         .map(drop)
     }
 
+    /// Makes the row that an address of the pool's ranges lies in.
+    fn put(&mut self, pool: &PoolRow, address: IpAddr, now: Time) -> Result<(), StoreError> {
+        let net = pool.unit.around(address);
+        let (key, now) = (address_key(net.addr()), At(now));
+        let (name, space) = (&pool.name, &pool.space);
+        let attribute = pool.unit.attribute();
+        self.execute(MakeRow::new(Net(net), &key, attribute, name, pool.nas, space, pool.id, now, now))
+            .map(drop)
+    }
+
     /// Writes a set whole; a row that is no longer as it was read undoes what was written of it.
     fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
         let several = set.len() > 1;
@@ -437,37 +447,24 @@ impl Store for Sqlite {
                 .load::<(i64, Vec<u8>, Vec<u8>)>(&mut this.connection)
                 .map_err(|error| this.failed(&error))?;
             let Some((range, next, last)) = unmade.into_iter().next() else { return Ok(0) };
-            let mut cursor = key_number(&next);
-            let end = key_number(&last);
+            let broken = || StoreError::Failed("a range key is not 16 bytes".into());
+            let (first, last) =
+                (key_address(&next).ok_or_else(broken)?, key_address(&last).ok_or_else(broken)?);
+            let mut cursor = Some(first).filter(|first| *first <= last);
             let mut made = 0;
-            while cursor <= end && made < limit as usize {
-                let key = cursor.to_be_bytes();
-                let address = key_address(&key)
-                    .ok_or_else(|| StoreError::Failed("a range key is not 16 bytes".into()))?;
-                this.execute(MakeRow::new(
-                    Net(address.into()),
-                    &key,
-                    &pool.name,
-                    pool.nas,
-                    &pool.space,
-                    pool.id,
-                    At(now),
-                    At(now),
-                ))?;
-                cursor += 1;
+            while let Some(address) = cursor.filter(|_| made < limit as usize) {
+                this.put(pool, address, now)?;
+                cursor = pool.unit.next(address).filter(|next| *next <= last);
                 made += 1;
             }
-            let next = (cursor <= end).then(|| cursor.to_be_bytes());
-            this.execute(MoveCursor::new(next.as_ref().map(<[u8; 16]>::as_slice), range))?;
+            let next = cursor.map(address_key);
+            this.execute(MoveCursor::new(next.as_deref(), range))?;
             Ok(made)
         })
     }
 
     fn make_row(&mut self, pool: &PoolRow, address: IpAddr, now: Time) -> Result<(), StoreError> {
-        let key = address_key(address);
-        let net = Net(address.into());
-        self.execute(MakeRow::new(net, &key, &pool.name, pool.nas, &pool.space, pool.id, At(now), At(now)))
-            .map(drop)
+        self.put(pool, address, now)
     }
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
@@ -493,10 +490,11 @@ impl Store for Sqlite {
                     unmade: next.is_some(),
                 })
             };
+            let ranges: Vec<RangeRow> = ranges.into_iter().filter_map(range).collect();
             Ok(Catalogue {
                 version,
-                pools: pools.into_iter().map(pool_of).collect(),
-                ranges: ranges.into_iter().filter_map(range).collect(),
+                pools: pools.into_iter().map(|pool| pool_of(pool, &ranges)).collect(),
+                ranges,
                 nases: nases.into_iter().map(nas_of).collect(),
                 hold,
             })
@@ -557,9 +555,4 @@ impl Store for Sqlite {
             ))
         })
     }
-}
-
-/// An address key as a number.
-fn key_number(key: &[u8]) -> u128 {
-    key.iter().fold(0, |number, &byte| number << 8 | u128::from(byte))
 }

@@ -116,3 +116,61 @@ fn one_address_is_made_on_demand_and_found_there_later() {
         assert_eq!(addresses(db).len(), 14);
     });
 }
+
+/// One line for each row: what it is, and in which attribute it goes out; PostgreSQL adds the length of an address.
+fn made(db: &Db) -> BTreeSet<String> {
+    let lines = db.lines("SELECT ip_address || ' ' || attribute AS line FROM ip_pool_assignments");
+    lines.iter().map(|line| line.replace("/128 ", " ")).collect()
+}
+
+#[test]
+fn prefixes_of_a_block_are_made_as_they_are_needed_and_none_twice() {
+    on_both(|db| {
+        let (mut store, home) =
+            pool(db, "home6", &["2001:db8::/40", "2001:db8:200::/55", "--prefix-length", "56"]);
+        let at = now(store.as_mut());
+        assert_eq!(store.make_rows(&home, at, 2), Ok(2));
+        store.make_row(&home, "2001:db8:0:2aa::7".parse().unwrap(), at).unwrap();
+        assert_eq!(store.make_rows(&home, at, 2), Ok(2));
+        let expected = ["2001:db8::/56", "2001:db8:0:100::/56", "2001:db8:0:200::/56", "2001:db8:0:300::/56"];
+        assert_eq!(made(db), expected.map(|prefix| format!("{prefix} Delegated-IPv6-Prefix")).into());
+        assert_eq!(make_all(store.as_mut(), &home, 4096), 65_536 + 2 - 4);
+        assert_eq!(made(db).len(), 65_538);
+        let ranges = store.catalogue().unwrap().ranges;
+        assert!(ranges.iter().all(|range| !range.unmade), "{ranges:?}");
+        assert_eq!(db.run(&["pool", "list", "-o", "json"]).json()[0]["free"], 65_538);
+    });
+}
+
+#[test]
+fn of_a_block_that_no_number_counts_rows_are_made_all_the_same() {
+    on_both(|db| {
+        let (mut store, lan) = pool(db, "lan6", &["2001:db8::/64"]);
+        let (_, last) = pool(db, "last6", &["2001:db8:1::fffe-2001:db8:1::1:1"]);
+        let at = now(store.as_mut());
+        assert_eq!(store.make_rows(&lan, at, 3), Ok(3));
+        assert_eq!(make_all(store.as_mut(), &last, 256), 4);
+        let expected = [
+            "2001:db8::",
+            "2001:db8::1",
+            "2001:db8::2",
+            "2001:db8:1::fffe",
+            "2001:db8:1::ffff",
+            "2001:db8:1::1:0",
+            "2001:db8:1::1:1",
+        ];
+        assert_eq!(made(db), expected.map(|address| format!("{address} Framed-IPv6-Address")).into());
+    });
+}
+
+#[test]
+fn two_connections_at_once_make_each_prefix_once() {
+    on_both(|db| {
+        let (_, home) = pool(db, "home6", &["2001:db8::/48", "2001:db8:9::/56", "--prefix-length", "60"]);
+        let made_by_all: usize = std::thread::scope(|scope| {
+            let one = || scope.spawn(|| make_all(open(db).as_mut(), &home, 64));
+            [one(), one(), one()].into_iter().map(|maker| maker.join().unwrap()).sum()
+        });
+        assert_eq!((made_by_all, made(db).len()), (4112, 4112));
+    });
+}

@@ -173,12 +173,17 @@ impl Db {
         out + rest
     }
 
-    /// Makes a row: an address of a pool, and further columns with their values.
+    /// Makes a row: an address or prefix of a pool, and further columns with their values.
     pub fn row(&self, address: &str, pool: &str, columns: &str, values: &str) {
         let (key, bytes) = match self {
             Self::Sqlite { .. } => {
-                let v4: std::net::Ipv4Addr = address.parse().expect("IPv4");
-                (", ip_key", format!(", x'00000000000000000000ffff{:08x}'", v4.to_bits()))
+                let host = address.split('/').next().unwrap_or(address);
+                let host: std::net::IpAddr = host.parse().expect("an address");
+                let v6 = match host {
+                    std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+                    std::net::IpAddr::V6(v6) => v6,
+                };
+                (", ip_key", format!(", x'{:032x}'", v6.to_bits()))
             }
             Self::Postgres { .. } => ("", String::new()),
         };

@@ -2,15 +2,17 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::companion::exit::Failure;
 use crate::lease::{OpenSession, Time};
-use crate::store::Catalogue;
 use crate::store::admin::{Admin, HistoryEvent, LeaseRow, Ledger, Pool, State, StoredFinding};
+use crate::store::{Catalogue, address_text};
 
 /// All that is known of an address.
 pub(super) struct Facts {
-    pub address: IpAddr,
+    pub address: IpNet,
     pub now: Time,
     pub rows: Vec<LeaseRow>,
     pub pools: Vec<Pool>,
@@ -20,23 +22,23 @@ pub(super) struct Facts {
     pub catalogue: Catalogue,
 }
 
-pub(super) fn read(admin: &mut Admin, ledger: &mut Ledger, address: IpAddr) -> Result<Facts, Failure> {
+pub(super) fn read(admin: &mut Admin, ledger: &mut Ledger, address: IpNet) -> Result<Facts, Failure> {
     let mut findings = ledger.findings(None)?;
-    findings.retain(|finding| finding.subject == address.to_string());
+    findings.retain(|finding| finding.subject == address_text(&address));
     Ok(Facts {
         address,
         now: ledger.now()?,
         rows: admin.leases(&filter(None, Some(address)))?,
-        pools: admin.pools_with(address)?,
-        history: admin.history(address, 3)?,
+        pools: admin.pools_with(address.addr())?,
+        history: admin.history(&address, 3)?,
         findings,
-        open: open(admin, Ok(address))?,
+        open: open(admin, Ok(address.addr()))?,
         catalogue: ledger.catalogue()?,
     })
 }
 
 pub(super) fn explain(facts: &Facts) -> Vec<Line> {
-    let mut said = Said::of("address", &facts.address.to_string());
+    let mut said = Said::of("address", &address_text(&facts.address));
     place(&mut said, facts);
     for row in &facts.rows {
         state(&mut said, row, facts);
@@ -89,9 +91,10 @@ fn place(said: &mut Said, facts: &Facts) {
     }
     let mut near = String::new();
     let ranges = &facts.catalogue.ranges;
-    let same = |address: IpAddr| address.is_ipv4() == facts.address.is_ipv4();
-    let below = ranges.iter().filter(|r| same(r.last) && r.last < facts.address).max_by_key(|r| r.last);
-    let above = ranges.iter().filter(|r| same(r.first) && r.first > facts.address).min_by_key(|r| r.first);
+    let place = facts.address.addr();
+    let same = |address: IpAddr| address.is_ipv4() == place.is_ipv4();
+    let below = ranges.iter().filter(|r| same(r.last) && r.last < place).max_by_key(|r| r.last);
+    let above = ranges.iter().filter(|r| same(r.first) && r.first > place).min_by_key(|r| r.first);
     for range in [below, above].into_iter().flatten() {
         let name =
             facts.catalogue.pools.iter().find(|pool| pool.id == range.pool).map(|pool| pool.name.to_string());

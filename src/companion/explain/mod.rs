@@ -7,6 +7,7 @@ mod user;
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde_json::json;
 
 use super::Desk;
@@ -18,8 +19,8 @@ pub(super) use pool::IDLE;
 
 use super::pool::stored;
 use crate::lease::{NasFacts, OpenSession, Time, silence};
-use crate::store::Catalogue;
 use crate::store::admin::{Admin, Filter, Ledger, Show};
+use crate::store::{Catalogue, parse_address};
 
 /// One thing that is to be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +54,9 @@ pub(super) fn run(desk: &Desk, asked: &Explain) -> Result<Exit, Failure> {
     let (mut admin, mut ledger) = (desk.open()?, Ledger::open(&url)?);
     let name = stored(&asked.thing);
     let mut lines = Vec::new();
-    if let Some(address) = asked.thing.to_str().and_then(|text| text.trim().parse::<IpAddr>().ok()) {
-        lines.extend(address::explain(&address::read(&mut admin, &mut ledger, address.to_canonical())?));
+    if let Some(address) = asked.thing.to_str().and_then(|text| parse_address(text.trim())) {
+        let address = admin.meant(&address)?;
+        lines.extend(address::explain(&address::read(&mut admin, &mut ledger, address)?));
     } else {
         for facts in pool::read(desk, &mut admin, &mut ledger, &name, asked.ask_routers)? {
             lines.extend(pool::explain(&facts));
@@ -124,6 +126,6 @@ fn session(open: &OpenSession, now: Time) -> String {
 }
 
 /// All rows of a user, or of an address.
-fn filter(user: Option<&str>, address: Option<IpAddr>) -> Filter {
+fn filter(user: Option<&str>, address: Option<IpNet>) -> Filter {
     Filter { user: user.map(str::to_owned), address, show: Show::All, ..Filter::default() }
 }

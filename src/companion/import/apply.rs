@@ -6,7 +6,7 @@ use super::super::exit::Failure;
 use super::super::progress::Progress;
 use super::{Difference, Source};
 use crate::import::{PoolPlan, size};
-use crate::lease::AddressRange;
+use crate::lease::{AddressRange, Unit};
 use crate::store::admin::{Admin, AdminError, Imported, Keep, NewRanges, Pool};
 
 /// Ranges in one transaction: SQLite's one write lock is held for a few milliseconds each time.
@@ -50,7 +50,11 @@ pub(super) fn run(
     for (step, pool) in &pools {
         let Some(pool) = pool else {
             if step.gone {
-                desk.screen.note(&format!("Removed the pool {} ({} IPs)", step.name, size(&step.remove)));
+                desk.screen.note(&format!(
+                    "Removed the pool {} ({})",
+                    step.name,
+                    ips(step.unit, step.unit.count_all(&step.remove))
+                ));
             }
             continue;
         };
@@ -92,13 +96,18 @@ fn tell(desk: &Desk, step: &PoolPlan, reserved: usize) {
         also.push(format!("{} no longer of it stay until nobody holds them", step.stay.len()));
     }
     let also = also.iter().map(|text| format!(", {text}")).collect::<String>();
-    let (added, removed) = (size(&step.add), size(&step.remove));
+    let (added, removed) = (step.unit.count_all(&step.add), step.unit.count_all(&step.remove));
     desk.screen.note(&format!(
-        "Imported {} IPs from {} (kept {}, added {added}, removed {removed}{also})",
-        step.kept + added,
+        "Imported {} from {} (kept {}, added {added}, removed {removed}{also})",
+        ips(step.unit, step.kept + added),
         step.name,
         step.kept
     ));
+}
+
+/// `254 IPs`, `256 prefixes of /56`.
+fn ips(unit: Unit, count: u128) -> String {
+    if unit.prefix_length().is_none() { format!("{count} IPs") } else { unit.amount(count) }
 }
 
 /// The pool that a step is about, by its new name; none: it is yet to be made.
@@ -136,8 +145,12 @@ fn add(admin: &mut Admin, source: &Source, step: &PoolPlan, known: Option<Pool>)
     };
     let mut progress = Progress::new(format!("importing {}", step.name), size(&step.add));
     for pieces in step.add.chunks(SLICE) {
-        let new =
-            NewRanges { pool: step.name.clone(), nas: Some(source.nas.clone()), pieces: pieces.to_vec() };
+        let new = NewRanges {
+            pool: step.name.clone(),
+            nas: Some(source.nas.clone()),
+            prefix_length: step.unit.prefix_length(),
+            pieces: pieces.to_vec(),
+        };
         pool = admin.add_ranges(&new, true)?.pool;
         progress.add(size(pieces));
     }

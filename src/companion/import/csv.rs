@@ -1,4 +1,5 @@
-//! Pools from a CSV file: `pool_name,first_address,last_address` (as `pool show -o csv` writes), or `pool_name,ranges`.
+//! Pools from a CSV file: `pool_name,first_address,last_address` (as `pool show -o csv` writes), or `pool_name,ranges`; with
+//! `next_pool` and `prefix_length` where they are wanted.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::pool::usage;
 use super::Source;
 use crate::import::Wanted;
-use crate::lease::{AddressRange, escape};
+use crate::lease::{AddressRange, Unit, escape};
 
 /// Reads the file; the error names the line.
 pub(super) fn read(path: &Path, nas: String) -> Result<Source, Failure> {
@@ -34,7 +35,7 @@ fn parse(text: &str) -> Result<Vec<Wanted>, String> {
     if ranges.is_none() && (first.is_none() || last.is_none()) {
         return Err("the columns ranges, or first_address and last_address, are missing".into());
     }
-    let next = place("next_pool");
+    let (next, length) = (place("next_pool"), place("prefix_length"));
     let mut pools: Vec<Wanted> = Vec::new();
     for (number, line) in lines {
         let fields = fields(line);
@@ -50,31 +51,48 @@ fn parse(text: &str) -> Result<Vec<Wanted>, String> {
             None => format!("{}-{}", field(first), field(last)),
         };
         let parts = text.split([',', ' ', ';']).filter(|part| !part.is_empty());
-        let parsed = parts
-            .map(AddressRange::parse)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| at(error.to_string()))?;
+        let length = match field(length) {
+            "" => None,
+            text => Some(
+                text.parse::<u8>()
+                    .map_err(|_| at(format!("\"{}\" is no prefix length", escape(text.as_bytes()))))?,
+            ),
+        };
+        let read = if length.is_some() { AddressRange::parse_whole } else { AddressRange::parse };
+        let parsed = parts.map(read).collect::<Result<Vec<_>, _>>().map_err(|error| at(error.to_string()))?;
         if parsed.is_empty() {
             return Err(at(format!(
                 "the pool {} has no addresses: write its ranges, or leave the line out",
                 escape(name.as_bytes())
             )));
         }
-        if parsed.iter().any(|range| range.first().is_ipv6()) {
-            return Err(at("IPv6 is not served yet by this version".into()));
-        }
+        let unit = unit(&parsed, length).map_err(&at)?;
         // Names in our own CSV are in their stored form already; others have no escape in them.
         let stored = |name: &str| escape(&crate::lease::unescape(name));
         let next = Some(field(next)).filter(|next| !next.is_empty()).map(stored);
         match pools.iter_mut().find(|known| known.name == stored(name)) {
+            Some(known) if known.unit != unit => {
+                return Err(at(format!(
+                    "the pool {} gives out {} in an earlier line, and {unit} here",
+                    known.name, known.unit
+                )));
+            }
             Some(known) => {
                 known.ranges.extend(parsed);
                 known.next = next.or(known.next.take());
             }
-            None => pools.push(Wanted { name: stored(name), ranges: parsed, next }),
+            None => pools.push(Wanted { name: stored(name), ranges: parsed, next, unit }),
         }
     }
     Ok(pools)
+}
+
+/// What a line's ranges give out.
+fn unit(ranges: &[AddressRange], length: Option<u8>) -> Result<Unit, String> {
+    let Some(sample) = ranges.first().map(AddressRange::first) else { return Ok(Unit::default()) };
+    let unit = length.map(|length| Unit::possible(sample, length)).transpose();
+    let unit = unit.map_err(|error| error.to_string())?.unwrap_or_else(|| Unit::of(sample, None));
+    unit.fit(ranges).map(|()| unit).map_err(|error| error.to_string())
 }
 
 /// The fields of a line (RFC 4180; none goes over the end of its line).
@@ -109,12 +127,27 @@ mod tests {
         let pools = parse(typed).unwrap();
         assert_eq!((pools[0].name.as_str(), pools[0].ranges.len()), ("a, \"b\"", 2));
         assert_eq!(pools[0].next.as_deref(), Some("main"));
+        let six = "pool_name,ranges,prefix_length\nhome6,2001:db8::/40,56\nlink6,2001:db8:100::1-2001:db8:100::9,\n";
+        let pools = parse(six).unwrap();
+        assert_eq!(
+            pools.iter().map(|pool| pool.unit.count_all(&pool.ranges)).collect::<Vec<_>>(),
+            [65_536, 9]
+        );
         for (text, says) in [
             ("", "first line must name"),
             ("pool_name\nx", "are missing"),
             ("pool_name,ranges\nmain,ten", "line 2: \"ten\" is no range"),
             ("pool_name,ranges\n,10.0.0.1", "1 to 253 bytes"),
-            ("pool_name,ranges\nx,2001:db8::1", "IPv6"),
+            ("pool_name,ranges\nx,2001:db8::1 10.0.0.1", "line 2: 10.0.0.1 is IPv4, and the pool is of IPv6"),
+            (
+                "pool_name,ranges,prefix_length\nx,2001:db8::/40,sixty",
+                "line 2: \"sixty\" is no prefix length",
+            ),
+            ("pool_name,ranges,prefix_length\nx,2001:db8::/40,32", "line 2: 2001:db8::"),
+            (
+                "pool_name,ranges,prefix_length\nx,2001:db8::/40,56\nx,2001:db9::/40,60",
+                "line 3: the pool x gives out prefixes of /56",
+            ),
             ("pool_name,ranges\nx,", "line 2: the pool x has no addresses"),
         ] {
             let error = parse(text).unwrap_err();

@@ -15,10 +15,11 @@ use super::exit::{Exit, Failure};
 use super::output::{Records, hidden, shown};
 use super::pool::{number, stored};
 use super::router;
-use crate::import::{Claimed, Known, Plan, PoolPlan, Problem, Reserve, Wanted, World, plan, size};
+use crate::import::{Claimed, Known, Plan, PoolPlan, Problem, Reserve, Wanted, World, plan};
 use crate::lease::{AddressRange, unescape};
 use crate::routeros_api::Router;
 use crate::store::admin::{Admin, Imported, NasChange};
+use crate::store::parse_address;
 
 /// Where pools come from.
 pub(super) struct Source {
@@ -249,11 +250,12 @@ fn difference(
             ranges: known.ranges.clone(),
             next: known.next.clone(),
             imported: known.source.as_deref() == Some(source.label.as_str()),
+            unit: known.pool.unit,
         });
         let holders = admin.taken(&known.pool)?;
-        let named = holders
-            .iter()
-            .filter_map(|row| Some((row.ip_address.parse().ok()?, super::pool_remove::holder(row))));
+        let named = holders.iter().filter_map(|row| {
+            Some((parse_address(&row.ip_address)?.addr(), super::pool_remove::holder(row)))
+        });
         world.taken.extend(named.collect::<BTreeMap<_, _>>());
         world.reserved.extend(admin.reserved(&known.pool)?);
     }
@@ -288,8 +290,8 @@ fn show(desk: &Desk, source: &Source, plan: &Plan, all: &mut Records) -> Result<
             json!(source.label),
             json!(pool.name),
             json!(change(pool)),
-            number(size(&pool.add)),
-            number(size(&pool.remove)),
+            number(pool.unit.count_all(&pool.add)),
+            number(pool.unit.count_all(&pool.remove)),
             number(pool.kept),
             json!(pool.stay.len()),
             json!(reserved),

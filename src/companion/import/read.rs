@@ -6,9 +6,10 @@ use super::super::config::Router as Config;
 use super::super::router::{optional, stored};
 use super::Source;
 use crate::import::{Problem, Reserve, Wanted, nobody, size};
-use crate::lease::AddressRange;
+use crate::lease::{AddressRange, Unit};
 use crate::routeros_api::{
-    Check, DhcpLease, DhcpNetwork, Error, OwnAddress, Pool, PoolRange, PppProfile, PppSecret, Router, Text,
+    Check, DhcpLease, DhcpNetwork, Error, Ipv6Pool, OwnAddress, Pool, PoolRange, PppProfile, PppSecret,
+    Router, Text,
 };
 
 /// Reads everything that an import needs; all of it, or nothing.
@@ -24,6 +25,9 @@ pub(super) fn router(config: &Config, router: &mut Router) -> Result<Source, Err
                 source.problems.push(Problem::Unreadable { pool, why });
             }
         }
+    }
+    for pool in optional::<Ipv6Pool>(router)?.iter().filter(|pool| config.wants(pool.name.bytes())) {
+        prefixes(pool, &mut source);
     }
     let dhcp = optional::<DhcpLease>(router)?;
     source.reserve = reserve(router, &dhcp)?;
@@ -53,7 +57,49 @@ fn wanted(pool: &Pool, ranges: Vec<AddressRange>, problems: &mut Vec<Problem>) -
     if let Some(theirs) = pool.total.filter(|&total| u128::from(total) != size(&ranges)) {
         problems.push(Problem::Count { pool: name.clone(), ours: size(&ranges), theirs });
     }
-    Wanted { name, ranges, next: pool.next().filter(|next| !next.is_empty()).map(stored) }
+    let next = pool.next().filter(|next| !next.is_empty()).map(stored);
+    Wanted { name, ranges, next, unit: Unit::default() }
+}
+
+/// A pool of `/ipv6/pool`. Those that the router makes out of what it was delegated itself are its own business.
+fn prefixes(pool: &Ipv6Pool, source: &mut Source) {
+    let name = stored(&pool.name);
+    if pool.dynamic == Some(true) || pool.from_pool.is_some() {
+        let of = pool.from_pool.as_ref().map_or_else(
+            || "what it was delegated itself".to_owned(),
+            |from| format!("the pool {}", stored(from)),
+        );
+        source.problems.push(Problem::Dynamic { pool: name, of });
+        return;
+    }
+    if source.wanted.iter().any(|known| known.name == name) || source.unread.contains(&name) {
+        let why = "the router has an IPv4 pool of the same name, and a name means one pool here".to_owned();
+        source.problems.push(Problem::Unreadable { pool: format!("{name} of IPv6"), why });
+        return;
+    }
+    match cut(pool) {
+        Ok((unit, range)) => source.wanted.push(Wanted { name, ranges: vec![range], next: None, unit }),
+        Err(why) => {
+            source.unread.push(name.clone());
+            source.problems.push(Problem::Unreadable { pool: name, why });
+        }
+    }
+}
+
+/// What is cut, and into what.
+fn cut(pool: &Ipv6Pool) -> Result<(Unit, AddressRange), String> {
+    let (Some(prefix), Some(length)) = (pool.prefix, pool.prefix_length) else {
+        return Err("it has no prefix, or no prefix-length".to_owned());
+    };
+    let range = AddressRange::parse_whole(&prefix.to_string()).map_err(|error| error.to_string())?;
+    if length < u64::from(prefix.prefix_len()) {
+        return Err(format!("a prefix of /{length} is larger than {prefix}, which it is to be cut from"));
+    }
+    let unit = match u8::try_from(length).map_err(|_| format!("{length} is no prefix-length"))? {
+        128 => Unit::of(range.first(), None),
+        length => Unit::possible(range.first(), length).map_err(|error| error.to_string())?,
+    };
+    unit.fit(&[range]).map(|()| (unit, range)).map_err(|error| error.to_string())
 }
 
 /// The addresses of a pool that subscribers may have: of a block (`a/len`) without the network and the broadcast address.

@@ -68,6 +68,8 @@ menu! {
         name: Text = "name",
         /// What is cut into prefixes; absent if it comes from another pool.
         prefix: Option<IpNet> = "prefix",
+        /// The pool that the prefix is taken from (7.2 and later).
+        from_pool: Option<Text> = "from-pool",
         /// The length of what is handed out.
         prefix_length: Option<u64> = "prefix-length",
         /// Made by the router, from a delegation to itself.

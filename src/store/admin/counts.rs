@@ -6,7 +6,7 @@ use super::find;
 use super::ranges::{self, Of};
 use super::words::Words;
 use super::{Admin, Pool, State, pools};
-use crate::lease::AddressRange;
+use crate::lease::{AddressRange, Unit};
 use crate::store::StoreError;
 use crate::store::link::Link;
 
@@ -17,7 +17,7 @@ pub struct PoolSummary {
     pub pool: Pool,
     /// Its ranges, in order.
     pub ranges: Vec<RangeSummary>,
-    /// Addresses in its ranges, whether they have a row yet or not.
+    /// Addresses (or prefixes) in its ranges, whether they have a row yet or not.
     pub total: u128,
     /// Held now, offers among them.
     pub in_use: u128,
@@ -38,7 +38,9 @@ pub struct PoolSummary {
 pub struct RangeSummary {
     /// From where to where.
     pub range: AddressRange,
-    /// How many of its addresses have been prepared for granting (have a row).
+    /// How many addresses, or prefixes, it has.
+    pub total: u128,
+    /// How many of them have been prepared for granting (have a row).
     pub prepared: u128,
 }
 
@@ -99,12 +101,13 @@ fn summary(pool: Pool, mine: Vec<ranges::StoredRange>, counts: &[CountRow]) -> P
         let row = counts.iter().find(|row| row.pool == pool.id && State::parse(&row.state) == state);
         row.map_or(0, |row| u128::try_from(row.count).unwrap_or(0))
     };
-    let total = mine.iter().fold(0_u128, |sum, stored| sum.saturating_add(stored.range.size()));
+    let unit = pool.unit;
+    let total = mine.iter().fold(0_u128, |sum, stored| sum.saturating_add(unit.count(&stored.range)));
     let (online, offered, lapsed) = (of(State::Online), of(State::Offered), of(State::Lapsed));
     let (reserved, cooling) = (of(State::Reserved), of(State::Cooling));
     let taken = online + offered + lapsed + reserved + cooling;
     PoolSummary {
-        ranges: mine.iter().map(range_summary).collect(),
+        ranges: mine.iter().map(|stored| range_summary(stored, unit)).collect(),
         total,
         in_use: online + offered,
         offered,
@@ -117,8 +120,9 @@ fn summary(pool: Pool, mine: Vec<ranges::StoredRange>, counts: &[CountRow]) -> P
     }
 }
 
-fn range_summary(stored: &ranges::StoredRange) -> RangeSummary {
+fn range_summary(stored: &ranges::StoredRange, unit: Unit) -> RangeSummary {
     let range = stored.range;
     let to_come = stored.next.and_then(|next| AddressRange::new(next, range.last()).ok());
-    RangeSummary { range, prepared: range.size() - to_come.map_or(0, |rest| rest.size()).min(range.size()) }
+    let total = unit.count(&range);
+    RangeSummary { range, total, prepared: total - to_come.map_or(0, |rest| unit.count(&rest)).min(total) }
 }

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::lease_row::{HistoryEvent, LeaseRow};
 use super::ranges::{self, Of};
 use super::words::Words;
 use super::{Admin, Pool, pools};
 use crate::lease::Status;
-use crate::store::StoreError;
 use crate::store::link::{Link, Value};
+use crate::store::{StoreError, address_text};
 
 /// Which rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +33,8 @@ pub struct Filter {
     pub user: Option<String>,
     /// With their session on this NAS.
     pub nas: Option<String>,
-    /// This address.
-    pub address: Option<IpAddr>,
+    /// This address or prefix.
+    pub address: Option<IpNet>,
     /// How they stand.
     pub show: Show,
     /// At most so many.
@@ -61,12 +63,22 @@ impl Admin {
         Ok(known.into_iter().filter(holds).collect())
     }
 
-    /// What last happened to an address, the latest first.
+    /// What is meant by an address that somebody typed: itself, or the prefix that a pool gives out and that it lies in.
     ///
     /// # Errors
     ///
     /// The database did not answer.
-    pub fn history(&mut self, address: IpAddr, limit: u32) -> Result<Vec<HistoryEvent>, StoreError> {
+    pub fn meant(&mut self, typed: &IpNet) -> Result<IpNet, StoreError> {
+        let pools = self.pools_with(typed.addr())?;
+        Ok(pools.iter().find_map(|pool| pool.unit.holding(typed)).unwrap_or(*typed))
+    }
+
+    /// What last happened to an address or prefix, the latest first.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn history(&mut self, address: &IpNet, limit: u32) -> Result<Vec<HistoryEvent>, StoreError> {
         let words = Words::of(&self.link);
         let sql = format!(
             "SELECT {at} AS at, e.kind, e.address_space, e.pool_name, e.username, n.nas_key AS nas, e.session_id, \
@@ -76,7 +88,7 @@ impl Admin {
             at = words.time("e.at"),
             value = words.address_value,
         );
-        self.link.rows(&sql, vec![address.to_string().into()])
+        self.link.rows(&sql, vec![address_text(address).into()])
     }
 }
 
@@ -116,7 +128,7 @@ fn leases(link: &mut Link, filter: &Filter) -> Result<Vec<LeaseRow>, StoreError>
     }
     if let Some(address) = filter.address {
         inner.push_str(&format!(" AND a.ip_address = {}", words.address_value));
-        values.push(address.to_string().into());
+        values.push(address_text(&address).into());
     }
     let kept = match filter.show {
         Show::All => "1 = 1",

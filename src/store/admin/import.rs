@@ -12,8 +12,8 @@ use super::ranges::{self, Of};
 use super::words::Words;
 use super::{Admin, AdminError, LeaseRow, Pool, find, pools, raise_catalogue};
 use crate::lease::{AddressRange, range};
-use crate::store::StoreError;
 use crate::store::link::{Link, Value};
+use crate::store::{StoreError, address_text, parse_address};
 
 /// Rows in one slice: SQLite's one write lock is held for a few milliseconds each time.
 const SLICE: usize = 50;
@@ -93,7 +93,7 @@ impl Admin {
         find::endangered(&mut self.link, "a.pool_id = ?", vec![pool.id.into()], None)
     }
 
-    /// The addresses of a pool that are reserved, held or not, and for whom (empty: nobody is named).
+    /// The addresses of a pool (of prefixes the first) that are reserved, held or not, and for whom (empty: nobody is named).
     ///
     /// # Errors
     ///
@@ -105,7 +105,8 @@ impl Admin {
             Words::of(&self.link).address("ip_address")
         );
         let rows: Vec<ReservedRow> = self.link.rows(&sql, vec![pool.id.into()])?;
-        Ok(rows.into_iter().filter_map(|row| Some((row.ip_address.parse().ok()?, row.whom))).collect())
+        let place = |text: &str| parse_address(text).map(|net| net.addr());
+        Ok(rows.into_iter().filter_map(|row| Some((place(&row.ip_address)?, row.whom))).collect())
     }
 
     /// Gives a pool another name: first to the pool, so that radiusd serves it by that, then to its rows, in slices.
@@ -168,7 +169,12 @@ impl Admin {
     ///
     /// The database did not do it.
     pub fn make_pool(&mut self, name: &str, nas: &str) -> Result<Pool, AdminError> {
-        let new = super::NewRanges { pool: name.to_owned(), nas: Some(nas.to_owned()), pieces: Vec::new() };
+        let new = super::NewRanges {
+            pool: name.to_owned(),
+            nas: Some(nas.to_owned()),
+            prefix_length: None,
+            pieces: Vec::new(),
+        };
         Ok(self.add_ranges(&new, true)?.pool)
     }
 
@@ -204,18 +210,18 @@ impl Admin {
 fn reserve_one(link: &mut Link, pool: &Pool, keep: &Keep) -> Result<bool, StoreError> {
     let words = Words::of(link);
     let (now, never) = (words.now, words.never);
-    let address = keep.address.to_string();
+    let address = address_text(&pool.unit.around(keep.address));
     let (column, mark) = if link.is_postgres() { ("", "") } else { ("ip_key, ", "?, ") };
     let mut values: Vec<Value> = vec![address.as_str().into()];
     if !link.is_postgres() {
-        values.push(range::key(keep.address).into());
+        values.push(range::key(pool.unit.around(keep.address).addr()).into());
     }
-    values.extend([keep.whom.as_str().into(), pool.id.into()]);
+    values.extend([pool.unit.attribute().into(), keep.whom.as_str().into(), pool.id.into()]);
     let changed = link.execute(
         &format!(
-            "INSERT INTO ip_pool_assignments (ip_address, {column}status, reserved_for, pool_name, nas_id, address_space, \
-             pool_id, source, free_at, queue_at, created_at, updated_at) \
-             SELECT {value}, {mark}'reserved', ?, p.name, p.nas_id, p.address_space, p.id, 'import', {never}, {never}, {now}, \
+            "INSERT INTO ip_pool_assignments (ip_address, {column}attribute, status, reserved_for, pool_name, nas_id, \
+             address_space, pool_id, source, free_at, queue_at, created_at, updated_at) \
+             SELECT {value}, {mark}?, 'reserved', ?, p.name, p.nas_id, p.address_space, p.id, 'import', {never}, {never}, {now}, \
              {now} FROM ip_pool_pools p WHERE p.id = ? \
              ON CONFLICT (address_space, ip_address) DO UPDATE SET reserved_for = excluded.reserved_for, \
              status = CASE WHEN ip_pool_assignments.status = 'in_use' THEN 'in_use' ELSE 'reserved' END, \

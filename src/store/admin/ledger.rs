@@ -16,7 +16,7 @@ use crate::lease::range;
 use crate::lease::{Change, Row, Time};
 use crate::store::link::{Link, Value};
 use crate::store::migrate::{self, Version};
-use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError, Warrant};
+use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError, Warrant, address_text};
 
 /// Steps in one slice.
 const SLICE_SQLITE: usize = 50;
@@ -175,17 +175,18 @@ impl Ledger {
             self.sliced(|ledger| {
                 ledger.link.transaction(true, |link| {
                     for (pool, address) in some {
-                        let mut values: Vec<Value> = vec![address.to_string().into()];
+                        let net = pool.unit.around(*address);
+                        let mut values: Vec<Value> = vec![address_text(&net).into()];
                         let (column, value) = if link.is_postgres() {
                             ("", "")
                         } else {
-                            values.push(range::key(*address).into());
+                            values.push(range::key(net.addr()).into());
                             (", ip_key", ", ?")
                         };
-                        values.push(pool.id.into());
+                        values.extend([pool.unit.attribute().into(), pool.id.into()]);
                         let sql = format!(
-                            "INSERT INTO ip_pool_assignments (ip_address{column}, pool_name, nas_id, address_space, \
-                             pool_id, created_at, updated_at) SELECT {place}{value}, name, nas_id, address_space, id, \
+                            "INSERT INTO ip_pool_assignments (ip_address{column}, attribute, pool_name, nas_id, address_space, \
+                             pool_id, created_at, updated_at) SELECT {place}{value}, ?, name, nas_id, address_space, id, \
                              {now}, {now} FROM ip_pool_pools WHERE id = ? \
                              ON CONFLICT (address_space, ip_address) DO NOTHING",
                             place = words.address_value,

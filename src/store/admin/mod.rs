@@ -28,6 +28,8 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::link::{Id, Link};
 use super::{DatabaseUrl, StoreError, Warrant, migrate};
+use crate::lease::Unit;
+use words::Words;
 
 pub use counts::{PoolSummary, RangeSummary};
 pub use facts::{Held, PoolLink};
@@ -74,6 +76,8 @@ pub struct Pool {
     pub nas: Option<String>,
     /// In which its addresses are unique.
     pub address_space: String,
+    /// What it gives out.
+    pub unit: Unit,
 }
 
 /// `gold`, or `gold of 192.0.2.1`.
@@ -96,6 +100,10 @@ struct PoolRow {
     nas: Option<String>,
     #[diesel(sql_type = Text)]
     address_space: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    prefix_length: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    first_text: Option<String>,
 }
 
 impl Admin {
@@ -135,9 +143,11 @@ impl Admin {
 }
 
 fn pools(link: &mut Link, name: Option<&str>, nas: Option<&str>) -> Result<Vec<Pool>, StoreError> {
-    let mut sql = String::from(
-        "SELECT p.id, p.name, n.nas_key AS nas, p.address_space FROM ip_pool_pools p \
+    let mut sql = format!(
+        "SELECT p.id, p.name, n.nas_key AS nas, p.address_space, CAST(p.prefix_length AS BIGINT) AS prefix_length, \
+         (SELECT {} FROM ip_pool_ranges r WHERE r.pool_id = p.id LIMIT 1) AS first_text FROM ip_pool_pools p \
          LEFT JOIN ip_pool_nas n ON n.id = p.nas_id WHERE 1 = 1",
+        Words::of(link).address("r.first_address"),
     );
     let mut values = Vec::new();
     if let Some(name) = name {
@@ -155,8 +165,13 @@ fn pools(link: &mut Link, name: Option<&str>, nas: Option<&str>) -> Result<Vec<P
     // Shared ones first: databases disagree on where NULL belongs.
     sql.push_str(" ORDER BY p.name, COALESCE(n.nas_key, '')");
     let rows: Vec<PoolRow> = link.rows(&sql, values)?;
-    let pool =
-        |row: PoolRow| Pool { id: row.id, name: row.name, nas: row.nas, address_space: row.address_space };
+    let pool = |row: PoolRow| Pool {
+        unit: Unit::stored(row.first_text.and_then(|text| text.parse().ok()), row.prefix_length),
+        id: row.id,
+        name: row.name,
+        nas: row.nas,
+        address_space: row.address_space,
+    };
     Ok(rows.into_iter().map(pool).collect())
 }
 

@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::ranges::{self, Of, StoredRange};
 use super::words::Words;
 use super::{Admin, AdminError, Id, Pool, pools, raise_catalogue};
-use crate::lease::AddressRange;
+use crate::lease::{AddressRange, Unit};
 use crate::store::StoreError;
 use crate::store::link::{Link, Value};
 
@@ -16,6 +16,8 @@ pub struct NewRanges {
     pub pool: String,
     /// The NAS whose pool it is, as stored; none: shared.
     pub nas: Option<String>,
+    /// It gives out prefixes of this length; none: as the pool does already, else single addresses.
+    pub prefix_length: Option<u8>,
     /// The pieces, exclusions cut out.
     pub pieces: Vec<AddressRange>,
 }
@@ -45,7 +47,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`AdminError::Refused`] if a piece overlaps a range of the same address space.
+    /// [`AdminError::Refused`] if a piece overlaps a range of the same address space, or is not of what the pool gives out.
     pub fn add_ranges(&mut self, new: &NewRanges, keep: bool) -> Result<Added, AdminError> {
         self.link.transaction(keep, |link| {
             ranges::lock(link)?;
@@ -63,6 +65,9 @@ impl Admin {
                 Some(pool) => pool,
                 None => make_pool(link, new, nas.as_ref().map(|nas| nas.id), space)?,
             };
+            let mut pool = pool;
+            pool.unit = unit(link, &pool, new, new_pool)?;
+            pool.unit.fit(&new.pieces).map_err(|error| AdminError::Refused(error.to_string()))?;
             refuse_overlaps(link, &pool, &new.pieces)?;
             for piece in &new.pieces {
                 ranges::insert(link, pool.id, &pool.address_space, piece, Some(piece.first()))?;
@@ -94,16 +99,43 @@ pub(super) fn nas(link: &mut Link, key: &str) -> Result<(NasRow, bool), StoreErr
 
 fn make_pool(link: &mut Link, new: &NewRanges, nas: Option<i64>, space: &str) -> Result<Pool, StoreError> {
     let now = Words::of(link).now;
-    let values: Vec<Value> = vec![new.pool.as_str().into(), nas.into(), space.into()];
+    let length = new.prefix_length.map(i64::from);
+    let values: Vec<Value> = vec![new.pool.as_str().into(), nas.into(), space.into(), length.into()];
     let rows: Vec<Id> = link.rows(
         &format!(
-            "INSERT INTO ip_pool_pools (name, nas_id, address_space, created_at, updated_at) \
-             VALUES (?, ?, ?, {now}, {now}) RETURNING id"
+            "INSERT INTO ip_pool_pools (name, nas_id, address_space, prefix_length, created_at, updated_at) \
+             VALUES (?, ?, ?, ?, {now}, {now}) RETURNING id"
         ),
         values,
     )?;
     let id = rows.first().map_or(0, |row| row.id);
-    Ok(Pool { id, name: new.pool.clone(), nas: new.nas.clone(), address_space: space.to_owned() })
+    let unit = Unit::stored(new.pieces.first().map(AddressRange::first), length);
+    Ok(Pool { id, name: new.pool.clone(), nas: new.nas.clone(), address_space: space.to_owned(), unit })
+}
+
+/// What the pool gives out once the pieces are in it. One that has ranges stays what it is; an empty one becomes what is said.
+fn unit(link: &mut Link, pool: &Pool, new: &NewRanges, new_pool: bool) -> Result<Unit, AdminError> {
+    let Some(sample) = new.pieces.first().map(AddressRange::first) else { return Ok(pool.unit) };
+    if !new_pool && !ranges::read(link, Of::Pool(pool.id))?.is_empty() {
+        let is = pool.unit.prefix_length();
+        if let Some(wanted) = new.prefix_length.filter(|_| new.prefix_length != is) {
+            return Err(AdminError::Refused(format!(
+                "the pool {pool} gives out {}, so it cannot give out prefixes of /{wanted}, too: leave the prefix length out, \
+                 or give the range to a pool of its own",
+                pool.unit
+            )));
+        }
+        return Ok(pool.unit);
+    }
+    let said =
+        |length| Unit::possible(sample, length).map_err(|error| AdminError::Refused(error.to_string()));
+    let unit = new.prefix_length.map(said).transpose()?.unwrap_or_else(|| Unit::of(sample, None));
+    let now = Words::of(link).now;
+    link.execute(
+        &format!("UPDATE ip_pool_pools SET prefix_length = ?, updated_at = {now} WHERE id = ?"),
+        vec![unit.prefix_length().map(i64::from).into(), pool.id.into()],
+    )?;
+    Ok(unit)
 }
 
 fn refuse_overlaps(link: &mut Link, pool: &Pool, pieces: &[AddressRange]) -> Result<(), AdminError> {

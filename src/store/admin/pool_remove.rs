@@ -12,9 +12,9 @@ use diesel::sql_types::{BigInt, Text};
 use super::ranges::{self, Of, StoredRange};
 use super::words::Words;
 use super::{Admin, AdminError, LeaseRow, Pool, State, find, raise_catalogue, release};
-use crate::lease::{AddressRange, range};
-use crate::store::StoreError;
+use crate::lease::{AddressRange, Unit, range};
 use crate::store::link::{Link, Value};
+use crate::store::{StoreError, address_text};
 
 /// Rows in one slice at most.
 const SLICE_SQLITE: usize = 100;
@@ -71,12 +71,13 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// The database did not answer.
-    pub fn endangered(&mut self, pool: &Pool, cuts: &[AddressRange]) -> Result<Endangered, StoreError> {
+    /// [`AdminError::Refused`] if a cut goes through a prefix; or the database did not answer.
+    pub fn endangered(&mut self, pool: &Pool, cuts: &[AddressRange]) -> Result<Endangered, AdminError> {
         let link = &mut self.link;
         let stored = ranges::read(link, Of::Pool(pool.id))?;
-        let addresses =
-            stored.iter().flat_map(|stored| common(&stored.range, cuts)).map(|piece| piece.size()).sum();
+        let pieces: Vec<_> = stored.iter().flat_map(|stored| common(&stored.range, cuts)).collect();
+        pool.unit.fit(&pieces).map_err(|error| AdminError::Refused(error.to_string()))?;
+        let addresses = pool.unit.count_all(&pieces);
         let (condition, values) = in_pool(link, pool, cuts);
         let sql = format!(
             "SELECT state, COUNT(*) AS count FROM (SELECT {} AS state FROM ip_pool_assignments a \
@@ -198,7 +199,7 @@ fn ranges_slice(
         Some((stored, piece))
     });
     let Some((stored, piece)) = piece else { return Ok(Step::Nothing) };
-    let slice = top_of(&piece, stored.next, size);
+    let slice = top_of(&piece, stored.next, pool.unit, size);
     let mut released = 0;
     // Addresses whose rows are not made yet go in any number at once; the few that were made out of turn go as strays.
     if stored.next.is_none_or(|next| slice.first() < next) {
@@ -210,7 +211,7 @@ fn ranges_slice(
     }
     cut_out(link, &stored, &slice)?;
     raise_catalogue(link)?;
-    Ok(Step::Done { addresses: slice.size(), released })
+    Ok(Step::Done { addresses: pool.unit.count(&slice), released })
 }
 
 /// Removes rows that have no range any more: radiusd makes the row of an address out of turn when somebody uses it, and
@@ -299,10 +300,10 @@ fn cut_out(link: &mut Link, stored: &StoredRange, slice: &AddressRange) -> Resul
 }
 
 /// The upper end of a piece: all that has no row yet, else so many addresses.
-fn top_of(piece: &AddressRange, next: Option<IpAddr>, size: usize) -> AddressRange {
+fn top_of(piece: &AddressRange, next: Option<IpAddr>, unit: Unit, size: usize) -> AddressRange {
     let first = match next {
         Some(next) if next <= piece.last() => next.max(piece.first()),
-        _ => range::back(piece.last(), size - 1).map_or(piece.first(), |first| first.max(piece.first())),
+        _ => unit.back(piece.last(), size - 1).map_or(piece.first(), |first| first.max(piece.first())),
     };
     AddressRange::new(first, piece.last()).unwrap_or(*piece)
 }
@@ -324,7 +325,7 @@ fn in_pool(link: &Link, pool: &Pool, cuts: &[AddressRange]) -> (String, Vec<Valu
     for cut in cuts {
         if link.is_postgres() {
             between.push("a.ip_address BETWEEN CAST(? AS inet) AND CAST(? AS inet)");
-            values.extend([cut.first().to_string().into(), cut.last().to_string().into()]);
+            values.extend([lowest(pool, cut).into(), cut.last().to_string().into()]);
         } else {
             between.push("a.ip_key BETWEEN ? AND ?");
             values.extend([range::key(cut.first()).into(), range::key(cut.last()).into()]);
@@ -339,10 +340,15 @@ fn in_slice(link: &Link, pool: &Pool, slice: &AddressRange) -> (String, Vec<Valu
     // The plus keeps SQLite from the index of the pool, by which it would read the whole pool.
     let own = "+a.pool_id = ? AND a.address_space = ?";
     if link.is_postgres() {
-        values.extend([slice.first().to_string().into(), slice.last().to_string().into()]);
+        values.extend([lowest(pool, slice).into(), slice.last().to_string().into()]);
         return (format!("{own} AND a.ip_address BETWEEN CAST(? AS inet) AND CAST(? AS inet)"), values);
     }
     let before = values.len();
-    values.extend(slice.addresses().map(|address| Value::from(address.to_string())));
+    values.extend(pool.unit.each(slice).map(|net| Value::from(address_text(&net))));
     (format!("{own} AND a.ip_address IN ({})", vec!["?"; values.len() - before].join(", ")), values)
+}
+
+/// PostgreSQL sorts a prefix before the addresses in it.
+fn lowest(pool: &Pool, range: &AddressRange) -> String {
+    pool.unit.around(range.first()).to_string()
 }

@@ -68,9 +68,9 @@ impl Words {
         }
     }
 
-    /// A column of an address as its text, without a mask.
+    /// A column of an address or prefix as its text: an address without its length.
     pub(super) fn address(&self, column: &str) -> String {
-        if self.typed { format!("host({column})") } else { column.to_owned() }
+        if self.typed { format!("abbrev({column})") } else { column.to_owned() }
     }
 
     /// A time so long from now.

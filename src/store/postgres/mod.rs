@@ -1,6 +1,7 @@
 //! PostgreSQL: for a fleet of radiusd. A batch is two statements: one that reads all that it needs, one that writes it,
 //! which is its own transaction and so one durable commit.
 
+mod make;
 mod read;
 mod write;
 
@@ -63,24 +64,6 @@ statements! { Backend, PgConnection;
     LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
-    /// The next rows of a pool's ranges. Who moves the cursor makes the rows; -1: somebody else is at it.
-    MakeRows { pool: i64 => BigInt, limit: i64 => BigInt, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>,
-        space: &'a str => Text, pool_id: i64 => BigInt, of: i64 => BigInt } -> BigInt =
-        "WITH r AS (SELECT id, next_address AS first, last_address AS last FROM ip_pool_ranges \
-             WHERE pool_id = $ AND next_address IS NOT NULL ORDER BY first_address LIMIT 1 FOR UPDATE SKIP LOCKED), \
-         n AS (SELECT id, first, LEAST($, last - first + 1) AS n, last FROM r), \
-         c AS (UPDATE ip_pool_ranges SET next_address = CASE WHEN n.first + n.n > n.last THEN NULL ELSE n.first + n.n END \
-             FROM n WHERE ip_pool_ranges.id = n.id RETURNING n.first, n.n), \
-         i AS (INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) \
-             SELECT c.first + s, $, $, $, $ FROM c, generate_series(0, c.n - 1) s \
-             ON CONFLICT (address_space, ip_address) DO NOTHING) \
-         SELECT COALESCE((SELECT n FROM c), -(SELECT LEAST(count(*), 1) FROM ip_pool_ranges \
-             WHERE pool_id = $ AND next_address IS NOT NULL))";
-    /// The row of one address; it may be there.
-    MakeRow { address: Net => Inet, pool_name: &'a str => Text, nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text,
-        pool: i64 => BigInt } -> () =
-        "INSERT INTO ip_pool_assignments (ip_address, pool_name, nas_id, address_space, pool_id) VALUES ($, $, $, $, $) \
-         ON CONFLICT (address_space, ip_address) DO NOTHING";
     /// Each promotion of a standby begins a new one (PostgreSQL manual, "Timelines").
     Timeline {} -> Text = "SELECT 'timeline ' || left(pg_walfile_name(pg_current_wal_lsn()), 8)";
     /// The catalogue's version, and the time.
@@ -219,6 +202,19 @@ impl Postgres {
         self.connection.batch_execute(sql).map_err(|error| self.failed(&error))
     }
 
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.batch("BEGIN")?;
+        let result = work(self).and_then(|value| self.batch("COMMIT").map(|()| value));
+        if result.is_err() {
+            // The first error counts.
+            let _ = self.batch("ROLLBACK");
+        }
+        result
+    }
+
     fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
         Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
     }
@@ -332,23 +328,11 @@ impl Store for Postgres {
     }
 
     fn make_rows(&mut self, pool: &PoolRow, _now: Time, limit: u32) -> Result<usize, StoreError> {
-        let made = self.load::<_, i64>(MakeRows::new(
-            pool.id,
-            i64::from(limit),
-            &pool.name,
-            pool.nas,
-            &pool.space,
-            pool.id,
-            pool.id,
-        ))?;
-        match made.first() {
-            Some(-1) => Err(StoreError::Busy(format!("rows of pool {} are being made elsewhere", pool.name))),
-            made => Ok(made.and_then(|&made| usize::try_from(made).ok()).unwrap_or_default()),
-        }
+        make::rows(self, pool, limit)
     }
 
     fn make_row(&mut self, pool: &PoolRow, address: IpAddr, _now: Time) -> Result<(), StoreError> {
-        self.execute(MakeRow::new(Net(address.into()), &pool.name, pool.nas, &pool.space, pool.id)).map(drop)
+        make::row(self, pool, address)
     }
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
@@ -357,18 +341,19 @@ impl Store for Postgres {
         let ranges = self.load::<_, (i64, Net, Net, bool)>(Ranges::new())?;
         let nases = self.load::<_, NasCells>(Nases::new())?;
         let hold = Hold { from: self.meta_time("hold_from")?, until: self.meta_time("hold_until")? };
+        let ranges: Vec<RangeRow> = ranges
+            .into_iter()
+            .map(|(pool, first, last, unmade)| RangeRow {
+                pool,
+                first: first.0.addr(),
+                last: last.0.addr(),
+                unmade,
+            })
+            .collect();
         Ok(Catalogue {
             version,
-            pools: pools.into_iter().map(pool_of).collect(),
-            ranges: ranges
-                .into_iter()
-                .map(|(pool, first, last, unmade)| RangeRow {
-                    pool,
-                    first: first.0.addr(),
-                    last: last.0.addr(),
-                    unmade,
-                })
-                .collect(),
+            pools: pools.into_iter().map(|pool| pool_of(pool, &ranges)).collect(),
+            ranges,
             nases: nases.into_iter().map(nas_of).collect(),
             hold,
         })

@@ -238,6 +238,7 @@ pub const MENUS: &[Menu] = &[
         &[
             field("name", Text),
             field("prefix", Net6),
+            field("from-pool", Text).since(Version(7, 2)),
             field("prefix-length", Number),
             field("expire-time", Time).until(V7).read_only(),
             field("preferred-lifetime", Time).since(V7).read_only(),
