@@ -17,7 +17,7 @@ mod station;
 mod time;
 pub mod unit;
 
-pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
+pub use ask::{Accounting, AcctKind, Ask, Mode, Named, Pick, Session, Strategy, Want};
 pub use class::Class;
 pub use name::{escape, unescape};
 pub use open::{OpenNas, OpenSession};
@@ -25,4 +25,4 @@ pub use range::AddressRange;
 pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};
 pub use station::{mac_address, station_of};
 pub use time::{Seconds, Time};
-pub use unit::Unit;
+pub use unit::{Takes, Unit, address_text, parse_address};

@@ -41,6 +41,7 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
             pools: pool.map(Pick::of).into_iter().collect(),
             hint: hint(facts),
             stated: stated.map(|address| IpAddr::V4(address).into()),
+            ..Want::default()
         }],
         // Where we ask for no Interims and the reply neither, the lease has its own length.
         lease_seconds: settings.rules.lease.max(3 * interim.unwrap_or(0)),
