@@ -4,14 +4,14 @@ use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Rules, Seconds};
+use crate::lease::{Rules, Seconds, SourceName, SourceNames};
 
 use super::settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, Settings};
 use super::suggest::nearest;
 use super::{Item, Place, Value};
 
 /// What is built. The order is that of the shipped example.
-const KNOWN: [&str; 25] = [
+const KNOWN: [&str; 26] = [
     "database",
     "pool_name",
     "default_pool",
@@ -36,11 +36,13 @@ const KNOWN: [&str; 25] = [
     "on_unknown_pool",
     "on_unavailable",
     "subscriber_id",
+    "static_sources",
     "messages",
 ];
 const MESSAGES: [&str; 5] = ["exists", "success", "clear", "failed", "nopool"];
+const SOURCES: [&str; 2] = ["radreply", "radacct"];
 /// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
-const LATER: [&str; 4] = ["attribute", "profile", "static_sources", "update"];
+const LATER: [&str; 3] = ["attribute", "profile", "update"];
 /// Items of rlm_sqlippool that have no meaning here, and what to do instead.
 const OTHERS: [(&str, &str); 6] = [
     ("dialect", "the database's kind is the beginning of `database`"),
@@ -138,6 +140,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         on_unknown_pool: reader.choice("on_unknown_pool", Refusal::Reject, &REFUSALS, ""),
         on_unavailable,
         messages: reader.messages(),
+        static_sources: reader.sources(),
         rules: Arc::new(Rules { last_known: on_unavailable == OnUnavailable::LastKnown, ..reader.rules() }),
     };
     reader.choice("mode", (), &[("managed", ())], "`observe` and `off` are not available in this version");
@@ -317,6 +320,28 @@ impl<'a> Reader<'a> {
         };
         self.mistakes.append(&mut inner.mistakes);
         messages
+    }
+
+    fn sources(&mut self) -> SourceNames {
+        let Some(item) = self.find("static_sources") else { return SourceNames::default() };
+        let Value::Section(items) = &item.value else {
+            self.mistake(&item.place, "static_sources: write `static_sources { … }`".into());
+            return SourceNames::default();
+        };
+        let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
+        inner.refuse_unknown(&SOURCES, "static_sources: ");
+        let names = SourceNames { radreply: inner.source("radreply"), radacct: inner.source("radacct") };
+        self.mistakes.append(&mut inner.mistakes);
+        names
+    }
+
+    /// A table: `auto`, its name, or none.
+    fn source(&mut self, name: &str) -> SourceName {
+        match self.text(name, "auto").trim() {
+            "auto" => SourceName::Auto,
+            "" => SourceName::Off,
+            table => SourceName::Named(table.to_owned()),
+        }
     }
 
     /// Lengths that contradict each other are mistakes if both were written; a default gives way.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Grant, How, Work};
 use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Pick, Row, Rules, Session as Identity, Time, Want};
 
