@@ -183,10 +183,9 @@ impl Engine {
             catalogue.nases.iter().find(|row| row.key == nas).map_or("default", |row| row.space.as_str())
         };
         let lookup = match of {
-            LeaseOf::Address { nas, address } => Lookup {
-                addresses: vec![(space_of(nas).to_owned(), IpNet::from(*address))],
-                ..Lookup::default()
-            },
+            LeaseOf::Address { nas, address } => {
+                Lookup { addresses: vec![(space_of(nas).to_owned(), *address)], ..Lookup::default() }
+            }
             LeaseOf::Session(session) => Lookup { key: Some(session.key.clone()), ..Lookup::default() },
         };
         let snapshot = self.readers.take(budget)?.read(&[lookup])?;

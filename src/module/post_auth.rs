@@ -63,6 +63,7 @@ fn decided(
             pools: picks(settings, reply, matched),
             hint: hint(facts),
             stated: stated.map(|address| IpAddr::V4(address).into()),
+            ..Want::default()
         }],
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
         rules: settings.rules.clone(),

@@ -328,7 +328,7 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
     let facts = Facts {
         status_type: Some(3),
         delay: Some(u32::MAX),
-        addresses: vec![Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(198, 51, 100, 7)],
+        addresses: [[0; 4], [198, 51, 100, 7]].map(|v4| IpAddr::from(v4).into()).into(),
         classes: vec![FENCE],
         ..alice()
     };
@@ -339,5 +339,5 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
         (event.kind, event.delay, event.classes.as_slice()),
         (AcctKind::Interim, 86_400, &[FENCE][..])
     );
-    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap()]);
+    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap().into()]);
 }
