@@ -123,6 +123,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
     let mut reader = Reader { section, items, mistakes: Vec::new() };
     reader.refuse_unknown(&KNOWN, &["profile", "pool"], "");
     let on_unavailable = reader.choice("on_unavailable", OnUnavailable::Fail, &UNAVAILABLE, "");
+    let rules = Rules { last_known: on_unavailable == OnUnavailable::LastKnown, ..reader.rules() };
     let settings = Settings {
         database: reader.database(),
         pool_name: reader.not_empty("pool_name", "Pool-Name"),
@@ -145,7 +146,8 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         messages: reader.messages(),
         profiles: reader.profiles(),
         pools: reader.pools(),
-        rules: Arc::new(Rules { last_known: on_unavailable == OnUnavailable::LastKnown, ..reader.rules() }),
+        observe_rules: Arc::new(Rules { static_wins: true, ..rules.clone() }),
+        rules: Arc::new(rules),
     };
     let mut places: Vec<_> = items.iter().map(|item| (item.name.clone(), item.place.clone())).collect();
     if let Some(Item { value: Value::Section(inner), .. }) = reader.find("messages") {

@@ -206,6 +206,8 @@ pub struct Settings {
     pub pools: Vec<String>,
     /// The lengths of leases.
     pub rules: Arc<Rules>,
+    /// The same, for what is observed: the address that others gave wins.
+    pub observe_rules: Arc<Rules>,
 }
 
 impl Settings {
