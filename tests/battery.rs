@@ -20,5 +20,7 @@ mod plans;
 mod queue;
 #[path = "battery/rows.rs"]
 mod rows;
+#[path = "battery/sources.rs"]
+mod sources;
 #[path = "battery/write.rs"]
 mod write;

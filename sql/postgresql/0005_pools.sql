@@ -26,7 +26,7 @@ CREATE TABLE ip_pool_statics (
     username      text NOT NULL,                         -- escaped, as everywhere
     source        text NOT NULL,                         -- which database, by its name in ippool-rs.toml
     seen_at       timestamptz NOT NULL DEFAULT now(),
-    UNIQUE (address_space, ip_address, username, source)
+    UNIQUE (ip_address, address_space, username, source)
 );
 
 UPDATE ip_pool_meta SET value = '1.4' WHERE name = 'schema_version';

@@ -26,7 +26,7 @@ CREATE TABLE ip_pool_statics (
     username      TEXT NOT NULL,                         -- escaped, as everywhere
     source        TEXT NOT NULL,                         -- which database, by its name in ippool-rs.toml
     seen_at       TEXT NOT NULL,
-    UNIQUE (address_space, ip_address, username, source)
+    UNIQUE (ip_address, address_space, username, source)
 );
 
 UPDATE ip_pool_meta SET value = '1.4' WHERE name = 'schema_version';

@@ -230,6 +230,7 @@ fn former(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>)
         };
         of_owner
             && free
+            && !(cx.barred)(row.id)
             && row.pool == pool
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()
             && (same_station || station(row).is_none())
@@ -258,7 +259,9 @@ fn requested(
     let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == hint) else {
         return ours(&hint, Some(pool)).then_some(Choice::NeedRow(hint));
     };
-    let free = row.status == Status::Available && row.queue_at <= cx.now && row.pool == pool;
+    // One that another table gives to the subscriber himself waits behind its turn.
+    let rested = row.queue_at.min(row.free_at) <= cx.now && !(cx.barred)(row.id);
+    let free = row.status == Status::Available && rested && row.pool == pool;
     (free && row.fresh_claim(cx.now, ask.rules.lease).is_none())
         .then(|| serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "requested"), How::Requested))
 }
@@ -271,7 +274,7 @@ fn free(
     taken: &dyn Fn(i64) -> bool,
     cx: &Circumstances<'_>,
 ) -> Option<Choice> {
-    let (raw, how) = reserve.next(pool, taken)?;
+    let (raw, how) = reserve.next(pool, &|id| taken(id) || (cx.barred)(id))?;
     let row = cx.settle(&raw);
     let detail = if how == How::Doubtful { "doubtful: lapsed, not proven free" } else { "free" };
     Some(serve(&raw, life::grant(&row, ask, &cx.nas, cx.now, cx.token, detail), how))

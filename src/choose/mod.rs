@@ -29,6 +29,8 @@ pub struct Circumstances<'a> {
     pub hold: Hold,
     /// 64 random bits, for this decision alone.
     pub token: i64,
+    /// Rows (by id) whose address another table of the site gives to somebody else: granted to nobody.
+    pub barred: &'a dyn Fn(i64) -> bool,
 }
 
 impl Circumstances<'_> {
@@ -36,6 +38,12 @@ impl Circumstances<'_> {
     fn settle(&self, row: &Row) -> Row {
         life::settle(row, self.now, &|nas| (self.facts)(nas).ended_before)
     }
+}
+
+/// No row is barred.
+#[must_use]
+pub const fn none_barred(_: i64) -> bool {
+    false
 }
 
 /// Where free rows come from when nothing else fits: the strategy's order, then doubtful ones.

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::inbox::Slot;
 use super::worker::Worker;
 use super::{Answer, Shared, Stats, Work};
-use crate::store::{DatabaseUrl, Store};
+use crate::store::{DatabaseUrl, Sources, Store};
 
 /// An engine that does nothing until it is turned.
 pub struct Crank {
@@ -22,7 +22,7 @@ impl Crank {
     #[must_use]
     pub fn new(server: &str, clock: Clock, open: Box<dyn FnMut() -> Option<Box<dyn Store>>>) -> Self {
         let url = DatabaseUrl::Sqlite("simulated".into());
-        let shared = Arc::new(Shared::new(url, server.to_owned(), clock, false));
+        let shared = Arc::new(Shared::new(url, server.to_owned(), clock, Sources::none(), false));
         let worker = Worker::new(Arc::clone(&shared), 1, None);
         Self { shared, worker, open }
     }

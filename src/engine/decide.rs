@@ -7,12 +7,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::inbox::Job;
+use super::occupied::{Judge, is_anothers};
 use super::reserve::Filling;
 use super::worker::Worker;
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, Served, Serving};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Ask, Change, NasFacts, Row, Time};
+use crate::lease::{Accounting, AcctKind, Ask, Change, Names, NasFacts, Row, Time};
 use crate::store::{PoolRow, Snapshot, StoreError};
 
 /// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
@@ -72,6 +73,9 @@ impl Worker {
         let mut changes = Vec::new();
         let mut grants = Vec::new();
         let engaged = &self.engaged.rows;
+        let here = self.shared.clock.now();
+        let names = self.names(ask);
+        let barred_at_once = self.heard_of(ask, rows, &space, &names, now);
         for want in &ask.wants {
             let pool = catalogue.pool(want.pool(), nas.id);
             if pool.is_none() && want.stated.is_none() {
@@ -79,7 +83,16 @@ impl Worker {
             }
             let id = pool.map(|pool| pool.id);
             let of_nas = |id| Self::facts(&self.nases, id);
-            let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
+            let nas_at = |address: &str| Self::nas_at(&self.nases, address);
+            let barred = |id: i64| barred_at_once.contains(&id) || self.occupied.bars(id, &names, here);
+            let cx = Circumstances {
+                now,
+                nas,
+                facts: &of_nas,
+                hold: catalogue.hold,
+                token: super::random(),
+                barred: &barred,
+            };
             let Some(store) = self.store.as_mut() else {
                 return Err(StoreError::Away("no connection".into()));
             };
@@ -87,6 +100,9 @@ impl Worker {
                 shelves: &mut self.shelves,
                 store: store.as_mut(),
                 catalogue: &catalogue,
+                sources: &self.shared.sources,
+                occupied: &self.occupied,
+                nas_at: &nas_at,
                 facts: &of_nas,
                 hold: catalogue.hold,
                 now,
@@ -123,6 +139,29 @@ impl Worker {
         Ok(if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) })
     }
 
+    /// How the subscriber may be written in other tables; empty where none says anything.
+    fn names(&self, ask: &Ask) -> Names {
+        if self.occupied.is_empty() && self.shared.sources.known().is_silent() {
+            return Names::default();
+        }
+        Names::spelled([ask.session.username.as_str(), ask.session.owner.as_str()])
+    }
+
+    /// Those of the rows that another has by what was read of the site's tables and is kept in memory.
+    fn heard_of(&self, ask: &Ask, rows: &[Row], space: &str, names: &Names, now: Time) -> HashSet<i64> {
+        let known = self.shared.sources.known();
+        if known.is_silent() {
+            return HashSet::new();
+        }
+        let nas = |address: &str| Self::nas_at(&self.nases, address);
+        let judge = Judge { nas: &nas, hold: self.catalogue.hold, now, rules: &ask.rules };
+        let barred = |row: &&Row| {
+            let heard = known.heard(&row.address, space).cloned().collect();
+            is_anothers(&judge.counting(heard, &self.shared.sources), names)
+        };
+        rows.iter().filter(barred).map(|row| row.id).collect()
+    }
+
     fn need_row(&mut self, address: IpAddr, space: &str, now: Time) -> Result<Decision, StoreError> {
         let catalogue = Arc::clone(&self.catalogue);
         match (catalogue.pool_of(address, space, None), self.store.as_mut()) {
@@ -147,7 +186,9 @@ impl Worker {
         let catalogue = Arc::clone(&self.catalogue);
         let ours = |address: &IpNet| catalogue.pool_of(address.addr(), &space, None).is_some();
         let of_nas = |id| Self::facts(&self.nases, id);
-        let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random() };
+        let barred = &choose::none_barred;
+        let cx =
+            Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random(), barred };
         let all = event.session.id.is_none() || job.wide.get();
         match choose::account(event, rows, all, &ours, &cx) {
             Accounts::NeedAll => {
@@ -196,6 +237,7 @@ impl Worker {
             facts: &of_nas,
             hold: self.catalogue.hold,
             token: 0,
+            barred: &choose::none_barred,
         };
         let changes: Vec<Change> = undo.iter().filter_map(|undo| choose::undo(undo, rows, &cx)).collect();
         let answer = Answer::Undone(changes.len());

@@ -9,13 +9,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use super::inbox::{Answered, Job, lock};
+use super::occupied::Judge;
 use super::pen::{self, PENS, Pen, Sets, Written};
 use super::reserve::unclashed;
 use super::stats::Counters;
 use super::worker::Worker;
 use super::{Answer, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Change, Session, Time};
+use crate::lease::{Change, Session, Time, grants};
 use crate::store::{Retry, Store, StoreError};
 
 /// After so long a flight is late: the disk stalls, or somebody holds a lock. The next goes off beside it.
@@ -221,6 +222,7 @@ impl Worker {
         self.launch();
         let now = plan.now;
         self.remember(&sets, &written, now);
+        self.ask_why(&sets, &written, now)?;
         self.conclude(plan, &written);
         self.has_written(now)
     }
@@ -238,6 +240,28 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Of addresses that were to be given, and were not: another table may have given them to somebody. Then they are not
+    /// tried again.
+    fn ask_why(&mut self, sets: &Sets, written: &[bool], now: Time) -> Result<(), StoreError> {
+        let (Some(store), Some(rules)) = (self.store.as_mut(), self.rules.as_ref()) else { return Ok(()) };
+        if written.iter().all(|&written| written) || self.shared.sources.known().is_silent() {
+            return Ok(());
+        }
+        let refused = sets.iter().zip(written).filter(|(_, written)| !**written).flat_map(|(set, _)| set);
+        let rows: Vec<_> = refused.filter(|change| grants(change).is_some()).map(|c| &c.before).collect();
+        let space_of =
+            |pool| self.catalogue.pools.iter().find(|row| row.id == pool).map(|row| row.space.as_str());
+        let places: Vec<_> =
+            rows.iter().map(|row| (space_of(row.pool).unwrap_or("default"), row.address)).collect();
+        let nas = |address: &str| Self::nas_at(&self.nases, address);
+        let judge = Judge { nas: &nas, hold: self.catalogue.hold, now, rules };
+        let here = self.shared.clock.now();
+        for (row, occupants) in rows.into_iter().zip(store.occupants(&places)?) {
+            self.occupied.note(row, judge.counting(occupants, &self.shared.sources), here);
+        }
+        Ok(())
     }
 
     /// Answers those whose set was written; the rest is looked at again.

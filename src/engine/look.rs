@@ -9,18 +9,23 @@ use once_cell::sync::OnceCell;
 
 use super::batch::lookup_grant;
 use super::inbox::lock;
+use super::occupied::{Judge, is_anothers, nas_at};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, Mode, NasFacts, Pick, Row, Session, Time};
-use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Store, StoreError};
+use crate::lease::{Ask, Mode, Names, NasFacts, Pick, Row, Session, Time};
+use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Sources, Store, StoreError};
 
 /// Connections for looking, at most.
 const READERS: u32 = 4;
+
+/// How many free rows are looked at for one that is nobody's by another table.
+const GLANCE: u32 = 16;
 
 /// Opens readers for r2d2.
 #[derive(Debug)]
 struct Manager {
     url: DatabaseUrl,
+    sources: Arc<Sources>,
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -28,7 +33,7 @@ impl r2d2::ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Self::Connection, StoreError> {
-        store::open(&self.url)
+        store::open_with(&self.url, &self.sources)
     }
 
     fn is_valid(&self, store: &mut Self::Connection) -> Result<(), StoreError> {
@@ -44,13 +49,14 @@ impl r2d2::ManageConnection for Manager {
 /// The readers' pool, made when somebody first looks.
 pub struct Readers {
     manager: DatabaseUrl,
+    sources: Arc<Sources>,
     pool: OnceCell<r2d2::Pool<Manager>>,
 }
 
 impl Readers {
     /// None yet.
-    pub const fn new(url: DatabaseUrl) -> Self {
-        Self { manager: url, pool: OnceCell::new() }
+    pub const fn new(url: DatabaseUrl, sources: Arc<Sources>) -> Self {
+        Self { manager: url, sources, pool: OnceCell::new() }
     }
 
     fn take(&self, budget: Duration) -> Result<r2d2::PooledConnection<Manager>, StoreError> {
@@ -61,7 +67,7 @@ impl Readers {
                 .idle_timeout(Some(Duration::from_secs(60)))
                 .connection_timeout(Duration::from_millis(500))
                 .error_handler(Box::new(r2d2::NopErrorHandler))
-                .build(Manager { url: self.manager.clone() })
+                .build(Manager { url: self.manager.clone(), sources: Arc::clone(&self.sources) })
                 .map_err(|error| StoreError::Away(error.to_string()))
         })?;
         pool.get_timeout(budget)
@@ -73,12 +79,21 @@ impl Readers {
 struct Glance<'a> {
     store: &'a mut dyn Store,
     now: Time,
+    /// Of some rows of a pool, those that are another's by the site's tables.
+    barred: &'a Barred<'a>,
 }
+
+/// Of rows of a pool, those that are another's.
+type Barred<'a> = dyn Fn(&mut dyn Store, i64, &[Row]) -> Vec<i64> + 'a;
 
 impl Reserve for Glance<'_> {
     fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
-        let rows = self.store.free_rows(pool, store::FRONT, self.now, 1).unwrap_or_default();
-        rows.into_iter().find(|row| !taken(row.id)).map(|row| (row, How::Free))
+        let mut rows = self.store.free_rows(pool, store::FRONT, self.now, GLANCE).unwrap_or_default();
+        if rows.is_empty() {
+            rows = self.store.waiting_rows(pool, self.now, GLANCE).unwrap_or_default();
+        }
+        let barred = (self.barred)(self.store, pool, &rows);
+        rows.into_iter().find(|row| !taken(row.id) && !barred.contains(&row.id)).map(|row| (row, How::Free))
     }
 }
 
@@ -126,9 +141,20 @@ impl Engine {
         let facts = |id| {
             catalogue.nases.iter().find(|row| row.facts.id == id).map(|row| row.facts).unwrap_or_default()
         };
-        let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold: catalogue.hold, token: 0 };
+        let names = Names::spelled([ask.session.username.as_str(), ask.session.owner.as_str()]);
+        let others = |store: &mut dyn Store, space: &str, rows: &[Row]| {
+            self.anothers(store, &catalogue, ask, &names, (snapshot.now, space), rows)
+        };
+        let seen = others(store.as_mut(), space, rows);
+        let barred = |id| seen.contains(&id);
+        let hold = catalogue.hold;
+        let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold, token: 0, barred: &barred };
         let pool = catalogue.pool(want.pool(), nas.id).map(|pool| pool.id);
-        let mut glance = Glance { store: store.as_mut(), now: snapshot.now };
+        let of_pool = |store: &mut dyn Store, pool: i64, rows: &[Row]| {
+            let space = catalogue.pools.iter().find(|row| row.id == pool).map_or(space, |row| &row.space);
+            others(store, space, rows)
+        };
+        let mut glance = Glance { store: store.as_mut(), now: snapshot.now, barred: &of_pool };
         let unmade = |_: &IpNet, _| false;
         let choice = choose::choose(ask, want, pool, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
@@ -139,6 +165,29 @@ impl Engine {
             }),
             _ => None,
         })
+    }
+
+    /// Of the rows, those that are another's than the ask's by what the site's tables say.
+    fn anothers(
+        &self,
+        store: &mut dyn Store,
+        catalogue: &Catalogue,
+        ask: &Ask,
+        names: &Names,
+        (now, space): (Time, &str),
+        rows: &[Row],
+    ) -> Vec<i64> {
+        let sources = &self.shared.sources;
+        if rows.is_empty() || sources.known().is_silent() {
+            return Vec::new();
+        }
+        let nas = |address: &str| nas_at(catalogue.nases.iter(), address);
+        let judge = Judge { nas: &nas, hold: catalogue.hold, now, rules: &ask.rules };
+        let places: Vec<_> = rows.iter().map(|row| (space, row.address)).collect();
+        let occupants = store.occupants(&places).unwrap_or_default();
+        let counting = occupants.into_iter().map(|occupants| judge.counting(occupants, sources));
+        let anothers = rows.iter().zip(counting).filter(|(_, counting)| is_anothers(counting, names));
+        anothers.map(|(row, _)| row.id).collect()
     }
 
     /// The row that a lease is on, with the name of its pool.

@@ -13,11 +13,13 @@ mod house;
 mod inbox;
 mod look;
 mod memory;
+mod occupied;
 mod outage;
 mod pen;
 mod pledges;
 mod recent;
 mod reserve;
+mod scout;
 mod stats;
 mod worker;
 
@@ -34,7 +36,8 @@ use inbox::{Inbox, lock};
 use stats::Counters;
 use worker::Worker;
 
-use crate::store::{self, Catalogue, DatabaseUrl, Retry, Store, StoreError};
+use crate::lease::SourceNames;
+use crate::store::{self, Catalogue, DatabaseUrl, Retry, Sources, Store, StoreError};
 
 /// A statement that takes longer than this opens the breaker: hooks are answered at once until it comes back.
 const STUCK: Duration = Duration::from_millis(200);
@@ -65,6 +68,8 @@ struct Shared {
     url: DatabaseUrl,
     server: String,
     clock: Clock,
+    /// What the site's tables say of addresses.
+    sources: Arc<Sources>,
     inbox: Inbox,
     counters: Counters,
     catalogue: Mutex<Arc<Catalogue>>,
@@ -83,12 +88,13 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(url: DatabaseUrl, server: String, clock: Clock, down: bool) -> Self {
+    fn new(url: DatabaseUrl, server: String, clock: Clock, sources: Arc<Sources>, down: bool) -> Self {
         Self {
             started: clock.now(),
             url,
             server,
             clock,
+            sources,
             inbox: Inbox::default(),
             counters: Counters::default(),
             catalogue: Mutex::default(),
@@ -135,6 +141,7 @@ impl Shared {
 pub struct Engine {
     shared: Arc<Shared>,
     warden: Mutex<Option<JoinHandle<()>>>,
+    scout: Mutex<Option<JoinHandle<()>>>,
     readers: look::Readers,
     memory: memory::Memory,
 }
@@ -144,16 +151,25 @@ static ENGINES: Mutex<Vec<Weak<Engine>>> = Mutex::new(Vec::new());
 
 impl Engine {
     /// The engine of `url`, started if there is none yet: its threads, its connection. A database that is away is no error
-    /// (a warning is logged, and the engine goes on trying); one that is there and wrong (schema, rights) is.
-    pub fn open(url: &str) -> Result<Arc<Self>, StoreError> {
+    /// (a warning is logged, and the engine goes on trying); one that is there and wrong (schema, rights, a table of `names`
+    /// that is missing) is.
+    pub fn open(url: &str, names: &SourceNames) -> Result<Arc<Self>, StoreError> {
         let url = DatabaseUrl::parse(url)?;
         let mut engines = lock(&ENGINES);
         engines.retain(|engine| engine.strong_count() > 0);
         if let Some(engine) = engines.iter().filter_map(Weak::upgrade).find(|engine| engine.shared.url == url)
         {
-            return Ok(engine);
+            return match engine.shared.sources.names() {
+                Some(known) if known != names => Err(StoreError::Wrong(
+                    "static_sources: another instance of ippool_rs with the same database has other ones; whoever asks, an \
+                     address that another table gives to somebody is his: write the same in both"
+                        .into(),
+                )),
+                _ => Ok(engine),
+            };
         }
-        let store = match store::open(&url) {
+        let sources = Sources::new(names.clone());
+        let store = match store::open_with(&url, &sources) {
             Ok(store) => Some(store),
             Err(error) if error.retry() == Retry::Never => return Err(error),
             Err(error) => {
@@ -161,21 +177,33 @@ impl Engine {
                 None
             }
         };
-        let engine = Arc::new(Self::start(url, store)?);
+        let engine = Arc::new(Self::start(url, sources, store)?);
         engines.push(Arc::downgrade(&engine));
         Ok(engine)
     }
 
-    fn start(url: DatabaseUrl, store: Option<Box<dyn Store>>) -> Result<Self, StoreError> {
+    fn start(
+        url: DatabaseUrl,
+        sources: Arc<Sources>,
+        store: Option<Box<dyn Store>>,
+    ) -> Result<Self, StoreError> {
         let server = format!("{}:{}", hostname(), std::process::id());
-        let shared = Arc::new(Shared::new(url, server, Clock::System, store.is_none()));
+        let shared = Arc::new(Shared::new(url, server, Clock::System, sources, store.is_none()));
+        let scout = if store.is_some() { scout::first_look(&shared)? } else { None };
         let guarded = Arc::clone(&shared);
         let warden = std::thread::Builder::new()
             .name("ippool-warden".into())
             .spawn(move || guard(&guarded, store))
             .map_err(|error| StoreError::Wrong(format!("no thread can be started: {error}")))?;
-        let readers = look::Readers::new(shared.url.clone());
-        Ok(Self { shared, warden: Mutex::new(Some(warden)), readers, memory: memory::Memory::default() })
+        let scout = scout::send(&shared, scout);
+        let readers = look::Readers::new(shared.url.clone(), Arc::clone(&shared.sources));
+        Ok(Self {
+            shared,
+            warden: Mutex::new(Some(warden)),
+            scout: Mutex::new(scout),
+            readers,
+            memory: memory::Memory::default(),
+        })
     }
 
     /// Has `work` done in the next batch, and waits for it at most `budget`. Never panics, never waits longer.
@@ -221,20 +249,22 @@ impl Engine {
         drop(engines);
         self.shared.stop.store(true, Ordering::Release);
         self.shared.inbox.rouse();
-        let Some(warden) = lock(&self.warden).take() else { return };
-        warden.thread().unpark();
         let until = Instant::now() + FAREWELL;
-        while !warden.is_finished() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if warden.is_finished() {
-            // Its outcome is of no use to anybody any more.
-            let _ = warden.join();
-        } else {
-            log::warn!(
-                "database {}: a statement does not come back; its thread is left behind",
-                self.shared.url
-            );
+        let threads = [lock(&self.warden).take(), lock(&self.scout).take()];
+        threads.iter().flatten().for_each(|thread| thread.thread().unpark());
+        for thread in threads.into_iter().flatten() {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                // Its outcome is of no use to anybody any more.
+                let _ = thread.join();
+            } else {
+                log::warn!(
+                    "database {}: a statement does not come back; its thread is left behind",
+                    self.shared.url
+                );
+            }
         }
     }
 }

@@ -6,9 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::How;
+use super::occupied::{ASIDE, Judge, Occupied};
 use crate::choose::Reserve;
 use crate::lease::{Change, Hold, NasFacts, Row, Rules, Status, Time, life, silence};
-use crate::store::{Catalogue, FRONT, Lookup, Place, Store, StoreError};
+use crate::store::{Catalogue, FRONT, Lookup, Place, Sources, Store, StoreError};
 
 /// How many rows are read at once.
 const READ: u32 = 256;
@@ -25,6 +26,8 @@ const SEARCH: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub struct Shelf {
     rows: VecDeque<(Row, How)>,
+    /// Free rows that other tables give to somebody: for him alone.
+    others: Vec<Row>,
     /// The last place that was read: the next reading goes on there, and not over all that was given away since.
     place: Option<Place>,
     read_at: Option<Instant>,
@@ -39,6 +42,10 @@ pub struct Filling<'a> {
     pub shelves: &'a mut Shelves,
     pub store: &'a mut dyn Store,
     pub catalogue: &'a Catalogue,
+    pub sources: &'a Sources,
+    pub occupied: &'a Occupied,
+    /// The NAS of an address.
+    pub nas_at: &'a dyn Fn(&str) -> NasFacts,
     pub facts: &'a dyn Fn(i64) -> NasFacts,
     pub hold: Hold,
     pub now: Time,
@@ -71,7 +78,9 @@ impl Reserve for Filling<'_> {
                 return None;
             }
         }
-        None
+        let others = &mut self.shelves.entry(pool).or_default().others;
+        let place = others.iter().position(|row| !taken(row.id))?;
+        Some((others.swap_remove(place), How::Free))
     }
 }
 
@@ -97,7 +106,10 @@ impl Filling<'_> {
         let search = shelf.searched_at.is_none_or(|at| self.here.duration_since(at) > SEARCH);
         if found.is_empty() && search {
             shelf.searched_at = Some(self.here);
-            found = self.doubtful(pool)?;
+            found = self.waiting(pool)?;
+            if found.is_empty() {
+                found = self.doubtful(pool)?;
+            }
         }
         let shelf = self.shelves.entry(pool).or_default();
         shelf.rows = found;
@@ -108,16 +120,63 @@ impl Filling<'_> {
     /// has given away already still look free to the store.
     fn read(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<Vec<Row>, StoreError> {
         let shelf = self.shelves.entry(pool).or_default();
-        for after in [shelf.place.take(), Some(FRONT)].into_iter().flatten() {
-            let mut rows = self.store.free_rows(pool, after, self.now, READ)?;
+        let mut starts = [shelf.place.take(), Some(FRONT)].into_iter().flatten().peekable();
+        let mut after = starts.next();
+        for _ in 0..TURNS {
+            let Some(from) = after else { return Ok(Vec::new()) };
+            let mut rows = self.store.free_rows(pool, from, self.now, READ)?;
             let last = rows.last().map(|row| (row.queue_at, row.id));
             rows.retain(|row| !taken(row.id));
+            let (rows, aside) = self.sift(pool, rows)?;
+            self.put_aside(&aside)?;
             if !rows.is_empty() {
-                shelf.place = last;
+                self.shelves.entry(pool).or_default().place = last;
                 return Ok(rows);
             }
+            // Where all of them are somebody's already, the next may not be.
+            after = last.filter(|_| !aside.is_empty()).or_else(|| starts.next());
         }
-        Ok(Vec::new())
+        Err(StoreError::Busy(
+            "free addresses are being looked for behind those that other tables give away".into(),
+        ))
+    }
+
+    /// The rows whose address nobody has by another table, and the others.
+    fn sift(&mut self, pool: i64, rows: Vec<Row>) -> Result<(Vec<Row>, Vec<Row>), StoreError> {
+        if rows.is_empty() || self.sources.known().is_silent() {
+            return Ok((rows, Vec::new()));
+        }
+        let pools = &self.catalogue.pools;
+        let space = pools.iter().find(|row| row.id == pool).map_or("default", |row| row.space.as_str());
+        let places: Vec<_> = rows.iter().map(|row| (space, row.address)).collect();
+        let judge = Judge { nas: self.nas_at, hold: self.hold, now: self.now, rules: self.rules };
+        let occupants = self.store.occupants(&places)?;
+        let (mut free, mut others) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (row, occupants) in rows.into_iter().zip(occupants) {
+            let counting = judge.counting(occupants, self.sources);
+            let side = if counting.is_empty() { &mut free } else { &mut others };
+            self.occupied.note(&row, counting, self.here);
+            side.push(row);
+        }
+        Ok((free, others))
+    }
+
+    /// Rows that are somebody's by another table are not looked at each time: they wait behind their turn.
+    fn put_aside(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        let later = |row: &Row| {
+            let queue_at = self.now + ASIDE + row.id.rem_euclid(ASIDE);
+            Change { before: row.clone(), after: Row { queue_at, ..row.clone() }, events: Vec::new() }
+        };
+        let changes: Vec<Change> = rows.iter().map(later).collect();
+        write_each(self.store, &changes, self.now, self.server).map(drop)
+    }
+
+    /// Nothing else is free: those that wait behind their turn. Who had them may have them no more, or be the one who asks.
+    fn waiting(&mut self, pool: i64) -> Result<VecDeque<(Row, How)>, StoreError> {
+        let rows = self.store.waiting_rows(pool, self.now, READ)?;
+        let (free, others) = self.sift(pool, rows)?;
+        self.shelves.entry(pool).or_default().others = others;
+        Ok(free.into_iter().map(|row| (row, How::Free)).collect())
     }
 
     /// Makes rows until some are free: those that a router's sessions were adopted on are there already, thousands in a row
@@ -169,7 +228,9 @@ impl Filling<'_> {
             let settled = life::settle(row, self.now, &|nas| (self.facts)(nas).ended_before);
             silence::is_doubtful(&settled, self.hold, self.now, self.rules)
         };
-        Ok(rows.into_iter().filter(is_doubtful).map(|row| (row, How::Doubtful)).collect())
+        let rows = rows.into_iter().filter(is_doubtful).collect();
+        let (rows, _) = self.sift(pool, rows)?;
+        Ok(rows.into_iter().map(|row| (row, How::Doubtful)).collect())
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::flight::{Engaged, Flight, LATE, Plan};
 use super::inbox::{Answered, Job, lock};
+use super::occupied::{self, Occupied};
 use super::pen::{PENS, Pen};
 use super::recent::Recent;
 use super::reserve::Shelves;
@@ -63,6 +64,8 @@ pub struct Worker {
     pub(super) nases: HashMap<String, Known>,
     pub(super) shelves: Shelves,
     pub(super) recent: Recent,
+    /// Rows that the site's tables give to somebody.
+    pub(super) occupied: Occupied,
     /// Jobs that are looked at again.
     pub(super) deferred: VecDeque<Job>,
     /// Jobs that wait for a landing: their owner, or a row, is under way.
@@ -121,6 +124,7 @@ impl Worker {
             nases: HashMap::new(),
             shelves: Shelves::new(),
             recent: Recent::default(),
+            occupied: Occupied::default(),
             deferred: VecDeque::new(),
             blocked: Vec::new(),
             engaged: Engaged::default(),
@@ -264,7 +268,7 @@ impl Worker {
 
     /// Opens a connection. False: not now.
     fn connect(&mut self) -> bool {
-        match store::open(&self.shared.url) {
+        match store::open_with(&self.shared.url, &self.shared.sources) {
             Ok(store) => {
                 if self.shared.down.swap(false, Ordering::AcqRel) {
                     log::warn!("database {}: reachable again", self.shared.url);
@@ -302,7 +306,7 @@ impl Worker {
     /// What is being written by others goes on beside what this thread reads.
     fn hire_pens(&mut self) {
         for _ in 0..PENS {
-            match store::open(&self.shared.url) {
+            match store::open_with(&self.shared.url, &self.shared.sources) {
                 Ok(store) => self.pens.extend(Pen::hire(store, &self.shared)),
                 Err(error) => {
                     log::warn!(
@@ -370,6 +374,11 @@ impl Worker {
             return NasFacts { ended_before, ..facts };
         }
         facts
+    }
+
+    /// The facts of the NAS that `radacct` has under this address.
+    pub(super) fn nas_at(nases: &HashMap<String, Known>, address: &str) -> NasFacts {
+        occupied::nas_at(nases.values().map(|known| &known.row), address)
     }
 
     /// The catalogue as the hooks, and whoever replaces this worker, see it.

@@ -9,6 +9,7 @@ mod class;
 pub mod faults;
 pub mod life;
 mod name;
+mod occupant;
 mod open;
 pub mod range;
 mod row;
@@ -19,7 +20,8 @@ pub mod unit;
 
 pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
 pub use class::Class;
-pub use name::{escape, unescape};
+pub use name::{escape, escape_as_rlm_sql, unescape};
+pub use occupant::{By, Names, Occupant, SourceName, SourceNames, grants, static_address};
 pub use open::{OpenNas, OpenSession};
 pub use range::AddressRange;
 pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};

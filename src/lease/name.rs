@@ -49,6 +49,34 @@ pub fn unescape(text: &str) -> Vec<u8> {
     out
 }
 
+/// How rlm_sql writes `bytes` into its tables unless it was told otherwise: all but ASCII letters, digits and a few signs
+/// as `=XX` (`sql_escape_func()`, and `safe_characters` of `mods-config/sql/main/*/queries.conf`).
+#[must_use]
+pub fn escape_as_rlm_sql(bytes: &[u8]) -> String {
+    const SAFE: &str = "@.-_: /";
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                '\t' => out.push_str("\\t"),
+                _ if !character.is_ascii()
+                    || character.is_ascii_alphanumeric()
+                    || SAFE.contains(character) =>
+                {
+                    out.push(character);
+                }
+                _ => push_hex(&mut out, character as u8),
+            }
+        }
+        for &byte in chunk.invalid() {
+            push_hex(&mut out, byte);
+        }
+    }
+    out
+}
+
 /// Neither a control character nor one that is invisible or turns the direction of what follows.
 fn printable(character: char) -> bool {
     !character.is_control()
@@ -81,5 +109,11 @@ mod tests {
         assert_eq!(escape("älice@isp.example".as_bytes()), "älice@isp.example");
         assert_eq!(escape(b"a=b\n\0\xff"), "a=3Db=0A=00=FF");
         assert_eq!(unescape("100=percent"), b"100=percent");
+    }
+
+    #[test]
+    fn rlm_sql_has_a_spelling_of_its_own() {
+        assert_eq!(escape_as_rlm_sql("älice@isp.example".as_bytes()), "älice@isp.example");
+        assert_eq!(escape_as_rlm_sql(b"o'neil+a=b\n\x01\xff"), "o=27neil=2Ba=3Db\\n=01=FF");
     }
 }

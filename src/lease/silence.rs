@@ -89,6 +89,43 @@ fn silence_proves_at(lease: &Lease, nas: &NasFacts, free_at: Time, now: Time, ru
     }
 }
 
+/// When a session that another table has as open would have ended, were it a lease of ours: what it takes to believe that
+/// it is over. `updated`: its last Interim, if one came. Unlike a lease it does not outlast a NAS that is heard no more:
+/// a row that nobody closes must not keep its address for ever.
+#[must_use]
+pub fn session_ends_at(
+    started: Time,
+    updated: Option<Time>,
+    nas: &NasFacts,
+    hold: Hold,
+    now: Time,
+    rules: &Rules,
+) -> Time {
+    let last = updated.map_or(started, |updated| updated.max(started));
+    // Some NASes send one Interim right after the Start, to tell the address.
+    let regular = last > started + 60;
+    let end = last + rules.lease;
+    let free_at = if regular { end + rules.grace } else { end.max(last + rules.silent) };
+    if free_at > now {
+        return free_at;
+    }
+    if hold.covers(end, now) {
+        return hold.until;
+    }
+    if !nas.accounts(now, rules.silent) {
+        return free_at;
+    }
+    let lease = Lease {
+        nas: nas.id,
+        seconds: rules.lease,
+        regular,
+        assigned_at: started,
+        started_at: Some(started),
+        ..Lease::default()
+    };
+    silence_proves_at(&lease, nas, free_at, now, rules)
+}
+
 /// How long a NAS must be silent for a break in hearing it: two Interim intervals, seconds.
 #[must_use]
 pub const fn break_of(lease: Seconds) -> Seconds {

@@ -26,14 +26,15 @@ pub struct Instance {
 impl Instance {
     /// Opens the engine. A database that is away is no error; one that is there and wrong is. The error bears no password.
     pub fn open(settings: Settings) -> Result<Self, String> {
-        let engine = Engine::open(settings.database.expose()).map_err(|why| match why {
-            StoreError::Away(text)
-            | StoreError::Wrong(text)
-            | StoreError::Failed(text)
-            | StoreError::Busy(text)
-            | StoreError::Clash(text)
-            | StoreError::Deposed(text) => settings.database.scrub(&text),
-        })?;
+        let engine =
+            Engine::open(settings.database.expose(), &settings.static_sources).map_err(|why| match why {
+                StoreError::Away(text)
+                | StoreError::Wrong(text)
+                | StoreError::Failed(text)
+                | StoreError::Busy(text)
+                | StoreError::Clash(text)
+                | StoreError::Deposed(text) => settings.database.scrub(&text),
+            })?;
         Ok(Self { settings, limiter: Limiter::default(), engine, panics: AtomicU64::new(0) })
     }
 

@@ -17,6 +17,7 @@ mod post_auth;
 pub mod profile;
 mod read;
 mod read_profile;
+mod read_sections;
 mod settings;
 mod suggest;
 mod xlat;

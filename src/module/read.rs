@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::lease::{Mode, Rules, Seconds};
 
-use super::settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, SessionTimeout, Settings};
+use super::settings::{DatabaseUrl, OnUnavailable, Refusal, SessionTimeout, Settings};
 use super::suggest::nearest;
 use super::{Item, Place, Value};
 
 /// What is built. The order is that of the shipped example.
-const KNOWN: [&str; 28] = [
+const KNOWN: [&str; 29] = [
     "database",
     "pool_name",
     "default_pool",
@@ -36,14 +36,14 @@ const KNOWN: [&str; 28] = [
     "on_unknown_pool",
     "on_unavailable",
     "subscriber_id",
+    "static_sources",
     "messages",
     "profile",
     "pool",
     "reply_message",
 ];
-const MESSAGES: [&str; 5] = ["exists", "success", "clear", "failed", "nopool"];
 /// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
-const LATER: [&str; 3] = ["attribute", "static_sources", "update"];
+const LATER: [&str; 2] = ["attribute", "update"];
 /// Items of rlm_sqlippool that have no meaning here, and what to do instead.
 const OTHERS: [(&str, &str); 6] = [
     ("dialect", "the database's kind is the beginning of `database`"),
@@ -144,6 +144,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         on_unknown_pool: reader.choice("on_unknown_pool", Refusal::Reject, &REFUSALS, ""),
         on_unavailable,
         messages: reader.messages(),
+        static_sources: reader.sources(),
         profiles: reader.profiles(),
         pools: reader.pools(),
         observe_rules: Arc::new(Rules { static_wins: true, ..rules.clone() }),
@@ -316,25 +317,6 @@ impl<'a> Reader<'a> {
             );
         }
         name
-    }
-
-    fn messages(&mut self) -> Messages {
-        let Some(item) = self.find("messages") else { return Messages::default() };
-        let Value::Section(items) = &item.value else {
-            self.mistake(&item.place, "messages: write `messages { … }`".into());
-            return Messages::default();
-        };
-        let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
-        inner.refuse_unknown(&MESSAGES, &[], "messages: ");
-        let messages = Messages {
-            exists: inner.text("exists", ""),
-            success: inner.text("success", ""),
-            clear: inner.text("clear", ""),
-            failed: inner.text("failed", ""),
-            nopool: inner.text("nopool", ""),
-        };
-        self.mistakes.append(&mut inner.mistakes);
-        messages
     }
 
     /// Lengths that contradict each other are mistakes if both were written; a default gives way.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Mode, Rules, escape};
+use crate::lease::{Mode, Rules, SourceName, SourceNames, escape};
 
 use super::profile::Profile;
 use super::read::{self, Draft, Mistake};
@@ -204,6 +204,8 @@ pub struct Settings {
     pub profiles: Vec<Profile>,
     /// `pool NAME { update { } }`: what goes out with each address of a pool. By name, as the database has it.
     pub pools: Vec<String>,
+    /// Where other tables of the site say whose an address is.
+    pub static_sources: SourceNames,
     /// The lengths of leases.
     pub rules: Arc<Rules>,
     /// The same, for what is observed: the address that others gave wins.
@@ -242,6 +244,11 @@ impl Settings {
     pub fn lines(&self) -> Vec<String> {
         let quoted = |text: &str| format!("\"{text}\"");
         let yes_no = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
+        let source = |name: &SourceName| match name {
+            SourceName::Auto => "auto".to_owned(),
+            SourceName::Named(name) => quoted(name),
+            SourceName::Off => quoted(""),
+        };
         let auto = |yes: bool| if yes { "auto" } else { "no" }.to_owned();
         [
             ("database", quoted(&self.database.shown())),
@@ -269,6 +276,8 @@ impl Settings {
             ("on_unknown_pool", format!("{:?}", self.on_unknown_pool).to_lowercase()),
             ("on_unavailable", self.on_unavailable.as_str().to_owned()),
             ("subscriber_id", quoted(&self.subscriber_id)),
+            ("static_sources.radreply", source(&self.static_sources.radreply)),
+            ("static_sources.radacct", source(&self.static_sources.radacct)),
         ]
         .into_iter()
         .map(|(name, value)| format!("{name} = {value}"))

@@ -175,7 +175,8 @@ pub fn postgres(url: &DatabaseUrl, statement: u32) -> Result<diesel::PgConnectio
 pub(super) const LACKING: &str = "SELECT COALESCE(string_agg(r.name || ' on ' || t.name, ', ' ORDER BY t.name, r.name), '') AS lacking FROM (VALUES \
      ('ip_pool_assignments', 'SELECT INSERT UPDATE'), ('ip_pool_events', 'INSERT'), ('ip_pool_meta', 'SELECT INSERT UPDATE'), \
      ('ip_pool_nas', 'SELECT INSERT UPDATE'), ('ip_pool_pools', 'SELECT'), ('ip_pool_ranges', 'SELECT UPDATE'), \
-     ('ip_pool_servers', 'SELECT INSERT UPDATE DELETE'), ('ip_pool_assignments_id_seq', 'USAGE'), \
+     ('ip_pool_servers', 'SELECT INSERT UPDATE DELETE'), ('ip_pool_statics', 'SELECT'), \
+     ('ip_pool_assignments_id_seq', 'USAGE'), \
      ('ip_pool_events_id_seq', 'USAGE'), ('ip_pool_nas_id_seq', 'USAGE')) t(name, rights), \
      unnest(string_to_array(t.rights, ' ')) r(name) \
      WHERE NOT CASE r.name WHEN 'USAGE' THEN has_sequence_privilege(t.name, r.name) ELSE has_table_privilege(t.name, r.name) END";

@@ -16,13 +16,17 @@ pub mod migrate;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rows;
+mod sources;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
+mod sqlite_guard;
 mod statement;
 #[cfg_attr(not(feature = "companion"), allow(dead_code))]
 mod warrant;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -30,9 +34,10 @@ pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 pub use connect::DatabaseUrl;
 pub use error::{Retry, StoreError};
 pub use rows::{address_key, address_text, key_address, parse_address};
+pub use sources::{Known, Scout, Sources};
 pub use warrant::Warrant;
 
-use crate::lease::{Change, Hold, Row, Time};
+use crate::lease::{Change, Hold, Occupant, Row, SourceNames, Time};
 
 /// Which rows one piece of work needs to see. A row that several of these find comes once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,8 +116,9 @@ pub trait Store: Send {
     fn read(&mut self, lookups: &[Lookup]) -> Result<Snapshot, StoreError>;
 
     /// Writes `sets` with their events, in one durable commit. A set is written whole, and only if each of its rows still
-    /// is as it was read and nobody has it locked; else not at all. Tells which were. With a `fence`, for the daemon of the
-    /// companion, it is made sure in the same transaction that this still is the leader's number; else nothing is written
+    /// is as it was read and nobody has it locked, and only if no table of the site has given an address to somebody else
+    /// that it is about to give; else not at all. Tells which were. With a `fence`, for the daemon of the companion, it is
+    /// made sure in the same transaction that this still is the leader's number; else nothing is written
     /// ([`StoreError::Deposed`]).
     fn write(
         &mut self,
@@ -121,6 +127,18 @@ pub trait Store: Send {
         server: &str,
         fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError>;
+
+    /// Who has these addresses, each of its address space, by what tables of the site say ([`Sources`]).
+    fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        Ok(vec![Vec::new(); places.len()])
+    }
+
+    /// Rows of the pool that are free, and wait behind their turn because another table gave them to somebody: at most
+    /// `limit`, those that waited longest first.
+    fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        let _ = (pool, now, limit);
+        Ok(Vec::new())
+    }
 
     /// The oldest `limit` rows of the pool that are available and whose turn has come, behind `after` in the queue.
     fn free_rows(&mut self, pool: i64, after: Place, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
@@ -165,9 +183,30 @@ pub trait Store: Send {
     fn heartbeat(&mut self, server: &str, counters: &str, now: Time) -> Result<Servers, StoreError>;
 }
 
-/// Opens the database for the engine, if its schema is one that this build serves. A SQLite file that does not exist is
-/// made, schema and all.
+/// Opens the database for whoever grants nothing: as [`open_with`], and no table of the site is asked.
 pub fn open(url: &DatabaseUrl) -> Result<Box<dyn Store>, StoreError> {
+    open_with(url, &Sources::none())
+}
+
+/// Opens the database, and looks for the tables of these names before anything is granted. For who grants, and has no engine.
+///
+/// # Errors
+///
+/// The database cannot be opened, or a table that is named is not there.
+pub fn open_guarded(url: &DatabaseUrl, names: &SourceNames) -> Result<Box<dyn Store>, StoreError> {
+    let sources = Sources::new(names.clone());
+    let store = open_with(url, &sources)?;
+    let mut scout = Scout::open(url, &sources)?;
+    scout.find()?;
+    match scout.mistake() {
+        Some(mistake) => Err(StoreError::Wrong(mistake)),
+        None => scout.hear().map(|()| store),
+    }
+}
+
+/// Opens the database for the engine, if its schema is one that this build serves; what is known of the site's tables is
+/// shared. A SQLite file that does not exist is made, schema and all.
+pub fn open_with(url: &DatabaseUrl, sources: &Arc<Sources>) -> Result<Box<dyn Store>, StoreError> {
     if let DatabaseUrl::Sqlite(path) = url
         && !path.exists()
     {
@@ -177,9 +216,9 @@ pub fn open(url: &DatabaseUrl) -> Result<Box<dyn Store>, StoreError> {
     migrate::verdict(migrate::found_at(url)?, url)?;
     match url {
         #[cfg(feature = "sqlite")]
-        DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::open(path)?)),
+        DatabaseUrl::Sqlite(path) => Ok(Box::new(sqlite::Sqlite::open(path, sources)?)),
         #[cfg(feature = "postgres")]
-        DatabaseUrl::Postgres(_) => Ok(Box::new(postgres::Postgres::open(url)?)),
+        DatabaseUrl::Postgres(_) => Ok(Box::new(postgres::Postgres::open(url, sources)?)),
         #[allow(unreachable_patterns, reason = "a build may leave a backend out")]
         other => Err(StoreError::Wrong(format!("this build does not serve {other}"))),
     }

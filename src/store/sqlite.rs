@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 use diesel::sqlite::Sqlite as Backend;
 use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
+use ipnet::IpNet;
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
@@ -17,8 +18,8 @@ use super::rows::{
     key_address, nas_columns, nas_of, pool_columns, pool_of, row_of,
 };
 use super::statement::{forget_others, statements};
-use super::{Heard, Lookup, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Event, Hold, Row, Time};
+use super::{Heard, Lookup, Snapshot, Sources, Store, StoreError, connect, sources};
+use crate::lease::{Change, Event, Hold, Occupant, Row, Time};
 
 /// The busy handler's patience, milliseconds: others hold the write lock for at most 20.
 const BUSY: u32 = 150;
@@ -30,7 +31,7 @@ type RowsSql = RowSql<Text, Text>;
 macro_rules! freed_by_hand {
     () => {
         "(SELECT id FROM ip_pool_assignments WHERE pool_id IN (SELECT id FROM ip_pool_pools) AND status = 'available' AND queue_at > $ \
-         AND (released_at IS NULL OR expires_at IS NULL OR expires_at > released_at) ORDER BY +id LIMIT 500)"
+         AND free_at > $ AND (released_at IS NULL OR expires_at IS NULL OR expires_at > released_at) ORDER BY +id LIMIT 500)"
     };
 }
 
@@ -55,6 +56,7 @@ selects! {
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
@@ -84,6 +86,8 @@ statements! { Backend, SqliteConnection;
     DueRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
     LapsedRows { pool: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Free rows behind their turn.
+    WaitingRows { pool: i64 => BigInt, now: At => Text, free: At => Text, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// A row of a range; it may be there.
@@ -135,13 +139,13 @@ statements! { Backend, SqliteConnection;
         "UPDATE ip_pool_nas SET ended_before = $, ended_seen_at = $, updated_at = $ WHERE id = $ \
          AND (ended_before IS NULL OR ended_before < $) AND (ended_seen_at IS NULL OR ended_seen_at < $)";
     /// The history of what an administrator's SQL made available.
-    TellFreed { at: At => Text, server: &'a str => Text, now: At => Text } -> () = concat!(
+    TellFreed { at: At => Text, server: &'a str => Text, now: At => Text, free: At => Text } -> () = concat!(
         "INSERT INTO ip_pool_events (at, kind, username, owner, nas_id, session_id, calling_station_id, server, detail, \
          ip_address, address_space, pool_name, epoch) \
          SELECT $, 'release', username, owner, lease_nas_id, session_id, calling_station_id, $, 'by an administrator''s SQL', \
          ip_address, address_space, pool_name, epoch FROM ip_pool_assignments WHERE id IN ", freed_by_hand!());
     /// It is free from now on.
-    Freed { queue: At => Text, free: At => Text, expires: At => Text, released: At => Text, updated: At => Text, now: At => Text } -> () = concat!(
+    Freed { queue: At => Text, free: At => Text, expires: At => Text, released: At => Text, updated: At => Text, now: At => Text, later: At => Text } -> () = concat!(
         "UPDATE ip_pool_assignments SET queue_at = $, free_at = $, expires_at = min(expires_at, $), released_at = $, \
          released_by = 'admin', updated_at = $, ", forget_others!(), " WHERE id IN ", freed_by_hand!());
     /// All servers.
@@ -212,14 +216,16 @@ impl<const RARE: bool> QueryFragment<Backend> for Update<'_, RARE> {
 
 /// One connection to a SQLite file.
 pub struct Sqlite {
-    connection: SqliteConnection,
-    path: PathBuf,
+    pub(super) connection: SqliteConnection,
+    pub(super) path: PathBuf,
+    pub(super) sources: Arc<Sources>,
 }
 
 impl Sqlite {
     /// Opens the file.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut this = Self { connection: connect::sqlite(path, false, BUSY)?, path: path.to_owned() };
+    pub fn open(path: &Path, sources: &Arc<Sources>) -> Result<Self, StoreError> {
+        let connection = connect::sqlite(path, false, BUSY)?;
+        let mut this = Self { connection, path: path.to_owned(), sources: Arc::clone(sources) };
         // SQLite opens a file that it may only read without a word.
         let touch = "UPDATE ip_pool_meta SET value = value WHERE name = 'catalogue'";
         match this.transaction(|this| this.batch(touch)) {
@@ -243,7 +249,7 @@ impl Sqlite {
         rows.map_err(|error| self.failed(&error))
     }
 
-    fn failed(&self, error: &diesel::result::Error) -> StoreError {
+    pub(super) fn failed(&self, error: &diesel::result::Error) -> StoreError {
         match classify_sqlite(error) {
             StoreError::Away(text) => {
                 StoreError::Away(format!("SQLite file {}: {text}", self.path.display()))
@@ -351,7 +357,7 @@ impl Sqlite {
     }
 
     /// Writes a set whole; a row that is no longer as it was read undoes what was written of it.
-    fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
+    pub(super) fn write_set(&mut self, set: &[Change], now: Time, server: &str) -> Result<bool, StoreError> {
         let several = set.len() > 1;
         if several {
             self.batch("SAVEPOINT one_set")?;
@@ -400,7 +406,7 @@ impl Store for Sqlite {
         server: &str,
         fence: Option<i64>,
     ) -> Result<Vec<bool>, StoreError> {
-        self.transaction(|this| {
+        let written = self.transaction(|this| {
             if let Some(fence) = fence {
                 let leads: Vec<i64> =
                     Leads::new(fence).load(&mut this.connection).map_err(|error| this.failed(&error))?;
@@ -408,8 +414,25 @@ impl Store for Sqlite {
                     return Err(super::warrant::deposed(fence));
                 }
             }
-            sets.iter().map(|set| this.write_set(set, now, server)).collect()
-        })
+            this.write_sets(sets, now, server)
+        });
+        match written {
+            // A table of the site may be gone, or another than it was.
+            Err(error) if self.has_changed(&error) => self.write(sets, now, server, fence),
+            written => written,
+        }
+    }
+
+    fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        let found = match self.ask(places.iter().map(|(_, address)| address)) {
+            Err(error) if self.has_changed(&error) => self.ask(places.iter().map(|(_, address)| address))?,
+            found => found?,
+        };
+        Ok(sources::by_place(places, &found, &self.sources.known().heard))
+    }
+
+    fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.load(WaitingRows::new(pool, At(now), At(now), i64::from(limit)))
     }
 
     fn free_rows(
@@ -546,8 +569,8 @@ impl Store for Sqlite {
                 .map_err(|error| this.failed(&error))?;
             this.execute(Beat::new(server, At(now), At(now), counters))?;
             this.execute(Forget::new(At(now - 86_400)))?;
-            this.execute(TellFreed::new(At(now), server, At(now)))?;
-            this.execute(Freed::new(At(now), At(now), At(now), At(now), At(now), At(now)))?;
+            this.execute(TellFreed::new(At(now), server, At(now), At(now)))?;
+            this.execute(Freed::new(At(now), At(now), At(now), At(now), At(now), At(now), At(now)))?;
             Ok(super::servers_of(
                 known.into_iter().map(|(name, At(seen))| (name, seen)).collect(),
                 server,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Line, Said, filter, heard, open, session, when};
-use crate::choose::{Circumstances, foresee};
+use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
 use crate::lease::{Ask, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::Catalogue;
@@ -65,7 +65,8 @@ fn next(
     let ask = Ask { session, wants: vec![want], lease_seconds: rules.lease, rules: Arc::new(rules) };
     let of =
         |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
-    let cx = Circumstances { now, nas: facts, facts: &of, hold: catalogue.hold, token: 0 };
+    let barred = &none_barred;
+    let cx = Circumstances { now, nas: facts, facts: &of, hold: catalogue.hold, token: 0, barred };
     let found = foresee(&ask, pool.id, &seen, free, &cx);
     Ok(found.map(|(address, why)| (address.addr().to_string(), why)))
 }

@@ -1,12 +1,13 @@
 //! PostgreSQL: for a fleet of radiusd. A batch is two statements: one that reads all that it needs, one that writes it,
 //! which is its own transaction and so one durable commit.
 
+mod guard;
 mod make;
 mod read;
 mod write;
 
 use std::net::IpAddr;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::pg::Pg as Backend;
@@ -14,8 +15,9 @@ use diesel::pg::PgRowByRowLoadingMode;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Inet, Nullable, Text, Timestamptz};
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
+use ipnet::IpNet;
 use read::{Found, Probes};
-use write::{Order, Write};
+use write::Order;
 
 use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
@@ -24,8 +26,8 @@ use super::rows::{
     pool_of, row_of,
 };
 use super::statement::{forget_others, statements};
-use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Store, StoreError, connect};
-use crate::lease::{Change, Hold, Row, Time};
+use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect};
+use crate::lease::{Change, Hold, Occupant, Row, Time};
 
 /// The server's own limit for one statement, milliseconds. A hook's budget is shorter; this ends what is stuck.
 const STATEMENT: u32 = 2_000;
@@ -49,6 +51,7 @@ selects! {
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
+    WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status || '' = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
 
@@ -62,6 +65,8 @@ statements! { Backend, PgConnection;
     DueRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = DUE;
     /// Rows in use whose lease ended.
     LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Free rows behind their turn.
+    WaitingRows { pool: i64 => BigInt, now: At => Timestamptz, free: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
     EndedRows { nas: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// Each promotion of a standby begins a new one (PostgreSQL manual, "Timelines").
@@ -107,7 +112,7 @@ statements! { Backend, PgConnection;
     Freed { now: At => Timestamptz, server: &'a str => Text } -> () = concat!(
         "WITH t AS (SELECT $::timestamptz AS now), \
          found AS (SELECT r.id FROM t, ip_pool_pools p, LATERAL (SELECT a.id FROM ip_pool_assignments a WHERE a.pool_id = p.id \
-             AND a.status = 'available' AND a.queue_at > t.now \
+             AND a.status = 'available' AND a.queue_at > t.now AND a.free_at > t.now \
              AND (a.released_at IS NULL OR a.expires_at IS NULL OR a.expires_at > a.released_at) \
              ORDER BY a.queue_at LIMIT 500 FOR UPDATE SKIP LOCKED) r), \
          freed AS (UPDATE ip_pool_assignments a SET queue_at = t.now, free_at = t.now, expires_at = LEAST(expires_at, t.now), \
@@ -144,11 +149,12 @@ pub struct Postgres {
     url: DatabaseUrl,
     /// Until then, locked rows are gone round.
     careful_until: Time,
+    sources: Arc<Sources>,
 }
 
 impl Postgres {
     /// Opens a connection.
-    pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+    pub fn open(url: &DatabaseUrl, sources: &Arc<Sources>) -> Result<Self, StoreError> {
         let mut connection = connect::postgres(url, STATEMENT)?;
         // The statements are small and many: plans are made once, and always by index. What the planner guesses of arrays
         // (ten elements) and of a table that was filled a moment ago is of no use to us.
@@ -160,7 +166,7 @@ impl Postgres {
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;
         connect::check_rights(&mut connection, url)?;
-        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH })
+        Ok(Self { connection, url: url.clone(), careful_until: Time::EPOCH, sources: Arc::clone(sources) })
     }
 
     fn failed(&self, error: &diesel::result::Error) -> StoreError {
@@ -218,32 +224,6 @@ impl Postgres {
     fn meta_time(&mut self, name: &str) -> Result<Time, StoreError> {
         Ok(self.load::<_, At>(MetaTime::new(name))?.first().map_or(Time::EPOCH, |at| at.0))
     }
-
-    /// Writes an order in one statement.
-    fn carry_out(&mut self, order: &Order<'_>) -> Result<Vec<bool>, StoreError> {
-        let now = order.now;
-        let written = match (self.careful_until > now, order.is_whole(), order.is_rare()) {
-            (_, true, _) => self.load::<_, i32>(Write::<true, true, true>::of(order))?,
-            (true, false, true) => self.load::<_, i32>(Write::<true, false, true>::of(order))?,
-            (true, false, false) => self.load::<_, i32>(Write::<true, false, false>::of(order))?,
-            (false, false, rare) => {
-                let tried = if rare {
-                    self.load::<_, i32>(Write::<false, false, true>::of(order))
-                } else {
-                    self.load::<_, i32>(Write::<false, false, false>::of(order))
-                };
-                match tried {
-                    // Somebody holds a lock: the server undid it all.
-                    Err(StoreError::Busy(_)) => {
-                        self.careful_until = now + CAREFUL;
-                        self.load::<_, i32>(Write::<true, false, true>::of(order))?
-                    }
-                    tried => tried?,
-                }
-            }
-        };
-        Ok(order.sets_of(&written))
-    }
 }
 
 impl Store for Postgres {
@@ -294,6 +274,14 @@ impl Store for Postgres {
             let _ = self.batch("ROLLBACK");
         }
         result
+    }
+
+    fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        self.ask_who(places)
+    }
+
+    fn waiting_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        self.rows(WaitingRows::new(pool, At(now), At(now), i64::from(limit)))
     }
 
     fn free_rows(

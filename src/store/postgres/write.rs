@@ -8,6 +8,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
 use diesel::{PgConnection, QueryResult, RunQueryDsl};
 
+use super::guard::Guard;
 use crate::lease::{Change, Event, Row, Time};
 use crate::store::rows::{At, Record, Records, is_common};
 
@@ -51,14 +52,16 @@ impl<'a> Order<'a> {
 /// The statement.
 ///
 /// `CAREFUL`: rows that somebody has locked are left out, not waited for, which costs a lock of our own beforehand. Else
-/// `lock_timeout` ends the wait. `WHOLE` (and careful): see [`Order::is_whole`]. `RARE`: see [`Order::is_rare`].
+/// `lock_timeout` ends the wait. `WHOLE` (and careful): see [`Order::is_whole`]. `RARE`: see [`Order::is_rare`]. `GUARDED`: with
+/// a [`Guard`].
 #[derive(Default)]
-pub struct Write<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool> {
+pub struct Write<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool, const GUARDED: bool> {
     before: Before,
     records: Records<'a>,
     first: Events<'a>,
     more: MoreEvents<'a>,
     server: &'a str,
+    guard: Option<&'a Guard<'a>>,
 }
 
 /// Which rows, and how they were read.
@@ -113,12 +116,20 @@ impl Before {
     }
 
     /// The rows that are still as they were read, locked, and where they lie.
-    fn locked<'b>(&'b self, out: &mut AstPass<'_, 'b, Backend>, whole: bool) -> QueryResult<()> {
+    fn locked<'b>(
+        &'b self,
+        out: &mut AstPass<'_, 'b, Backend>,
+        whole: bool,
+        guard: Option<&'b Guard<'b>>,
+    ) -> QueryResult<()> {
         out.push_sql("l AS MATERIALIZED (SELECT n.i, p.place FROM generate_series(1, ");
         out.push_bind_param::<Integer, _>(&self.count)?;
         out.push_sql(") n(i) CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE ");
         self.is_row(out)?;
         self.is_unchanged(out)?;
+        if let Some(guard) = guard {
+            guard.condition(out)?;
+        }
         out.push_sql(" LIMIT 1 FOR UPDATE SKIP LOCKED) p), ");
         if whole {
             out.push_sql("s AS (SELECT l.i, l.place, count(*) OVER (PARTITION BY ");
@@ -200,10 +211,12 @@ struct MoreEvents<'a> {
     events: Events<'a>,
 }
 
-impl<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool> Write<'a, CAREFUL, WHOLE, RARE> {
+impl<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool, const GUARDED: bool>
+    Write<'a, CAREFUL, WHOLE, RARE, GUARDED>
+{
     /// The statement that writes `order`.
-    pub fn of(order: &Order<'a>) -> Self {
-        let mut write = Self { server: order.server, ..Self::default() };
+    pub fn of(order: &Order<'a>, guard: Option<&'a Guard<'a>>) -> Self {
+        let mut write = Self { server: order.server, guard: guard.filter(|_| GUARDED), ..Self::default() };
         let mut row = 0;
         for (number, set) in (0..).zip(order.sets) {
             for change in *set {
@@ -238,7 +251,8 @@ impl<'a, const CAREFUL: bool, const WHOLE: bool, const RARE: bool> Write<'a, CAR
         out.push_sql(") n(i) CROSS JOIN LATERAL (SELECT a.ctid AS place FROM ip_pool_assignments a WHERE ");
         self.before.is_row(out)?;
         out.push_sql(" LIMIT 1) p WHERE a.ctid = p.place");
-        self.before.is_unchanged(out)
+        self.before.is_unchanged(out)?;
+        self.guard.map_or(Ok(()), |guard| guard.condition(out))
     }
 }
 
@@ -273,28 +287,36 @@ where
     Ok(())
 }
 
-impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> QueryId for Write<'_, CAREFUL, WHOLE, RARE> {
-    type QueryId = Write<'static, CAREFUL, WHOLE, RARE>;
-    const HAS_STATIC_QUERY_ID: bool = true;
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool, const GUARDED: bool> QueryId
+    for Write<'_, CAREFUL, WHOLE, RARE, GUARDED>
+{
+    type QueryId = Write<'static, CAREFUL, WHOLE, RARE, GUARDED>;
+    // What it asks the site's tables depends on them.
+    const HAS_STATIC_QUERY_ID: bool = !GUARDED;
 }
 
-impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> Query for Write<'_, CAREFUL, WHOLE, RARE> {
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool, const GUARDED: bool> Query
+    for Write<'_, CAREFUL, WHOLE, RARE, GUARDED>
+{
     type SqlType = Integer;
 }
 
-impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> RunQueryDsl<PgConnection>
-    for Write<'_, CAREFUL, WHOLE, RARE>
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool, const GUARDED: bool> RunQueryDsl<PgConnection>
+    for Write<'_, CAREFUL, WHOLE, RARE, GUARDED>
 {
 }
 
-impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool> QueryFragment<Backend>
-    for Write<'_, CAREFUL, WHOLE, RARE>
+impl<const CAREFUL: bool, const WHOLE: bool, const RARE: bool, const GUARDED: bool> QueryFragment<Backend>
+    for Write<'_, CAREFUL, WHOLE, RARE, GUARDED>
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Backend>) -> QueryResult<()> {
         let out = &mut out;
         out.push_sql("WITH ");
+        if let Some(guard) = self.guard {
+            guard.table(out)?;
+        }
         if CAREFUL {
-            self.before.locked(out, WHOLE)?;
+            self.before.locked(out, WHOLE, self.guard)?;
         }
         out.push_sql("w AS (UPDATE ip_pool_assignments a SET ");
         self.records.assign(out, RARE)?;
