@@ -153,7 +153,8 @@ impl Filling<'_> {
         if let Some(row) = by_number {
             let rows = self.by_number(row, taken)?;
             if !rows.is_empty() {
-                return Ok(self.shelve(pool, rows));
+                self.shelve(pool, rows);
+                return Ok(());
             }
         }
         let mut rows = self.read(pool, taken)?;

@@ -16,7 +16,7 @@ use super::reserve::Shelves;
 use super::stats::Counters;
 use super::{Answer, Shared, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Hold, Link, NasFacts, Rules, Time};
+use crate::lease::{Hold, Link, Mode, NasFacts, Rules, Time};
 use crate::store::{self, Catalogue, NasRow, Retry, Store, StoreError};
 
 /// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
@@ -406,6 +406,10 @@ impl Worker {
                 );
             }
         }
+        let careful = |mode: Mode| mode != Mode::Managed;
+        let withheld = catalogue.pools.iter().any(|pool| careful(pool.mode))
+            || catalogue.nases.iter().any(|nas| careful(nas.mode));
+        self.shared.withheld.store(withheld, Ordering::Relaxed);
         self.catalogue = Arc::new(catalogue);
         *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
     }

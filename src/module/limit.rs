@@ -20,6 +20,12 @@ pub enum Kind {
     Exhausted,
     /// A request cannot be served whatever the pools hold.
     Invalid,
+    /// A lease is shorter than two Interims.
+    Interim,
+    /// Others answer otherwise than we would.
+    Observed,
+    /// An expansion of a profile gives nothing usable.
+    Profile,
     /// A NAS sends no accounting.
     SilentNas,
     /// The database did not answer in time.

@@ -5,57 +5,98 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::engine::{Answer, Contest, Grant, How, Undo, Work};
-use crate::lease::{Ask, FOREVER, Pick, Want, escape};
+use crate::lease::{Ask, Mode, Want};
 
+use super::accompany::{accompany, items, least, lengthened};
 use super::identity;
 use super::limit::Kind;
+use super::observe::observe;
 use super::outcome::{Change, Code, Message, Note, Outcome};
+use super::pools::{pools, unusable, without_pool};
+use super::profile::{Matched, Oracle};
 use super::settings::{OnUnavailable, Refusal, Settings};
 use super::{Asks, Facts, Reply};
 
-/// Shortest Acct-Interim-Interval that we ask for, seconds (RFC 2869 §5.16 wants at least 60).
-const SHORTEST_INTERIM: i64 = 60;
-
 /// Whom a line of the log speaks of.
-struct Who {
-    user: String,
-    nas: String,
+pub(super) struct Who {
+    pub(super) user: String,
+    pub(super) nas: String,
 }
 
 /// Grants an address, or says why not.
-pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &Reply) -> Outcome {
-    let stated = reply.stated().filter(|_| !settings.allow_duplicates);
-    let pool = pool_of(settings, facts);
-    if stated.is_none() && pool.is_none() {
+pub fn post_auth(
+    settings: &Settings,
+    engine: &dyn Asks,
+    facts: &Facts,
+    reply: &Reply,
+    oracle: &dyn Oracle,
+) -> Outcome {
+    if settings.mode == Mode::Off {
+        return Outcome::new(Code::Noop, "mode = off: nothing is done");
+    }
+    let careful = settings.mode != Mode::Managed || engine.withholds();
+    let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
+    let mut matched =
+        if stated.is_some() && !careful { Matched::default() } else { pools(settings, facts, oracle) };
+    let mut outcome = decided(settings, engine, facts, reply, stated, &mut matched, careful);
+    outcome.notes.extend(unusable(&matched));
+    outcome
+}
+
+fn decided(
+    settings: &Settings,
+    engine: &dyn Asks,
+    facts: &Facts,
+    reply: &Reply,
+    stated: Option<Ipv4Addr>,
+    matched: &mut Matched,
+    careful: bool,
+) -> Outcome {
+    let profile = matched.profile.map(|index| &settings.profiles[index]);
+    if stated.is_none() && matched.picks.is_empty() && profile.is_none() {
         return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
     }
     let session = identity::session(facts);
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
+    let mut picks = core::mem::take(&mut matched.picks);
+    for ttl in picks.iter_mut().filter_map(|pick| pick.ttl.as_mut()).filter(|ttl| **ttl > 0) {
+        *ttl = lengthened(settings, reply, *ttl);
+    }
+    let mode = if careful { settings.mode.max(engine.mode(&session.nas, &picks)) } else { Mode::Managed };
+    if mode == Mode::Off || (mode == Mode::Observe && session.owner.is_empty()) {
+        return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
+    }
     if session.owner.is_empty() {
         return without_owner(settings, &who, stated);
     }
-    let interim = interim_out(settings, reply, settings.rules.lease);
+    if let Some(profile) = profile.filter(|_| picks.is_empty() && mode == Mode::Managed) {
+        return refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas));
+    }
+    let stated = stated.filter(|_| mode == Mode::Observe || !settings.allow_duplicates);
+    // Observed, what is wanted is ours; what the reply states is recorded besides.
+    let stated_out = stated.filter(|_| mode != Mode::Observe).map(|address| IpAddr::V4(address).into());
     let ask = Ask {
         wants: vec![Want {
             attribute: settings.attribute_name.clone(),
-            pools: pool.map(Pick::of).into_iter().collect(),
+            pools: picks,
             hint: hint(facts),
-            stated: stated.map(|address| IpAddr::V4(address).into()),
+            stated: stated_out,
+            ..Want::default()
         }],
-        // Where we ask for no Interims and the reply neither, the lease has its own length.
-        lease_seconds: settings.rules.lease.max(3 * interim.unwrap_or(0)),
-        least_seconds: 3 * reply
-            .interim_interval
-            .map_or_else(|| interim.map_or(0, |_| SHORTEST_INTERIM), i64::from),
+        lease_seconds: lengthened(settings, reply, settings.rules.lease),
+        least_seconds: least(settings, reply),
         rules: settings.rules.clone(),
         session,
     };
+    if mode == Mode::Observe {
+        return observe(settings, engine, &who, ask, stated.map(|address| IpAddr::V4(address).into()));
+    }
     let answer = engine.ask(Work::Grant(ask), settings.timeout);
     if stated.is_some() {
         return keep_stated(settings, reply, &who, answer);
     }
     match answer {
-        Answer::Granted(grants) => granted(settings, reply, &who, grants),
+        Answer::Granted(grants) => granted(settings, reply, &who, grants, matched),
         Answer::Exhausted { pool, behind } => refused(settings.on_exhausted, exhausted(&who, &pool, &behind)),
         Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
         Answer::Unavailable { why } => unavailable(settings, &who, &why),
@@ -101,16 +142,6 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
     }
 }
 
-/// The pool that control names; else `default_pool`, for those who want an address at all.
-pub(super) fn pool_of(settings: &Settings, facts: &Facts) -> Option<String> {
-    if let Some(pool) = facts.pool.as_deref().filter(|pool| !pool.is_empty()) {
-        return Some(escape(pool));
-    }
-    // RFC 2865 §5.6: Framed (2), Callback-Framed (4). An administrator's login to the NAS is none of them.
-    let framed = matches!(facts.service_type, None | Some(2 | 4));
-    (framed && !settings.default_pool.is_empty()).then(|| escape(settings.default_pool.as_bytes()))
-}
-
 /// The address that the subscriber asks for, unless no subscriber can have it.
 pub(super) fn hint(facts: &Facts) -> Option<IpNet> {
     facts
@@ -124,15 +155,7 @@ pub(super) fn hint(facts: &Facts) -> Option<IpNet> {
         .map(|hint| IpAddr::V4(hint).into())
 }
 
-/// The Acct-Interim-Interval that goes out with a lease of so many seconds: the reply's own, else a sixth of the lease. Of one
-/// without an end, it is a sixth of the usual one.
-fn interim_out(settings: &Settings, reply: &Reply, lease: i64) -> Option<i64> {
-    let lease = if lease < FOREVER { lease } else { settings.rules.lease };
-    let own = || settings.interim_interval.then(|| (lease / 6).max(SHORTEST_INTERIM));
-    reply.interim_interval.map(i64::from).or_else(own)
-}
-
-fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>) -> Outcome {
+fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, matched: &Matched) -> Outcome {
     let mut outcome = Outcome::new(Code::Updated, "").with(Message::Success);
     for grant in grants {
         let IpAddr::V4(address) = grant.address.addr() else {
@@ -143,30 +166,11 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>) ->
         if grant.how == How::Doubtful {
             outcome.notes.push(doubtful(who, &grant));
         }
+        let items = items(settings, reply, &grant, matched);
         accompany(settings, reply, who, &mut outcome, grant);
+        outcome.changes.extend(items);
     }
     outcome
-}
-
-/// What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout.
-fn accompany(settings: &Settings, reply: &Reply, who: &Who, outcome: &mut Outcome, grant: Grant) {
-    if !reply.classes.contains(&grant.class) {
-        outcome.changes.push(Change::Class(grant.class));
-    }
-    if reply.interim_interval.is_none()
-        && let Some(seconds) =
-            interim_out(settings, reply, grant.lease_seconds).and_then(|seconds| u32::try_from(seconds).ok())
-    {
-        outcome.changes.push(Change::InterimInterval(seconds));
-    }
-    if settings.session_timeout && grant.nas_is_silent && grant.lease_seconds < FOREVER {
-        let limit = u32::try_from(grant.lease_seconds).unwrap_or(u32::MAX);
-        if reply.session_timeout.is_none_or(|seconds| seconds > limit) {
-            outcome.changes.push(Change::SessionTimeout(limit));
-        }
-        outcome.notes.push(silent_nas(who, limit));
-    }
-    outcome.undo.extend(grant.undo);
 }
 
 /// The reply's own address goes out whatever the engine says; if it is of a pool of ours, its lease is fenced as any other.
@@ -297,13 +301,4 @@ fn contested(who: &Who, contest: &Contest, wins: bool) -> Note {
         who.user, who.nas
     );
     Note::warning(Kind::Conflict, &address, text)
-}
-
-fn silent_nas(who: &Who, seconds: u32) -> Note {
-    let text = format!(
-        "NAS {} sends no accounting, so nothing tells when a session ends: user {} got Session-Timeout {seconds}. Turn accounting on there \
-         (RouterOS: /ppp aaa set accounting=yes interim-update=5m), or set session_timeout = no",
-        who.nas, who.user
-    );
-    Note::warning(Kind::SilentNas, &who.nas, text)
 }

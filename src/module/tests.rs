@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::engine::{Accounted, Answer, Grant, How, Ignored, Work};
-use crate::lease::{AcctKind, Ask, Class};
+use crate::engine::{Accounted, Answer, Contest, Grant, How, Ignored, Peeked, Seen, Work};
+use crate::lease::{AcctKind, Ask, Class, Mode, Pick};
+use crate::store::StoreError;
 
+use super::profile::{At, Oracle};
 use super::{Asks, Change, Code, Facts, Item, Kind, Outcome, Place, Reply, Settings};
 use super::{accounting::accounting, post_auth::post_auth};
 
@@ -16,12 +18,21 @@ const FENCE: Class = Class { id: 7, epoch: 3, token: 0x1234 };
 
 struct Engine {
     answer: Answer,
+    peeked: Option<Peeked>,
+    mode: Mode,
+    seen: RefCell<Vec<Seen>>,
     asked: RefCell<Vec<Work>>,
 }
 
 impl Engine {
     fn new(answer: Answer) -> Self {
-        Self { answer, asked: RefCell::default() }
+        Self {
+            answer,
+            peeked: None,
+            mode: Mode::Managed,
+            seen: RefCell::default(),
+            asked: RefCell::default(),
+        }
     }
 
     fn ask(&self) -> Ask {
@@ -34,8 +45,30 @@ impl Engine {
 
 impl Asks for Engine {
     fn ask(&self, work: Work, _: Duration) -> Answer {
+        let mut answer = self.answer.clone();
+        if let (Work::Grant(ask), Answer::Granted(grants)) = (&work, &mut answer) {
+            // A lease that is held already has its own length.
+            let new = grants.iter_mut().filter(|grant| grant.how != How::Repeated);
+            new.for_each(|grant| grant.lease_seconds = ask.lease_seconds);
+        }
         self.asked.borrow_mut().push(work);
-        self.answer.clone()
+        answer
+    }
+
+    fn peek(&self, _: &Ask, _: Duration) -> Result<Option<Peeked>, StoreError> {
+        Ok(self.peeked.clone())
+    }
+
+    fn observed(&self, seen: Seen) {
+        self.seen.borrow_mut().push(seen);
+    }
+
+    fn withholds(&self) -> bool {
+        self.mode != Mode::Managed
+    }
+
+    fn mode(&self, _: &str, _: &[Pick]) -> Mode {
+        self.mode
     }
 }
 
@@ -63,6 +96,7 @@ fn grant(how: How) -> Grant {
         attribute: "Framed-IP-Address".into(),
         address: "198.51.100.7/32".parse::<IpNet>().unwrap(),
         pool: "gold".into(),
+        message: None,
         class: FENCE,
         how,
         lease_seconds: 3600,
@@ -72,12 +106,29 @@ fn grant(how: How) -> Grant {
     }
 }
 
+/// Where there are no profiles, nothing is asked.
+struct Nobody;
+
+impl Oracle for Nobody {
+    fn holds(&self, at: At) -> bool {
+        panic!("{at:?}")
+    }
+
+    fn weight(&self, at: At) -> Vec<u8> {
+        panic!("{at:?}")
+    }
+
+    fn blocker(&self, at: At) -> Vec<u8> {
+        panic!("{at:?}")
+    }
+}
+
 fn granted(how: How) -> Engine {
     Engine::new(Answer::Granted(vec![grant(how)]))
 }
 
 fn run(lines: &[(&str, &str)], facts: &Facts, reply: &Reply, engine: &Engine) -> Outcome {
-    post_auth(&settings(lines), engine, facts, reply)
+    post_auth(&settings(lines), engine, facts, reply, &Nobody)
 }
 
 #[test]
@@ -116,6 +167,90 @@ fn a_lease_outlives_three_interims_whoever_chose_the_interval() {
 }
 
 #[test]
+fn a_lease_that_one_lost_interim_ends_is_told_of() {
+    for (interim, notes) in [(1800, 0), (1801, 1)] {
+        let reply = Reply { interim_interval: Some(interim), ..Reply::default() };
+        let outcome = run(&[], &alice(), &reply, &granted(How::Repeated));
+        assert_eq!(outcome.notes.len(), notes, "{:?}", outcome.notes);
+        let told = "198.51.100.7 of pool gold for 3600 s, and Acct-Interim-Interval 1801 s";
+        assert!(outcome.notes.iter().all(|note| note.kind == Kind::Interim && note.text.contains(told)));
+    }
+}
+
+#[test]
+fn a_session_ends_with_its_lease_where_the_site_wants_it_so() {
+    let timeout = |reply: Option<u32>, how| {
+        let reply = Reply { session_timeout: reply, ..Reply::default() };
+        let outcome = run(&[("session_timeout", "yes")], &alice(), &reply, &granted(how));
+        assert!(outcome.notes.is_empty());
+        outcome.changes.iter().find_map(|change| match change {
+            Change::SessionTimeout(seconds) => Some(*seconds),
+            _ => None,
+        })
+    };
+    assert_eq!(timeout(None, How::Free), Some(3600));
+    assert_eq!(timeout(Some(7200), How::Free), Some(3600));
+    assert_eq!(timeout(Some(600), How::Free), None);
+    let mut endless = granted(How::Repeated);
+    if let Answer::Granted(grants) = &mut endless.answer {
+        grants[0].lease_seconds = 100 * 365 * 86_400;
+    }
+    let outcome = run(&[("session_timeout", "yes")], &alice(), &Reply::default(), &endless);
+    let class = Change::Class(FENCE);
+    assert_eq!(outcome.changes[1..], [class, Change::InterimInterval(600)], "without an end, none");
+}
+
+#[test]
+fn the_most_careful_of_the_modes_counts() {
+    let stated = Reply { address: Some(Ipv4Addr::new(198, 51, 100, 7)), ..Reply::default() };
+    let peeked = |address: &str, pool: &str| {
+        Some(Peeked { address: address.parse().unwrap(), pool: pool.into(), how: How::Free })
+    };
+    for (instance, other, asks) in [
+        ("managed", Mode::Managed, 1),
+        ("managed", Mode::Observe, 1),
+        ("observe", Mode::Managed, 1),
+        ("observe", Mode::Off, 0),
+        ("managed", Mode::Off, 0),
+        ("off", Mode::Managed, 0),
+    ] {
+        let mut engine = granted(How::Static);
+        engine.mode = other;
+        let outcome = run(&[("mode", instance)], &alice(), &stated, &engine);
+        assert_eq!((outcome.code, engine.asked.borrow().len()), (Code::Noop, asks), "{instance} {other:?}");
+        let quiet = (instance, other) != ("managed", Mode::Managed);
+        assert_eq!(outcome.changes.is_empty(), quiet, "{instance} {other:?}");
+        assert_eq!(
+            outcome.notes.len(),
+            usize::from(quiet && asks == 1),
+            "{instance} {other:?}: ours has none"
+        );
+    }
+    for (ours, seen, told) in [
+        (peeked("198.51.100.7/32", "gold"), Seen::Same, None),
+        (peeked("198.51.100.8/32", "gold"), Seen::OtherAddress, None),
+        (peeked("192.0.2.8/32", "tin"), Seen::OtherPool, Some("we would give one of pool tin")),
+        (None, Seen::OnlyTheirs, Some("we would give none: pool gold has none")),
+    ] {
+        let engine = Engine { peeked: ours, ..granted(How::Static) };
+        let outcome = run(&[("mode", "observe")], &alice(), &stated, &engine);
+        assert_eq!(*engine.seen.borrow(), [seen]);
+        let ask = engine.ask();
+        assert_eq!((ask.wants[0].pool(), ask.wants[0].stated.is_some()), ("", true));
+        let notes: Vec<_> = outcome.notes.iter().map(|note| note.text.as_str()).collect();
+        assert_eq!(notes.len(), usize::from(told.is_some()), "{notes:?}");
+        assert!(told.is_none_or(|told| notes[0].contains(told)), "{notes:?}");
+    }
+    // Nothing that we cannot do harms the site.
+    let away = Engine::new(Answer::Unavailable { why: "away".into() });
+    assert_eq!(run(&[("mode", "observe")], &alice(), &stated, &away).code, Code::Noop);
+    let facts = Facts { status_type: Some(1), ..alice() };
+    assert_eq!(accounting(&settings(&[("mode", "observe")]), &away, &facts).code, Code::Noop);
+    assert_eq!(accounting(&settings(&[]), &away, &facts).code, Code::Fail);
+    assert_eq!(accounting(&settings(&[("mode", "off")]), &away, &facts).code, Code::Ok);
+}
+
+#[test]
 fn the_default_pool_is_only_for_those_who_want_an_address() {
     for (service_type, pool, code) in [
         (None, None, Code::Updated),
@@ -132,6 +267,34 @@ fn the_default_pool_is_only_for_those_who_want_an_address() {
     let engine = granted(How::Free);
     assert_eq!(run(&[], &nobody_asked, &Reply::default(), &engine).code, Code::Noop);
     assert!(engine.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_stated_address_that_another_has_goes_out_and_is_told_of() {
+    let contest = |reserved| {
+        let address = "198.51.100.7/32".parse().unwrap();
+        Box::new(Contest { address, with: "bob".into(), reserved })
+    };
+    let reply = Reply { address: Some(Ipv4Addr::new(198, 51, 100, 7)), ..Reply::default() };
+    let recorded = |reserved| Grant { contest: Some(contest(reserved)), ..grant(How::Static) };
+    for (answer, says) in [
+        (Answer::Granted(vec![recorded(false)]), "is held by bob: the lease is the former's now"),
+        (
+            Answer::Granted(vec![recorded(true)]),
+            "is reserved for bob: the lease is the former's for this session",
+        ),
+        (
+            Answer::Contested(contest(false)),
+            "is held by bob: the lease stays the latter's (static_wins = no)",
+        ),
+    ] {
+        let outcome = run(&[], &alice(), &reply, &Engine::new(answer));
+        assert_eq!(outcome.code, Code::Noop);
+        let told = outcome.notes.iter().any(|note| {
+            note.text.contains("the reply states 198.51.100.7 for user alice") && note.text.contains(says)
+        });
+        assert!(told, "{:?}", outcome.notes);
+    }
 }
 
 #[test]
@@ -271,7 +434,7 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
     let facts = Facts {
         status_type: Some(3),
         delay: Some(u32::MAX),
-        addresses: vec![Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(198, 51, 100, 7)],
+        addresses: [[0; 4], [198, 51, 100, 7]].map(|v4| IpAddr::from(v4).into()).into(),
         classes: vec![FENCE],
         ..alice()
     };
@@ -282,5 +445,5 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
         (event.kind, event.delay, event.classes.as_slice()),
         (AcctKind::Interim, 86_400, &[FENCE][..])
     );
-    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap()]);
+    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap().into()]);
 }

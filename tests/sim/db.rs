@@ -222,8 +222,12 @@ impl Db {
                     || lookup.replaced.as_ref().is_some_and(|session| {
                         row.prev.as_ref().is_some_and(|prev| is(&prev.lease, session))
                     });
+            let kept = lookup.reserved.as_ref().is_some_and(|(owner, station)| {
+                row.reserved_for.as_ref() == Some(owner)
+                    || (row.reserved_station.is_some() && row.reserved_station == *station)
+            });
             let by_address = lookup.addresses.iter().any(|(_, address)| *address == row.address);
-            if by_key || held || by_session || by_address || ids.contains(&row.id) {
+            if by_key || held || kept || by_session || by_address || ids.contains(&row.id) {
                 found.push(row);
             }
         }

@@ -40,7 +40,7 @@ impl Memory {
         Self { db, broken: false }
     }
 
-    fn call<T>(
+    pub fn call<T>(
         &mut self,
         writing: bool,
         work: impl FnOnce(&mut Db) -> Result<T, StoreError>,
