@@ -57,7 +57,11 @@ impl Model {
     }
 
     fn says(&self, owner: u64, hint: Option<Ipv4Addr>) -> Says {
-        let his = |(_, place): &(&Ipv4Addr, &Place)| place.held.is_some_and(|(who, _)| who == owner);
+        // What a reply gave him against somebody's reservation, a redial without it does not.
+        let his = |(_, place): &(&Ipv4Addr, &Place)| {
+            place.held.is_some_and(|(who, _)| who == owner)
+                && place.reserved_for.is_none_or(|whom| whom == owner)
+        };
         let since = |(_, place): &(&Ipv4Addr, &Place)| place.last.map(|(_, at)| at);
         if let Some((at, _)) = self.places.iter().filter(his).max_by_key(since) {
             return Says::One(*at);
