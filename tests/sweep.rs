@@ -24,3 +24,5 @@ mod keeps;
 mod radacct;
 #[path = "sweep/radius.rs"]
 mod radius;
+#[path = "sweep/sources.rs"]
+mod sources;

@@ -337,11 +337,7 @@ impl<'a> Reader<'a> {
 
     /// A table: `auto`, its name, or none.
     fn source(&mut self, name: &str) -> SourceName {
-        match self.text(name, "auto").trim() {
-            "auto" => SourceName::Auto,
-            "" => SourceName::Off,
-            table => SourceName::Named(table.to_owned()),
-        }
+        SourceName::parse(&self.text(name, "auto"))
     }
 
     /// Lengths that contradict each other are mistakes if both were written; a default gives way.
