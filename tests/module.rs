@@ -16,7 +16,11 @@ mod grants;
 mod header;
 #[path = "module/hostile.rs"]
 mod hostile;
+#[path = "module/items.rs"]
+mod items;
 #[path = "module/life.rs"]
 mod life;
+#[path = "module/profiles.rs"]
+mod profiles;
 #[path = "module/shipped.rs"]
 mod shipped;

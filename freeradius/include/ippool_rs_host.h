@@ -23,6 +23,7 @@ typedef struct conf_pair CONF_PAIR;
 typedef struct conf_part CONF_SECTION;
 typedef struct xlat_exp xlat_exp_t;
 typedef struct CONF_PARSER CONF_PARSER;
+typedef struct fr_cond_t fr_cond_t;
 typedef void TALLOC_CTX;
 
 /* Numbers: token.h, radius.h, tmpl.h, log.h, modules.h, radiusd.h. */
@@ -94,6 +95,8 @@ char const *cf_section_name1(CONF_SECTION const *cs);
 char const *cf_section_name2(CONF_SECTION const *cs);
 int cf_section_lineno(CONF_SECTION const *section);
 char const *cf_section_filename(CONF_SECTION const *section);
+CONF_ITEM *cf_section_to_item(CONF_SECTION const *cs);
+CONF_SECTION *cf_top_section(CONF_SECTION *cs);
 
 /* log.h */
 extern log_lvl_t rad_debug_lvl;
@@ -105,6 +108,34 @@ void module_failure_msg(REQUEST *request, char const *fmt, ...);
 int request_data_add(REQUEST *request, void *unique_ptr, int unique_int, void *opaque, bool free_opaque);
 void *request_data_get(REQUEST *request, void *unique_ptr, int unique_int);
 void *request_data_reference(REQUEST *request, void *unique_ptr, int unique_int);
+
+int radius_evaluate_cond(REQUEST *request, int modreturn, int depth, fr_cond_t const *c);
+void exec_trigger(REQUEST *request, CONF_SECTION *cs, char const *name, int quench);
+
+/* parser.h; modcall.h: in the server's program itself, which exports it. */
+ssize_t fr_condition_tokenize(TALLOC_CTX *ctx, CONF_ITEM *ci, char const *start, fr_cond_t **head, char const **error, int flag);
+int modcall_pass2_condition(fr_cond_t *c);
+
+/* tmpl.h: struct vp_tmpl_t, its beginning; map.h. Read while the module is loaded, and `next` for each grant. */
+typedef struct vp_tmpl_t {
+	int type;
+	char const *name;
+} vp_tmpl_t;
+typedef struct vp_map {
+	vp_tmpl_t *lhs;
+	vp_tmpl_t *rhs;
+	FR_TOKEN op;
+	CONF_ITEM *ci;
+	struct vp_map *next;
+} vp_map_t;
+typedef int (*map_validate_t)(vp_map_t *map, void *ctx);
+typedef int (*radius_map_getvalue_t)(TALLOC_CTX *ctx, VALUE_PAIR **out, REQUEST *request, vp_map_t const *map, void *uctx);
+
+/* map.h; modcall.h. */
+int map_afrom_cs(vp_map_t **out, CONF_SECTION *cs, pair_lists_t dst_list_def, pair_lists_t src_list_def, map_validate_t validate, void *ctx, unsigned int max);
+int map_to_request(REQUEST *request, vp_map_t const *map, radius_map_getvalue_t func, void *ctx);
+int map_to_vp(TALLOC_CTX *ctx, VALUE_PAIR **out, REQUEST *request, vp_map_t const *map, void *uctx);
+int modcall_fixup_update(vp_map_t *map, void *ctx);
 
 /* tmpl.h */
 VALUE_PAIR **radius_list(REQUEST *request, pair_lists_t list);

@@ -55,6 +55,8 @@ pub struct Grant {
     pub address: IpNet,
     /// The pool that it is of.
     pub pool: Arc<str>,
+    /// What the pool says to whom it gives an address; none: nothing.
+    pub message: Option<String>,
     /// Goes out as Class.
     pub class: Class,
     /// How it was found.

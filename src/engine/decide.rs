@@ -252,6 +252,7 @@ fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Gra
         attribute: row.attribute.clone(),
         address: row.address,
         pool: pool.map(|pool| Arc::clone(&pool.name)).unwrap_or_default(),
+        message: pool.and_then(|pool| pool.message.clone()),
         class: row.class(),
         how: served.how,
         lease_seconds: row.lease.as_ref().map_or(0, |lease| lease.seconds),

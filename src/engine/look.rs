@@ -101,6 +101,15 @@ impl Engine {
         Arc::clone(&lock(&self.shared.catalogue))
     }
 
+    /// The names of all pools, of whatever NAS.
+    ///
+    /// # Errors
+    /// The database is away, or does not answer within `budget`.
+    pub fn pool_names(&self, budget: Duration) -> Result<Vec<Arc<str>>, StoreError> {
+        let catalogue = self.readers.take(budget)?.catalogue()?;
+        Ok(catalogue.pools.into_iter().map(|pool| pool.name).collect())
+    }
+
     /// What would be granted for the ask's only want; a session that holds an address sees its own.
     ///
     /// # Errors

@@ -152,6 +152,7 @@ mod tests {
         Answer::Granted(vec![Grant {
             attribute: "Framed-IP-Address".into(),
             address: "10.0.0.1/32".parse().expect("an address"),
+            message: None,
             pool: "main".into(),
             class: Class { id: 1, epoch: 1, token: 1 },
             how: How::Free,

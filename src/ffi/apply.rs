@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_int, c_uint, c_void};
 use std::ffi::CString;
 use std::time::Instant;
 
-use crate::module::{Change, Code, Note, Outcome};
+use crate::module::{Change, Code, Note, Outcome, Told, Written};
 
 use super::bindings as c;
 use super::facts::number;
@@ -13,14 +13,17 @@ use super::remember;
 use super::request::Request;
 use super::state::State;
 
+/// The longest text in an attribute, bytes (RFC 2865 §5).
+const LONGEST_TEXT: usize = 253;
+
 /// Applies `outcome`; the return code may become `fail` if the reply cannot be written.
 pub(super) fn apply(state: &State, request: &Request<'_>, owner: *mut c_void, outcome: Outcome) -> c_uint {
     // First of all, so that a failure further down is put back by Post-Auth-Type REJECT.
     remember::add(request, owner, outcome.undo);
     let mut code = outcome.code;
     for change in &outcome.changes {
-        if !carry_out(request, change) {
-            let text = format!("{change:?} could not be written into the reply: {}", library_error());
+        if !carry_out(state, request, change) {
+            let text = format!("{change:?} could not be carried out: {}", library_error());
             log::request_note(request, true, &text);
             log::failure_message(request, &text);
             code = Code::Fail;
@@ -32,8 +35,7 @@ pub(super) fn apply(state: &State, request: &Request<'_>, owner: *mut c_void, ou
     if let Some(template) = outcome.message.and_then(|message| state.plan.message(message)) {
         let text = template.expand(request);
         let text = log::c_text(&String::from_utf8_lossy(&text));
-        delete(request, c::PAIR_LIST_CONTROL, number::MODULE_SUCCESS_MESSAGE);
-        make(request, c::PAIR_LIST_CONTROL, c"Module-Success-Message", &text, c::T_OP_SET);
+        success_message(request, &text);
     }
     if !outcome.debug.is_empty() {
         log::request_debug(request, &outcome.debug);
@@ -67,7 +69,7 @@ fn write(state: &State, request: &Request<'_>, note: &Note) {
     }
 }
 
-fn carry_out(request: &Request<'_>, change: &Change) -> bool {
+fn carry_out(state: &State, request: &Request<'_>, change: &Change) -> bool {
     let reply = |attribute, name, value: String, op| {
         if op == c::T_OP_SET {
             delete(request, c::PAIR_LIST_REPLY, attribute);
@@ -87,10 +89,47 @@ fn carry_out(request: &Request<'_>, change: &Change) -> bool {
         Change::InterimInterval(seconds) => {
             reply(number::ACCT_INTERIM_INTERVAL, c"Acct-Interim-Interval", seconds.to_string(), c::T_OP_SET)
         }
+        Change::Items(of) => {
+            let update = match *of {
+                Written::Pool(pool) => state.plan.pool_updates.get(pool).and_then(Option::as_ref),
+                Written::Profile(at) => state.plan.profiles.update(at),
+            };
+            update.is_none_or(|update| update.apply(request))
+        }
+        Change::Message { text, in_reply, is_success } => {
+            let text = match text {
+                Told::Text(text) => text.as_bytes().to_vec(),
+                Told::Profile(at) => state
+                    .plan
+                    .profiles
+                    .message(*at)
+                    .map(|template| template.expand(request))
+                    .unwrap_or_default(),
+            };
+            tell(request, &String::from_utf8_lossy(&text), *in_reply, *is_success)
+        }
         Change::SessionTimeout(seconds) => {
             reply(number::SESSION_TIMEOUT, c"Session-Timeout", seconds.to_string(), c::T_OP_SET)
         }
     }
+}
+
+/// A pool's message, for its subscriber and for the log.
+fn tell(request: &Request<'_>, text: &str, in_reply: bool, is_success: bool) -> bool {
+    if text.is_empty() {
+        return true;
+    }
+    let end = (0..=text.len().min(LONGEST_TEXT)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let text = log::c_text(&text[..end]);
+    if is_success {
+        success_message(request, &text);
+    }
+    !in_reply || make(request, c::PAIR_LIST_REPLY, c"Reply-Message", &text, c::T_OP_ADD)
+}
+
+fn success_message(request: &Request<'_>, text: &CStr) -> bool {
+    delete(request, c::PAIR_LIST_CONTROL, number::MODULE_SUCCESS_MESSAGE);
+    make(request, c::PAIR_LIST_CONTROL, c"Module-Success-Message", text, c::T_OP_SET)
 }
 
 /// Octets as fr_pair_make() reads them without any escaping.

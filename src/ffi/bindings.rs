@@ -38,6 +38,10 @@ pub const T_OP_SET: c_int = 11;
 /// `TAG_ANY` (libradius.h).
 pub const TAG_ANY: i8 = i8::MIN;
 
+/// `tmpl_type_t` (tmpl.h).
+pub const TMPL_TYPE_XLAT: c_int = 2;
+pub const TMPL_TYPE_ATTR_UNDEFINED: c_int = 4;
+
 /// `PW_TYPE` (radius.h).
 pub const PW_TYPE_STRING: c_int = 1;
 pub const PW_TYPE_INTEGER: c_int = 2;
@@ -62,3 +66,8 @@ pub const RLM_MODULE_INVALID: c_uint = 4;
 pub const RLM_MODULE_NOTFOUND: c_uint = 6;
 pub const RLM_MODULE_NOOP: c_uint = 7;
 pub const RLM_MODULE_UPDATED: c_uint = 8;
+/// How many there are: no module returns it.
+pub const RLM_MODULE_NUMCODES: c_int = 9;
+
+/// `fr_condition_tokenize()` (parser.h): names that are not known yet are left for the second pass.
+pub const FR_COND_TWO_PASS: c_int = 1;

@@ -27,10 +27,56 @@ impl<'s> Section<'s> {
 
     /// The instance's name: the second of the section if it has one.
     pub(super) fn name(self) -> String {
-        // SAFETY: the section lives; the names are its own, NUL-terminated, or null (src/main/conffile.c).
-        let (second, first) = unsafe { (c::cf_section_name2(self.0), c::cf_section_name1(self.0)) };
-        // SAFETY: as said.
-        unsafe { copy(second).or_else(|| copy(first)) }.unwrap_or_else(|| "ippool_rs".into())
+        self.label().unwrap_or_else(|| self.name1())
+    }
+
+    /// What it is.
+    fn name1(self) -> String {
+        // SAFETY: the section lives; the name is its own, NUL-terminated, or null (src/main/conffile.c).
+        unsafe { copy(c::cf_section_name1(self.0)) }.unwrap_or_default()
+    }
+
+    /// What stands between that and `{`.
+    fn label(self) -> Option<String> {
+        // SAFETY: as in `name1`.
+        unsafe { copy(c::cf_section_name2(self.0)) }
+    }
+
+    /// Whether anything stands there.
+    pub(super) fn has_label(self) -> bool {
+        self.label().is_some_and(|label| !label.is_empty())
+    }
+
+    /// For radiusd's own functions, which may hang their results on it and change nothing else.
+    pub(super) fn as_ptr(self) -> *mut c::CONF_SECTION {
+        core::ptr::from_ref(self.0).cast_mut()
+    }
+
+    /// The sections in it that are `name`, in order.
+    pub(super) fn all(self, name: &str) -> Vec<Self> {
+        self.sections().into_iter().filter(|inner| inner.name1() == name).collect()
+    }
+
+    /// The first of them.
+    pub(super) fn first(self, name: &str) -> Option<Self> {
+        self.all(name).into_iter().next()
+    }
+
+    fn sections(self) -> Vec<Self> {
+        let mut sections = Vec::new();
+        let mut item = core::ptr::null();
+        loop {
+            // SAFETY: as in `items_down_to`.
+            item = unsafe { c::cf_item_find_next(self.0, item) };
+            if item.is_null() {
+                return sections;
+            }
+            // SAFETY: an item of this section.
+            if unsafe { c::cf_item_is_section(item) } {
+                // SAFETY: it is a section, and lives as long as the one around it.
+                sections.extend(unsafe { c::cf_item_to_section(item).as_ref() }.map(Section));
+            }
+        }
     }
 
     /// Where it begins.
@@ -68,9 +114,8 @@ impl<'s> Section<'s> {
     }
 
     fn item(self, depth: usize) -> Item {
-        // SAFETY: as in `name`.
-        let name = unsafe { copy(c::cf_section_name1(self.0)) }.unwrap_or_default();
-        Item { name, value: Value::Section(self.items_down_to(depth)), place: self.place() }
+        let (name, label) = (self.name1(), self.label().unwrap_or_default());
+        Item { name, label, value: Value::Section(self.items_down_to(depth)), place: self.place() }
     }
 }
 
@@ -87,6 +132,7 @@ unsafe fn pair(pair: *const c::CONF_PAIR) -> Option<Item> {
     let (file, line) = unsafe { (copy(c::cf_pair_filename(pair)), c::cf_pair_lineno(pair)) };
     Some(Item {
         name: name?,
+        label: String::new(),
         value: value.map_or(Value::Missing, Value::Text),
         place: Place { file: file.unwrap_or_default(), line },
     })

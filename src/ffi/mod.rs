@@ -7,16 +7,19 @@
 
 mod apply;
 mod bindings;
+mod condition;
 mod config;
 mod facts;
 mod guard;
 mod layout;
 mod log;
+mod profile;
 mod remember;
 mod request;
 pub mod signals;
 mod state;
 mod template;
+mod update;
 mod xlat;
 
 use core::ffi::{c_int, c_uint, c_void};
@@ -27,6 +30,7 @@ use std::ffi::CString;
 use bindings as c;
 use config::Section;
 use guard::{fault_point, guard};
+use profile::Asked;
 use request::Request;
 use state::State;
 
@@ -138,7 +142,8 @@ unsafe extern "C" fn post_auth(slot: *mut c_void, request: *mut c::REQUEST) -> c
         fault_point("post_auth");
         let facts = facts::collect(request, &state.plan);
         let reply = facts::reply(request, &state.plan);
-        let outcome = state.instance.post_auth(&facts, &reply, || remember::take(request, slot));
+        let oracle = Asked { profiles: &state.plan.profiles, request };
+        let outcome = state.instance.post_auth(&facts, &reply, &oracle, || remember::take(request, slot));
         apply::apply(state, request, slot, outcome)
     })
 }

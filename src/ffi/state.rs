@@ -6,8 +6,10 @@ use crate::module::{Draft, Instance, Message, Mistake, Settings};
 
 use super::bindings as c;
 use super::config::Section;
+use super::profile::{Profiles, pool_updates};
 use super::request::Number;
 use super::template::{Template, attribute};
+use super::update::Update;
 use super::{layout, log, signals};
 
 /// Where to look in a request, resolved once.
@@ -20,6 +22,8 @@ pub(super) struct Plan {
     pub(super) nas: Option<Template>,
     pub(super) session_key: Option<Template>,
     pub(super) subscriber_id: Option<Template>,
+    pub(super) profiles: Profiles,
+    pub(super) pool_updates: Vec<Option<Update>>,
     exists: Option<Template>,
     success: Option<Template>,
     clear: Option<Template>,
@@ -52,7 +56,7 @@ pub(super) struct State {
 pub(super) fn instantiate(section: Section<'_>) -> Result<Option<State>, ()> {
     let name = section.name();
     let mut draft = Settings::read(&section.place(), &section.items());
-    let plan = plan(&mut draft);
+    let plan = plan(section, &mut draft);
     if let Err(why) = layout::check() {
         draft.mistake("ippool_rs", why);
     }
@@ -74,6 +78,12 @@ pub(super) fn instantiate(section: Section<'_>) -> Result<Option<State>, ()> {
     let instance = signals::block_all(|| Instance::open(settings)).map_err(|why| {
         log::error(&format!("{}: ippool_rs {name}: database {shown}: {why}", section.place()));
     })?;
+    let missing = instance.missing_pools();
+    if !missing.is_empty() {
+        report(&name, &missing);
+        instance.close();
+        return Err(());
+    }
     Ok(Some(State { name, plan, instance }))
 }
 
@@ -90,13 +100,15 @@ fn is_check() -> bool {
 }
 
 /// Resolves attributes and parses expansions; mistakes go into the draft. `None` only if there is one.
-fn plan(draft: &mut Draft) -> Option<Plan> {
+fn plan(section: Section<'_>, draft: &mut Draft) -> Option<Plan> {
     let settings = draft.settings().clone();
     let pool = resolve(draft, "pool_name", &settings.pool_name, c::PW_TYPE_STRING);
     let hint = match settings.req_attribute_name.as_str() {
         "" => None,
         name => resolve(draft, "req_attribute_name", name, c::PW_TYPE_IPV4_ADDR),
     };
+    let profiles = Profiles::compile(section, draft);
+    let pool_updates = pool_updates(section, draft);
     let mut parse = |item: &str, text: &str| {
         Template::parse_optional(text).unwrap_or_else(|why| {
             draft.mistake(item, why);
@@ -117,6 +129,8 @@ fn plan(draft: &mut Draft) -> Option<Plan> {
         owner: parse("owner", &settings.owner)?,
         pool: pool?,
         hint,
+        profiles,
+        pool_updates,
     })
 }
 

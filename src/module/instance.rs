@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::engine::{Engine, Undo};
 use crate::store::StoreError;
 
-use super::{Facts, Limiter, Outcome, Reply, Settings, accounting, post_auth};
+use super::profile::Oracle;
+use super::{Facts, Limiter, Mistake, Outcome, Reply, Settings, accounting, post_auth};
+
+/// How long the start waits for the list of pools.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// One `ippool_rs { }` of the configuration, in service.
 pub struct Instance {
@@ -33,12 +38,37 @@ impl Instance {
         Ok(Self { settings, limiter: Limiter::default(), engine, panics: AtomicU64::new(0) })
     }
 
-    /// The post-auth hook. `remembered`: what this very request was granted before, asked for only on a reject.
-    pub fn post_auth(&self, facts: &Facts, reply: &Reply, remembered: impl FnOnce() -> Vec<Undo>) -> Outcome {
+    /// The pools that profiles name and the database does not have: each is a mistake. Where the database does not answer, a warning
+    /// says so: then `on_unknown_pool` decides for each request.
+    #[must_use]
+    pub fn missing_pools(&self) -> Vec<Mistake> {
+        if self.settings.profiles.is_empty() {
+            return Vec::new();
+        }
+        match self.engine.pool_names(LOOK) {
+            Ok(names) => self.settings.missing_pools(&|pool| names.iter().any(|name| **name == *pool)),
+            Err(why) => {
+                let why = self.settings.database.scrub(&why.to_string());
+                log::warn!(
+                    "whether the pools of the profiles exist is not known: {why}. `ippool-rs pool list` shows all pools"
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// The post-auth hook. `oracle` is asked about profiles, if there are any and control names no pool. `remembered`: what this very request was granted before, asked for only on a reject.
+    pub fn post_auth(
+        &self,
+        facts: &Facts,
+        reply: &Reply,
+        oracle: &dyn Oracle,
+        remembered: impl FnOnce() -> Vec<Undo>,
+    ) -> Outcome {
         if reply.is_reject {
             return post_auth::reject(&self.settings, &*self.engine, facts, remembered());
         }
-        post_auth::post_auth(&self.settings, &*self.engine, facts, reply)
+        post_auth::post_auth(&self.settings, &*self.engine, facts, reply, oracle)
     }
 
     /// The accounting hook.

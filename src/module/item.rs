@@ -23,6 +23,8 @@ impl fmt::Display for Place {
 pub struct Item {
     /// What stands on the left.
     pub name: String,
+    /// What stands between the name of a section and its `{`; empty: nothing.
+    pub label: String,
     /// What it is set to.
     pub value: Value,
     /// Where.
@@ -46,8 +48,15 @@ impl Item {
     pub fn text(name: &str, value: &str, file: &str, line: i32) -> Self {
         Self {
             name: name.to_owned(),
+            label: String::new(),
             value: Value::Text(value.to_owned()),
             place: Place { file: file.to_owned(), line },
         }
+    }
+
+    /// A section with a label, as [`Self::text`].
+    #[must_use]
+    pub fn section(name: &str, label: &str, items: Vec<Self>, file: &str, line: i32) -> Self {
+        Self { label: label.to_owned(), value: Value::Section(items), ..Self::text(name, "", file, line) }
     }
 }

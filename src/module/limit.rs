@@ -20,6 +20,10 @@ pub enum Kind {
     Exhausted,
     /// A request cannot be served whatever the pools hold.
     Invalid,
+    /// A lease is shorter than two Interims.
+    Interim,
+    /// An expansion of a profile gives nothing usable.
+    Profile,
     /// A NAS sends no accounting.
     SilentNas,
     /// The database did not answer in time.

@@ -6,6 +6,7 @@ use crate::engine::Undo;
 use crate::lease::Class;
 
 use super::limit::Kind;
+use super::profile::At;
 
 /// What the module returns to radiusd (`rlm_rcode_t`, radiusd.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,37 @@ pub enum Change {
     DoNotRespond,
     /// reply:Acct-Interim-Interval, seconds.
     InterimInterval(u32),
+    /// The lines of an `update { }`.
+    Items(Written),
+    /// What a pool says to whom it gives an address.
+    Message {
+        /// What.
+        text: Told,
+        /// It goes out as one more reply:Reply-Message.
+        in_reply: bool,
+        /// It is the control:Module-Success-Message, too.
+        is_success: bool,
+    },
     /// reply:Session-Timeout, seconds, in place of what is there.
     SessionTimeout(u32),
+}
+
+/// In which section of the configuration something is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// The n-th `pool NAME { }` of the instance, from 0.
+    Pool(usize),
+    /// A profile, or one of its pools.
+    Profile(At),
+}
+
+/// A text, or where its expansion is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The text.
+    Text(String),
+    /// The message of a pool in a profile.
+    Profile(At),
 }
 
 /// Which of `messages { }` is expanded into control:Module-Success-Message.

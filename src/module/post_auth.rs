@@ -5,28 +5,48 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::engine::{Answer, Grant, How, Undo, Work};
-use crate::lease::{Ask, Pick, Want, escape};
+use crate::lease::{Ask, Pick, Want};
 
+use super::accompany::{accompany, items, lengthened};
 use super::identity;
 use super::limit::Kind;
 use super::outcome::{Change, Code, Message, Note, Outcome};
+use super::pools::{pools, unusable, without_pool};
+use super::profile::{Matched, Oracle};
 use super::settings::{OnUnavailable, Refusal, Settings};
 use super::{Asks, Facts, Reply};
 
-/// Shortest Acct-Interim-Interval that we ask for, seconds (RFC 2869 §5.16 wants at least 60).
-const SHORTEST_INTERIM: i64 = 60;
-
 /// Whom a line of the log speaks of.
-struct Who {
-    user: String,
-    nas: String,
+pub(super) struct Who {
+    pub(super) user: String,
+    pub(super) nas: String,
 }
 
 /// Grants an address, or says why not.
-pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &Reply) -> Outcome {
+pub fn post_auth(
+    settings: &Settings,
+    engine: &dyn Asks,
+    facts: &Facts,
+    reply: &Reply,
+    oracle: &dyn Oracle,
+) -> Outcome {
     let stated = reply.stated().filter(|_| !settings.allow_duplicates);
-    let pool = pool_of(settings, facts);
-    if stated.is_none() && pool.is_none() {
+    let matched = if stated.is_some() { Matched::default() } else { pools(settings, facts, oracle) };
+    let mut outcome = decided(settings, engine, facts, reply, stated, &matched);
+    outcome.notes.extend(unusable(&matched));
+    outcome
+}
+
+fn decided(
+    settings: &Settings,
+    engine: &dyn Asks,
+    facts: &Facts,
+    reply: &Reply,
+    stated: Option<Ipv4Addr>,
+    matched: &Matched,
+) -> Outcome {
+    let profile = matched.profile.map(|index| &settings.profiles[index]);
+    if stated.is_none() && matched.picks.is_empty() && profile.is_none() {
         return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
     }
     let session = identity::session(facts);
@@ -34,16 +54,17 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
     if session.owner.is_empty() {
         return without_owner(settings, &who, stated);
     }
-    let interim = interim_out(settings, reply);
+    if let Some(profile) = profile.filter(|_| matched.picks.is_empty()) {
+        return refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas));
+    }
     let ask = Ask {
         wants: vec![Want {
             attribute: settings.attribute_name.clone(),
-            pools: pool.map(Pick::of).into_iter().collect(),
+            pools: picks(settings, reply, matched),
             hint: hint(facts),
             stated: stated.map(|address| IpAddr::V4(address).into()),
         }],
-        // Where we ask for no Interims and the reply neither, the lease has its own length.
-        lease_seconds: settings.rules.lease.max(3 * interim.unwrap_or(0)),
+        lease_seconds: lengthened(settings, reply, settings.rules.lease),
         rules: settings.rules.clone(),
         session,
     };
@@ -52,7 +73,7 @@ pub fn post_auth(settings: &Settings, engine: &dyn Asks, facts: &Facts, reply: &
         return keep_stated(settings, reply, &who, answer);
     }
     match answer {
-        Answer::Granted(grants) => granted(settings, reply, &who, grants),
+        Answer::Granted(grants) => granted(settings, reply, &who, grants, matched),
         Answer::Exhausted { pool } => refused(settings.on_exhausted, exhausted(&who, &pool)),
         Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
         Answer::Unavailable { why } => unavailable(settings, &who, &why),
@@ -97,14 +118,10 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
     }
 }
 
-/// The pool that control names; else `default_pool`, for those who want an address at all.
-pub(super) fn pool_of(settings: &Settings, facts: &Facts) -> Option<String> {
-    if let Some(pool) = facts.pool.as_deref().filter(|pool| !pool.is_empty()) {
-        return Some(escape(pool));
-    }
-    // RFC 2865 §5.6: Framed (2), Callback-Framed (4). An administrator's login to the NAS is none of them.
-    let framed = matches!(facts.service_type, None | Some(2 | 4));
-    (framed && !settings.default_pool.is_empty()).then(|| escape(settings.default_pool.as_bytes()))
+/// The pools that the engine is asked for, with leases that outlive three Interims.
+fn picks(settings: &Settings, reply: &Reply, matched: &Matched) -> Vec<Pick> {
+    let longer = |ttl| if ttl < 0 { ttl } else { lengthened(settings, reply, ttl) };
+    matched.picks.iter().map(|(_, pick)| Pick { ttl: pick.ttl.map(longer), ..pick.clone() }).collect()
 }
 
 /// The address that the subscriber asks for, unless no subscriber can have it.
@@ -120,13 +137,7 @@ pub(super) fn hint(facts: &Facts) -> Option<IpNet> {
         .map(|hint| IpAddr::V4(hint).into())
 }
 
-/// The Acct-Interim-Interval that goes out: the reply's own, else a sixth of the lease.
-fn interim_out(settings: &Settings, reply: &Reply) -> Option<i64> {
-    let own = || settings.interim_interval.then(|| (settings.rules.lease / 6).max(SHORTEST_INTERIM));
-    reply.interim_interval.map(i64::from).or_else(own)
-}
-
-fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>) -> Outcome {
+fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, matched: &Matched) -> Outcome {
     let mut outcome = Outcome::new(Code::Updated, "").with(Message::Success);
     for grant in grants {
         let IpAddr::V4(address) = grant.address.addr() else {
@@ -137,29 +148,11 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>) ->
         if grant.how == How::Doubtful {
             outcome.notes.push(doubtful(who, &grant));
         }
+        let items = items(settings, reply, &grant, matched);
         accompany(settings, reply, who, &mut outcome, grant);
+        outcome.changes.extend(items);
     }
     outcome
-}
-
-/// What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout.
-fn accompany(settings: &Settings, reply: &Reply, who: &Who, outcome: &mut Outcome, grant: Grant) {
-    if !reply.classes.contains(&grant.class) {
-        outcome.changes.push(Change::Class(grant.class));
-    }
-    if reply.interim_interval.is_none()
-        && let Some(seconds) = interim_out(settings, reply).and_then(|seconds| u32::try_from(seconds).ok())
-    {
-        outcome.changes.push(Change::InterimInterval(seconds));
-    }
-    if settings.session_timeout && grant.nas_is_silent {
-        let limit = u32::try_from(grant.lease_seconds).unwrap_or(u32::MAX);
-        if reply.session_timeout.is_none_or(|seconds| seconds > limit) {
-            outcome.changes.push(Change::SessionTimeout(limit));
-        }
-        outcome.notes.push(silent_nas(who, limit));
-    }
-    outcome.undo.extend(grant.undo);
 }
 
 /// The reply's own address goes out whatever the engine says; if it is of a pool of ours, its lease is fenced as any other.
@@ -259,13 +252,4 @@ fn doubtful(who: &Who, grant: &Grant) -> Note {
         grant.pool
     );
     Note::warning(Kind::Doubtful, &grant.pool, text)
-}
-
-fn silent_nas(who: &Who, seconds: u32) -> Note {
-    let text = format!(
-        "NAS {} sends no accounting, so nothing tells when a session ends: user {} got Session-Timeout {seconds}. Turn accounting on there \
-         (RouterOS: /ppp aaa set accounting=yes interim-update=5m), or set session_timeout = no",
-        who.nas, who.user
-    );
-    Note::warning(Kind::SilentNas, &who.nas, text)
 }

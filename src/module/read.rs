@@ -4,14 +4,14 @@ use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Rules, Seconds, SourceName, SourceNames};
+use crate::lease::{Mode, Rules, Seconds, SourceName, SourceNames};
 
-use super::settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, Settings};
+use super::settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, SessionTimeout, Settings};
 use super::suggest::nearest;
 use super::{Item, Place, Value};
 
 /// What is built. The order is that of the shipped example.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 29] = [
     "database",
     "pool_name",
     "default_pool",
@@ -38,11 +38,14 @@ const KNOWN: [&str; 26] = [
     "subscriber_id",
     "static_sources",
     "messages",
+    "profile",
+    "pool",
+    "reply_message",
 ];
 const MESSAGES: [&str; 5] = ["exists", "success", "clear", "failed", "nopool"];
 const SOURCES: [&str; 2] = ["radreply", "radacct"];
 /// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
-const LATER: [&str; 3] = ["attribute", "profile", "update"];
+const LATER: [&str; 2] = ["attribute", "update"];
 /// Items of rlm_sqlippool that have no meaning here, and what to do instead.
 const OTHERS: [(&str, &str); 6] = [
     ("dialect", "the database's kind is the beginning of `database`"),
@@ -55,7 +58,7 @@ const OTHERS: [(&str, &str); 6] = [
     ("allocate_find", "there are no queries to write"),
     ("ipv6", "set `attribute_name`"),
 ];
-const YEAR: Seconds = 31_536_000;
+pub(super) const YEAR: Seconds = 31_536_000;
 
 /// One mistake, as the administrator reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +76,10 @@ impl fmt::Display for Mistake {
 }
 
 /// A section, and the mistakes found in it so far.
-struct Reader<'a> {
-    section: &'a Place,
-    items: &'a [Item],
-    mistakes: Vec<Mistake>,
+pub(super) struct Reader<'a> {
+    pub(super) section: &'a Place,
+    pub(super) items: &'a [Item],
+    pub(super) mistakes: Vec<Mistake>,
 }
 
 /// Settings that were read, and the mistakes in them: usable only when there are none.
@@ -102,6 +105,11 @@ impl Draft {
         self.mistakes.push(Mistake { place: place.clone(), text: format!("{name}: {text}") });
     }
 
+    /// Adds such a mistake at a place that is known.
+    pub fn mistake_at(&mut self, place: &Place, text: impl fmt::Display) {
+        self.mistakes.push(Mistake { place: place.clone(), text: text.to_string() });
+    }
+
     /// The settings, if no mistake was found; else all of them in the order of their lines.
     pub fn finish(mut self) -> Result<Settings, Vec<Mistake>> {
         if self.mistakes.is_empty() {
@@ -115,7 +123,7 @@ impl Draft {
 /// Reads the module's section.
 pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
     let mut reader = Reader { section, items, mistakes: Vec::new() };
-    reader.refuse_unknown(&KNOWN, "");
+    reader.refuse_unknown(&KNOWN, &["profile", "pool"], "");
     let on_unavailable = reader.choice("on_unavailable", OnUnavailable::Fail, &UNAVAILABLE, "");
     let settings = Settings {
         database: reader.database(),
@@ -130,20 +138,18 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         req_attribute_name: reader.text("req_attribute_name", "Framed-IP-Address"),
         allow_duplicates: reader.choice("allow_duplicates", false, &SWITCH, ""),
         interim_interval: reader.choice("interim_interval", true, &[("auto", true), ("no", false)], ""),
-        session_timeout: reader.choice(
-            "session_timeout",
-            true,
-            &[("auto", true), ("no", false)],
-            "`yes` is not available in this version",
-        ),
+        session_timeout: reader.choice("session_timeout", SessionTimeout::Auto, &SESSION_TIMEOUT, ""),
+        mode: reader.choice("mode", Mode::Managed, &MODES, ""),
+        reply_message: reader.choice("reply_message", false, &SWITCH, ""),
         on_exhausted: reader.choice("on_exhausted", Refusal::Reject, &REFUSALS, ""),
         on_unknown_pool: reader.choice("on_unknown_pool", Refusal::Reject, &REFUSALS, ""),
         on_unavailable,
         messages: reader.messages(),
         static_sources: reader.sources(),
+        profiles: reader.profiles(),
+        pools: reader.pools(),
         rules: Arc::new(Rules { last_known: on_unavailable == OnUnavailable::LastKnown, ..reader.rules() }),
     };
-    reader.choice("mode", (), &[("managed", ())], "`observe` and `off` are not available in this version");
     let mut places: Vec<_> = items.iter().map(|item| (item.name.clone(), item.place.clone())).collect();
     if let Some(Item { value: Value::Section(inner), .. }) = reader.find("messages") {
         places.extend(inner.iter().map(|item| (format!("messages.{}", item.name), item.place.clone())));
@@ -154,6 +160,9 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
 const SWITCH: [(&str, bool); 4] = [("yes", true), ("no", false), ("on", true), ("off", false)];
 const REFUSALS: [(&str, Refusal); 3] =
     [("reject", Refusal::Reject), ("notfound", Refusal::NotFound), ("fail", Refusal::Fail)];
+const SESSION_TIMEOUT: [(&str, SessionTimeout); 3] =
+    [("auto", SessionTimeout::Auto), ("no", SessionTimeout::No), ("yes", SessionTimeout::Yes)];
+const MODES: [(&str, Mode); 3] = [("managed", Mode::Managed), ("observe", Mode::Observe), ("off", Mode::Off)];
 const UNAVAILABLE: [(&str, OnUnavailable); 4] = [
     ("fail", OnUnavailable::Fail),
     ("drop", OnUnavailable::Drop),
@@ -162,17 +171,18 @@ const UNAVAILABLE: [(&str, OnUnavailable); 4] = [
 ];
 
 impl<'a> Reader<'a> {
-    fn mistake(&mut self, place: &Place, text: String) {
+    pub(super) fn mistake(&mut self, place: &Place, text: String) {
         self.mistakes.push(Mistake { place: place.clone(), text });
     }
 
-    fn refuse_unknown(&mut self, known: &[&'static str], inside: &str) {
+    /// Mistakes: what is not `known`, and what is there twice and may not be `many` times.
+    pub(super) fn refuse_unknown(&mut self, known: &[&'static str], many: &[&str], inside: &str) {
         for (index, item) in self.items.iter().enumerate() {
             let name = item.name.as_str();
             let text = if let Some((_, instead)) = OTHERS.iter().find(|(other, _)| *other == name) {
                 format!("{inside}{name}: an item of rlm_sqlippool that ippool_rs does not have: {instead}")
             } else if known.contains(&name) {
-                if !self.items[..index].iter().any(|earlier| earlier.name == name) {
+                if many.contains(&name) || !self.items[..index].iter().any(|earlier| earlier.name == name) {
                     continue;
                 }
                 format!("{inside}{name} is set twice; one of the two would be ignored")
@@ -187,12 +197,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn find(&self, name: &str) -> Option<&'a Item> {
+    pub(super) fn find(&self, name: &str) -> Option<&'a Item> {
         self.items.iter().find(|item| item.name == name)
     }
 
     /// The value's text, its place; `None` if it is not set or is no text (which is a mistake).
-    fn value(&mut self, name: &str) -> Option<(&'a str, &'a Place)> {
+    pub(super) fn value(&mut self, name: &str) -> Option<(&'a str, &'a Place)> {
         let item = self.find(name)?;
         match &item.value {
             Value::Text(text) => Some((text, &item.place)),
@@ -207,7 +217,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn text(&mut self, name: &str, default: &str) -> String {
+    pub(super) fn text(&mut self, name: &str, default: &str) -> String {
         self.value(name).map_or(default, |(text, _)| text).to_owned()
     }
 
@@ -222,7 +232,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn choice<T: Copy>(&mut self, name: &str, default: T, choices: &[(&str, T)], besides: &str) -> T {
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &str,
+        default: T,
+        choices: &[(&str, T)],
+        besides: &str,
+    ) -> T {
         let Some((text, place)) = self.value(name) else { return default };
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
             return *value;
@@ -310,7 +326,7 @@ impl<'a> Reader<'a> {
             return Messages::default();
         };
         let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
-        inner.refuse_unknown(&MESSAGES, "messages: ");
+        inner.refuse_unknown(&MESSAGES, &[], "messages: ");
         let messages = Messages {
             exists: inner.text("exists", ""),
             success: inner.text("success", ""),
@@ -329,7 +345,7 @@ impl<'a> Reader<'a> {
             return SourceNames::default();
         };
         let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
-        inner.refuse_unknown(&SOURCES, "static_sources: ");
+        inner.refuse_unknown(&SOURCES, &[], "static_sources: ");
         let names = SourceNames { radreply: inner.source("radreply"), radacct: inner.source("radacct") };
         self.mistakes.append(&mut inner.mistakes);
         names

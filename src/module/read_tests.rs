@@ -1,6 +1,6 @@
 //! Mistakes in the configuration: each is found, with its place and what to do.
 
-use super::{Item, Place, Settings, Value};
+use super::{Item, Place, Settings};
 
 fn mistakes(lines: &[(&str, &str)]) -> Vec<String> {
     let items: Vec<_> =
@@ -23,12 +23,12 @@ fn each_mistake_is_found_in_its_line() {
         ("cooldown", "-1"),
         ("timeout", "60"),
         ("on_exhausted", "rejct"),
-        ("mode", "observe"),
-        ("profile", "x"),
+        ("mode", "obsrve"),
+        ("update", "x"),
         ("pool_key", "%{NAS-Port}"),
         ("owner", ""),
         ("attribute_name", "Framed-IPv6-Address"),
-        ("session_timeout", "yes"),
+        ("session_timeout", "always"),
         ("owner", "%{User-Name}"),
     ]);
     let wanted = [
@@ -37,12 +37,12 @@ fn each_mistake_is_found_in_its_line() {
         ("f[5]", "from 0 to 86400"),
         ("f[6]", "0.01 to 10"),
         ("f[7]", "did you mean reject?"),
-        ("f[8]", "not available in this version"),
+        ("f[8]", "did you mean observe?"),
         ("f[9]", "not available in this version"),
         ("f[10]", "set `owner`"),
         ("f[11]", "must not be empty"),
         ("f[12]", "Framed-IP-Address only"),
-        ("f[13]", "not available in this version"),
+        ("f[13]", "must be one of auto, no, yes"),
         ("f[14]", "set twice"),
     ];
     assert_eq!(found.len(), wanted.len(), "{found:#?}");
@@ -75,8 +75,8 @@ fn messages_are_a_section_of_five() {
     let place = Place { file: "f".into(), line: 3 };
     let items = [
         Item::text("database", "sqlite:///x", "f", 2),
-        Item { name: "messages".into(), value: Value::Section(inner), place: place.clone() },
-        Item { name: "grace".into(), value: Value::Section(Vec::new()), place: place.clone() },
+        Item::section("messages", "", inner, "f", 3),
+        Item::section("grace", "", Vec::new(), "f", 3),
     ];
     let found = Settings::read(&place, &items).finish().unwrap_err();
     assert_eq!(found.len(), 2, "{found:?}");

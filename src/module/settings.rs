@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Rules, SourceName, SourceNames};
+use crate::lease::{Mode, Rules, SourceName, SourceNames, escape};
 
-use super::read::{self, Draft};
+use super::profile::Profile;
+use super::read::{self, Draft, Mistake};
 use super::{Item, Place};
 
 /// The database's URL. Shown without its password.
@@ -120,6 +121,29 @@ impl OnUnavailable {
     }
 }
 
+/// Who gets a Session-Timeout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionTimeout {
+    /// Whose NAS sends no accounting.
+    Auto,
+    /// Nobody.
+    No,
+    /// Everybody whose lease has an end.
+    Yes,
+}
+
+impl SessionTimeout {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::No => "no",
+            Self::Yes => "yes",
+        }
+    }
+}
+
 /// `messages { }`: expansions for Module-Success-Message, as rlm_sqlippool has them. Empty: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messages {
@@ -162,8 +186,12 @@ pub struct Settings {
     pub allow_duplicates: bool,
     /// Ask the NAS for Interims where the reply does not.
     pub interim_interval: bool,
-    /// Send Session-Timeout to a NAS that sends no accounting.
-    pub session_timeout: bool,
+    /// Who gets a Session-Timeout, so that the session ends with its lease.
+    pub session_timeout: SessionTimeout,
+    /// Whether addresses are given out here at all.
+    pub mode: Mode,
+    /// A pool's message goes out as Reply-Message.
+    pub reply_message: bool,
     /// The pool has no address left.
     pub on_exhausted: Refusal,
     /// There is no such pool.
@@ -174,6 +202,10 @@ pub struct Settings {
     pub messages: Messages,
     /// Where other tables of the site say whose an address is.
     pub static_sources: SourceNames,
+    /// Which pools a request may have where control names none.
+    pub profiles: Vec<Profile>,
+    /// `pool NAME { update { } }`: what goes out with each address of a pool. By name, as the database has it.
+    pub pools: Vec<String>,
     /// The lengths of leases.
     pub rules: Arc<Rules>,
 }
@@ -183,6 +215,26 @@ impl Settings {
     #[must_use]
     pub fn read(section: &Place, items: &[Item]) -> Draft {
         read::settings(section, items)
+    }
+
+    /// The pools of profiles that there are not, as mistakes in their lines.
+    #[must_use]
+    pub fn missing_pools(&self, is_there: &dyn Fn(&str) -> bool) -> Vec<Mistake> {
+        let members =
+            self.profiles.iter().flat_map(|profile| profile.pools.iter().map(move |pool| (profile, pool)));
+        members
+            .filter(|(_, member)| !is_there(&escape(member.pool.as_bytes())))
+            .map(|(profile, member)| Mistake {
+                place: member.place.clone(),
+                text: format!(
+                    "profile {}: there is no pool {1} in {2}. Make it with `ippool-rs pool add {1} RANGE`, or mend the name: `ippool-rs pool \
+                     list` shows all pools",
+                    profile.name,
+                    member.pool,
+                    self.database.shown()
+                ),
+            })
+            .collect()
     }
 
     /// The settings as `radiusd -X` shows those of other modules; the password is left out.
@@ -202,6 +254,7 @@ impl Settings {
             ("default_pool", quoted(&self.default_pool)),
             ("lease_duration", self.rules.lease.to_string()),
             ("timeout", self.timeout.as_secs_f64().to_string()),
+            ("mode", self.mode.as_str().to_owned()),
             ("owner", quoted(&self.owner)),
             ("nas", quoted(&self.nas)),
             ("session_key", quoted(&self.session_key)),
@@ -215,7 +268,8 @@ impl Settings {
             ("grace", self.rules.grace.to_string()),
             ("cooldown", self.rules.cooldown.to_string()),
             ("interim_interval", auto(self.interim_interval)),
-            ("session_timeout", auto(self.session_timeout)),
+            ("session_timeout", self.session_timeout.as_str().to_owned()),
+            ("reply_message", yes_no(self.reply_message)),
             ("on_exhausted", format!("{:?}", self.on_exhausted).to_lowercase()),
             ("on_unknown_pool", format!("{:?}", self.on_unknown_pool).to_lowercase()),
             ("on_unavailable", self.on_unavailable.as_str().to_owned()),

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use crate::engine::{Accounted, Answer, Grant, How, Ignored, Work};
 use crate::lease::{AcctKind, Ask, Class};
 
+use super::profile::{At, Oracle};
 use super::{Asks, Change, Code, Facts, Item, Kind, Outcome, Place, Reply, Settings};
 use super::{accounting::accounting, post_auth::post_auth};
 
@@ -34,8 +35,14 @@ impl Engine {
 
 impl Asks for Engine {
     fn ask(&self, work: Work, _: Duration) -> Answer {
+        let mut answer = self.answer.clone();
+        if let (Work::Grant(ask), Answer::Granted(grants)) = (&work, &mut answer) {
+            // A lease that is held already has its own length.
+            let new = grants.iter_mut().filter(|grant| grant.how != How::Repeated);
+            new.for_each(|grant| grant.lease_seconds = ask.lease_seconds);
+        }
         self.asked.borrow_mut().push(work);
-        self.answer.clone()
+        answer
     }
 }
 
@@ -63,6 +70,7 @@ fn grant(how: How) -> Grant {
         attribute: "Framed-IP-Address".into(),
         address: "198.51.100.7/32".parse::<IpNet>().unwrap(),
         pool: "gold".into(),
+        message: None,
         class: FENCE,
         how,
         lease_seconds: 3600,
@@ -71,12 +79,29 @@ fn grant(how: How) -> Grant {
     }
 }
 
+/// Where there are no profiles, nothing is asked.
+struct Nobody;
+
+impl Oracle for Nobody {
+    fn holds(&self, at: At) -> bool {
+        panic!("{at:?}")
+    }
+
+    fn weight(&self, at: At) -> Vec<u8> {
+        panic!("{at:?}")
+    }
+
+    fn blocker(&self, at: At) -> Vec<u8> {
+        panic!("{at:?}")
+    }
+}
+
 fn granted(how: How) -> Engine {
     Engine::new(Answer::Granted(vec![grant(how)]))
 }
 
 fn run(lines: &[(&str, &str)], facts: &Facts, reply: &Reply, engine: &Engine) -> Outcome {
-    post_auth(&settings(lines), engine, facts, reply)
+    post_auth(&settings(lines), engine, facts, reply, &Nobody)
 }
 
 #[test]
@@ -111,6 +136,40 @@ fn a_lease_outlives_three_interims_whoever_chose_the_interval() {
         });
         assert_eq!(interval, out, "{lines:?} {reply:?}");
     }
+}
+
+#[test]
+fn a_lease_that_one_lost_interim_ends_is_told_of() {
+    for (interim, notes) in [(1800, 0), (1801, 1)] {
+        let reply = Reply { interim_interval: Some(interim), ..Reply::default() };
+        let outcome = run(&[], &alice(), &reply, &granted(How::Repeated));
+        assert_eq!(outcome.notes.len(), notes, "{:?}", outcome.notes);
+        let told = "198.51.100.7 of pool gold for 3600 s, and Acct-Interim-Interval 1801 s";
+        assert!(outcome.notes.iter().all(|note| note.kind == Kind::Interim && note.text.contains(told)));
+    }
+}
+
+#[test]
+fn a_session_ends_with_its_lease_where_the_site_wants_it_so() {
+    let timeout = |reply: Option<u32>, how| {
+        let reply = Reply { session_timeout: reply, ..Reply::default() };
+        let outcome = run(&[("session_timeout", "yes")], &alice(), &reply, &granted(how));
+        assert!(outcome.notes.is_empty());
+        outcome.changes.iter().find_map(|change| match change {
+            Change::SessionTimeout(seconds) => Some(*seconds),
+            _ => None,
+        })
+    };
+    assert_eq!(timeout(None, How::Free), Some(3600));
+    assert_eq!(timeout(Some(7200), How::Free), Some(3600));
+    assert_eq!(timeout(Some(600), How::Free), None);
+    let mut endless = granted(How::Repeated);
+    if let Answer::Granted(grants) = &mut endless.answer {
+        grants[0].lease_seconds = 100 * 365 * 86_400;
+    }
+    let outcome = run(&[("session_timeout", "yes")], &alice(), &Reply::default(), &endless);
+    let class = Change::Class(FENCE);
+    assert_eq!(outcome.changes[1..], [class, Change::InterimInterval(600)], "without an end, none");
 }
 
 #[test]

@@ -12,9 +12,9 @@ fn checked(modules: String) -> (Option<i32>, String) {
 #[test]
 fn every_mistake_is_reported_in_its_line_and_nothing_is_opened() {
     let folder = tempfile::tempdir().unwrap();
-    let lines = "\tlease_duraton = 600\n\tgrace = ten\n\ttimeout = 60\n\tmode = observe\n\towner = \"%{Nonsense-Name}\"\n\
+    let lines = "\tlease_duraton = 600\n\tgrace = ten\n\ttimeout = 60\n\tmode = obsrve\n\towner = \"%{Nonsense-Name}\"\n\
                  \tpool_name = \"No-Such-Either\"\n\treq_attribute_name = \"User-Name\"\n\tsession_key = \"%{User-Name\"\n\
-                 \tprofile gold {\n\t}\n\tmessages {\n\t\tsuccess = \"%{nosuch:x}\"\n\t\tsucess = \"x\"\n\t}\n";
+                 \tmessages {\n\t\tsuccess = \"%{nosuch:x}\"\n\t\tsucess = \"x\"\n\t}\n";
     let (status, output) = checked(instance(folder.path(), "", lines));
     assert_eq!(status, Some(1), "{output}");
     let mut last = 0;
@@ -22,12 +22,11 @@ fn every_mistake_is_reported_in_its_line_and_nothing_is_opened() {
         "lease_duraton: there is no such item, did you mean lease_duration?",
         "grace = ten: not a whole number",
         "timeout = 60: must be seconds from 0.01 to 10",
-        "mode = observe: must be one of managed",
+        "mode = obsrve: must be one of managed, observe, off, did you mean observe?",
         "owner: \"%{Nonsense-Name}\"",
         "pool_name: No-Such-Either is no attribute",
         "req_attribute_name: User-Name is an attribute that does not hold an IPv4 address",
         "session_key: \"%{User-Name\"",
-        "profile is not available in this version",
         "messages.success: \"%{nosuch:x}\"",
         "messages: sucess: there is no such item, did you mean success?",
     ] {

@@ -82,7 +82,17 @@ fn our_header_agrees_with_theirs() {
         return;
     };
     let mut theirs = HashMap::new();
-    for file in ["conffile.h", "log.h", "radiusd.h", "tmpl.h", "xlat.h", "libradius.h"] {
+    for file in [
+        "conffile.h",
+        "libradius.h",
+        "log.h",
+        "map.h",
+        "modcall.h",
+        "parser.h",
+        "radiusd.h",
+        "tmpl.h",
+        "xlat.h",
+    ] {
         theirs.extend(prototypes(&fs::read_to_string(folder.join(file)).unwrap_or_default()));
     }
     let ours = prototypes(OURS);

@@ -1,0 +1,116 @@
+//! What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout, what the site writes for its pools, and a word.
+
+use crate::engine::Grant;
+use crate::lease::Seconds;
+
+use super::Reply;
+use super::limit::Kind;
+use super::outcome::{Change, Note, Outcome, Told, Written};
+use super::post_auth::Who;
+use super::profile::{At, Matched};
+use super::settings::{SessionTimeout, Settings};
+
+/// Shortest Acct-Interim-Interval that we ask for, seconds (RFC 2869 §5.16 wants at least 60).
+const SHORTEST_INTERIM: Seconds = 60;
+/// From here on a lease has no end, seconds: fifty years.
+const ENDLESS: Seconds = 50 * 365 * 86_400;
+
+/// A lease outlives three Interims; where we ask for none and the reply neither, it has its own length.
+pub(super) fn lengthened(settings: &Settings, reply: &Reply, lease: Seconds) -> Seconds {
+    lease.max(3 * interim_out(settings, reply, lease).unwrap_or(0))
+}
+
+/// The Acct-Interim-Interval that goes out with such a lease: the reply's own, else a sixth of it.
+fn interim_out(settings: &Settings, reply: &Reply, lease: Seconds) -> Option<Seconds> {
+    // One without an end is renewed all the same: it shows that the NAS is heard.
+    let lease = if is_endless(lease) { settings.rules.lease } else { lease };
+    let own = || settings.interim_interval.then(|| (lease / 6).max(SHORTEST_INTERIM));
+    reply.interim_interval.map(Seconds::from).or_else(own)
+}
+
+const fn is_endless(lease: Seconds) -> bool {
+    lease < 0 || lease >= ENDLESS
+}
+
+/// Adds Class, Acct-Interim-Interval and Session-Timeout of a grant, and what a later reject needs.
+pub(super) fn accompany(settings: &Settings, reply: &Reply, who: &Who, outcome: &mut Outcome, grant: Grant) {
+    if !reply.classes.contains(&grant.class) {
+        outcome.changes.push(Change::Class(grant.class));
+    }
+    let interim = interim_out(settings, reply, grant.lease_seconds);
+    if reply.interim_interval.is_none()
+        && let Some(seconds) = interim.and_then(|seconds| u32::try_from(seconds).ok())
+    {
+        outcome.changes.push(Change::InterimInterval(seconds));
+    }
+    let timeout = match settings.session_timeout {
+        SessionTimeout::Auto => grant.nas_is_silent,
+        SessionTimeout::No => false,
+        SessionTimeout::Yes => true,
+    };
+    if timeout && !is_endless(grant.lease_seconds) {
+        let limit = u32::try_from(grant.lease_seconds).unwrap_or(u32::MAX);
+        if reply.session_timeout.is_none_or(|seconds| seconds > limit) {
+            outcome.changes.push(Change::SessionTimeout(limit));
+        }
+        if settings.session_timeout == SessionTimeout::Auto {
+            outcome.notes.push(silent_nas(who, limit));
+        }
+    } else if let Some(interim) = interim.filter(|interim| grant.lease_seconds < 2 * interim) {
+        outcome.notes.push(short_lease(who, &grant, interim));
+    }
+    outcome.undo.extend(grant.undo);
+}
+
+/// What the site has written for this pool and this profile, the more general first; and the pool's message.
+pub(super) fn items(settings: &Settings, reply: &Reply, grant: &Grant, matched: &Matched) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let pool = settings.pools.iter().position(|name| **name == *grant.pool);
+    changes.extend(pool.map(|pool| Change::Items(Written::Pool(pool))));
+    let mut told = grant.message.clone().map(Told::Text);
+    if let Some((index, profile)) = matched.profile.and_then(|at| Some((at, settings.profiles.get(at)?))) {
+        let member =
+            matched.picks.iter().find(|(_, pick)| *pick.pool == *grant.pool).map(|(number, _)| *number);
+        let at = |pool| At { profile: index, pool };
+        if profile.has_update {
+            changes.push(Change::Items(Written::Profile(at(None))));
+        }
+        if let Some((number, member)) = member.map(|number| (number, &profile.pools[number])) {
+            if member.has_update {
+                changes.push(Change::Items(Written::Profile(at(Some(number)))));
+            }
+            if !member.message.is_empty() {
+                told = Some(Told::Profile(at(Some(number))));
+            }
+        }
+    }
+    // Called a second time for this request, we have said it already.
+    let in_reply = settings.reply_message && !reply.classes.contains(&grant.class);
+    let is_success = settings.messages.success.is_empty();
+    changes.extend(told.map(|text| Change::Message { text, in_reply, is_success }));
+    changes
+}
+
+fn silent_nas(who: &Who, seconds: u32) -> Note {
+    let text = format!(
+        "NAS {} sends no accounting, so nothing tells when a session ends: user {} got Session-Timeout {seconds}. Turn accounting on there \
+         (RouterOS: /ppp aaa set accounting=yes interim-update=5m), or set session_timeout = no",
+        who.nas, who.user
+    );
+    Note::warning(Kind::SilentNas, &who.nas, text)
+}
+
+fn short_lease(who: &Who, grant: &Grant, interim: Seconds) -> Note {
+    let text = format!(
+        "user {} at NAS {} got {} of pool {} for {} s, and Acct-Interim-Interval {interim} s: one Interim that is lost, and the lease lapses \
+         while he is on line. Make the leases longer (lease_duration, ttl, `ippool-rs pool modify {}`), or let the reply ask for Interims \
+         more often",
+        who.user,
+        who.nas,
+        grant.address.addr(),
+        grant.pool,
+        grant.lease_seconds,
+        grant.pool
+    );
+    Note::warning(Kind::Interim, &grant.pool, text)
+}
