@@ -44,7 +44,7 @@ fn the_leader_copies_the_static_addresses_of_other_databases_and_keeps_them_when
         let daemon = Daemon::start(site);
         let count = || db.lines("SELECT CAST(COUNT(*) AS TEXT) AS line FROM ip_pool_statics").remove(0);
         until("they are there", 10, || count() == "30");
-        daemon.until_says("<6>statics: statics billing: 30 addresses came, 0 went", 5);
+        daemon.until_says("<6>statics billing: 30 addresses came, 0 went", 5);
         // All of them gone at once is not believed of a machine, and a table that is away says nothing.
         other.sql("DELETE FROM radreply");
         daemon.until_says("has no static address any more, and had 30", 15);

@@ -197,7 +197,15 @@ impl Daemon {
     }
 
     fn say_routers(&self, begun: &str) {
-        match self.shared.orders.site().routers.len() {
+        let site = self.shared.orders.site();
+        match site.routers.len() {
+            0 if !site.statics.is_empty() => self.say(
+                Level::Info,
+                &format!(
+                    "{begun}: no router is configured; static addresses of {} databases are copied",
+                    site.statics.len()
+                ),
+            ),
             0 => self
                 .say(Level::Warning, &format!("{begun}: no router is configured, so there is nothing to do")),
             1 => self.say(Level::Info, &format!("{begun}: 1 router is configured")),
