@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod import;
+mod indexes;
 mod journal;
 mod lease;
 mod lease_release;
@@ -26,6 +27,7 @@ mod schema;
 mod screen;
 mod serve;
 mod several;
+mod statics;
 mod sweep;
 
 use std::ffi::OsString;
