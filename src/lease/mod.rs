@@ -19,7 +19,7 @@ mod station;
 mod time;
 pub mod unit;
 
-pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
+pub use ask::{Accounting, AcctKind, Ask, Mode, Named, Pick, Session, Strategy, Want};
 pub use class::Class;
 pub use name::{escape, escape_as_rlm_sql, unescape};
 pub use occupant::{By, Names, Occupant, SourceName, SourceNames, grants, static_address};
@@ -28,4 +28,4 @@ pub use range::AddressRange;
 pub use row::{Change, Claim, Event, EventKind, Hold, Lease, NasFacts, Predecessor, Row, Rules, Status};
 pub use station::{mac_address, station_of};
 pub use time::{Seconds, Time};
-pub use unit::Unit;
+pub use unit::{Takes, Unit, address_text, parse_address};

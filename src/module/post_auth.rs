@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use crate::engine::{Answer, Grant, How, Undo, Work};
-use crate::lease::{Ask, Pick, Want};
+use crate::lease::{Ask, Mode, Want};
 
 use super::accompany::{accompany, items, lengthened};
 use super::identity;
 use super::limit::Kind;
+use super::observe::observe;
 use super::outcome::{Change, Code, Message, Note, Outcome};
 use super::pools::{pools, unusable, without_pool};
 use super::profile::{Matched, Oracle};
@@ -30,9 +31,14 @@ pub fn post_auth(
     reply: &Reply,
     oracle: &dyn Oracle,
 ) -> Outcome {
-    let stated = reply.stated().filter(|_| !settings.allow_duplicates);
-    let matched = if stated.is_some() { Matched::default() } else { pools(settings, facts, oracle) };
-    let mut outcome = decided(settings, engine, facts, reply, stated, &matched);
+    if settings.mode == Mode::Off {
+        return Outcome::new(Code::Noop, "mode = off: nothing is done");
+    }
+    let careful = settings.mode != Mode::Managed || engine.withholds();
+    let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
+    let mut matched =
+        if stated.is_some() && !careful { Matched::default() } else { pools(settings, facts, oracle) };
+    let mut outcome = decided(settings, engine, facts, reply, stated, &mut matched, careful);
     outcome.notes.extend(unusable(&matched));
     outcome
 }
@@ -43,7 +49,8 @@ fn decided(
     facts: &Facts,
     reply: &Reply,
     stated: Option<Ipv4Addr>,
-    matched: &Matched,
+    matched: &mut Matched,
+    careful: bool,
 ) -> Outcome {
     let profile = matched.profile.map(|index| &settings.profiles[index]);
     if stated.is_none() && matched.picks.is_empty() && profile.is_none() {
@@ -51,23 +58,38 @@ fn decided(
     }
     let session = identity::session(facts);
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
+    let mut picks = core::mem::take(&mut matched.picks);
+    for ttl in picks.iter_mut().filter_map(|pick| pick.ttl.as_mut()).filter(|ttl| **ttl > 0) {
+        *ttl = lengthened(settings, reply, *ttl);
+    }
+    let mode = if careful { settings.mode.max(engine.mode(&session.nas, &picks)) } else { Mode::Managed };
+    if mode == Mode::Off || (mode == Mode::Observe && session.owner.is_empty()) {
+        return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
+    }
     if session.owner.is_empty() {
         return without_owner(settings, &who, stated);
     }
-    if let Some(profile) = profile.filter(|_| matched.picks.is_empty()) {
+    if let Some(profile) = profile.filter(|_| picks.is_empty() && mode == Mode::Managed) {
         return refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas));
     }
+    let stated = stated.filter(|_| mode == Mode::Observe || !settings.allow_duplicates);
+    // Observed, what is wanted is ours; what the reply states is recorded besides.
+    let stated_out = stated.filter(|_| mode != Mode::Observe).map(|address| IpAddr::V4(address).into());
     let ask = Ask {
         wants: vec![Want {
             attribute: settings.attribute_name.clone(),
-            pools: picks(settings, reply, matched),
+            pools: picks,
             hint: hint(facts),
-            stated: stated.map(|address| IpAddr::V4(address).into()),
+            stated: stated_out,
+            ..Want::default()
         }],
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
         rules: settings.rules.clone(),
         session,
     };
+    if mode == Mode::Observe {
+        return observe(settings, engine, &who, ask, stated.map(|address| IpAddr::V4(address).into()));
+    }
     let answer = engine.ask(Work::Grant(ask), settings.timeout);
     if stated.is_some() {
         return keep_stated(settings, reply, &who, answer);
@@ -116,12 +138,6 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
             outcome
         }
     }
-}
-
-/// The pools that the engine is asked for, with leases that outlive three Interims.
-fn picks(settings: &Settings, reply: &Reply, matched: &Matched) -> Vec<Pick> {
-    let longer = |ttl| if ttl < 0 { ttl } else { lengthened(settings, reply, ttl) };
-    matched.picks.iter().map(|(_, pick)| Pick { ttl: pick.ttl.map(longer), ..pick.clone() }).collect()
 }
 
 /// The address that the subscriber asks for, unless no subscriber can have it.

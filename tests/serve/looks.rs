@@ -100,7 +100,7 @@ fn a_new_file_is_taken_in_by_a_reload_and_a_wrong_one_changes_nothing() {
         daemon.until_says("north: adopted 3", 20);
         until("the other is looked at", 10, || looks(&manual) > 0);
         let pools = site.column(&["pool", "list"], "pool_name");
-        assert_eq!(pools, ["main", "spare"], "manual is imported by nobody");
+        assert_eq!(pools, ["delegated", "main", "spare"], "manual is imported by nobody");
         let imported = |name: &str| format!("north: Imported {name}");
         assert_eq!(daemon.lines_with(&imported("507 IPs from main")), 1, "{}", daemon.log());
         assert!(auto.state().writes().is_empty(), "routers are only read");
