@@ -1,5 +1,7 @@
 //! How pools give out, and addresses that are kept, held and cleared: the verbs, and what is in the tables afterwards.
 
+#![allow(clippy::unwrap_used)]
+
 use crate::db::{Db, on_both};
 
 /// The columns of a pool that its verbs set.
