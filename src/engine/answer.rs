@@ -173,6 +173,38 @@ pub enum Answer {
     },
 }
 
+/// How the answer of others is, beside ours (`mode = observe`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Seen {
+    /// Their address is in no pool of ours.
+    NotOurs,
+    /// They gave none, and we would.
+    OnlyOurs,
+    /// We would give none, and they did.
+    OnlyTheirs,
+    /// Another address of the same pool.
+    OtherAddress,
+    /// An address of another pool than ours.
+    OtherPool,
+    /// The same.
+    Same,
+}
+
+impl Seen {
+    /// In a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOurs => "not ours",
+            Self::OnlyOurs => "only ours",
+            Self::OnlyTheirs => "only theirs",
+            Self::OtherAddress => "other address",
+            Self::OtherPool => "other pool",
+            Self::Same => "same",
+        }
+    }
+}
+
 /// What `peek` answers: what would be granted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peeked {

@@ -1,6 +1,7 @@
 //! Looking without touching: `peek` and `lease`, on connections of their own, never behind the writer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ use super::inbox::lock;
 use super::occupied::{Judge, is_anothers, nas_at};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, Names, NasFacts, Row, Session, Time, Want};
+use crate::lease::{Ask, Mode, Names, NasFacts, Pick, Row, Session, Time, Want};
 use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Sources, Store, StoreError};
 
 /// Connections for looking, at most.
@@ -99,6 +100,22 @@ impl Reserve for Glance<'_> {
 impl Engine {
     fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&lock(&self.shared.catalogue))
+    }
+
+    /// Some NAS or pool is not managed: then [`Self::mode`] has to be asked. Costs a glance.
+    #[must_use]
+    pub fn withholds(&self) -> bool {
+        self.shared.withheld.load(Ordering::Relaxed)
+    }
+
+    /// The mode of a NAS, and of the first of `pools`, the more careful of the two.
+    #[must_use]
+    pub fn mode(&self, nas: &str, pools: &[Pick]) -> Mode {
+        let catalogue = self.catalogue();
+        let row = catalogue.nases.iter().find(|row| row.key == nas);
+        let (id, mode) = row.map_or((0, Mode::Managed), |row| (row.facts.id, row.mode));
+        let pool = pools.first().and_then(|pick| catalogue.pool(&pick.pool, id));
+        pool.map_or(mode, |pool| pool.mode.max(mode))
     }
 
     /// The names of all pools, of whatever NAS.

@@ -9,6 +9,7 @@ mod class;
 pub mod faults;
 pub mod life;
 mod name;
+pub mod number;
 mod occupant;
 mod open;
 pub mod range;

@@ -4,7 +4,7 @@
 //! acknowledged once the database has dealt with it; else the NAS would repeat it for ever.
 
 use crate::engine::{Accounted, Answer, Work};
-use crate::lease::{Accounting, AcctKind, Named, address_text};
+use crate::lease::{Accounting, AcctKind, Mode, Named, address_text};
 
 use super::identity;
 use super::limit::Kind;
@@ -20,7 +20,17 @@ pub fn accounting(settings: &Settings, engine: &dyn Asks, facts: &Facts) -> Outc
     let Some(kind) = kind(facts.status_type) else {
         return Outcome::new(Code::Noop, "Acct-Status-Type is none that concerns addresses");
     };
+    if settings.mode == Mode::Off {
+        return Outcome::new(Code::Ok, "mode = off: acknowledged, and nothing is done");
+    }
     let session = identity::session(facts);
+    let mut mode = settings.mode;
+    if engine.withholds() {
+        mode = mode.max(engine.mode(&session.nas, &[]));
+        if mode == Mode::Off {
+            return Outcome::new(Code::Ok, "the mode of this NAS is off: acknowledged, and nothing is done");
+        }
+    }
     let (user, nas) = (session.username.clone(), session.nas.clone());
     let addresses = addresses(facts);
     let event = Accounting {
@@ -43,9 +53,10 @@ pub fn accounting(settings: &Settings, engine: &dyn Asks, facts: &Facts) -> Outc
             }
             outcome
         }
-        Answer::Unavailable { why } => unavailable(kind, &user, &nas, &why),
+        Answer::Unavailable { why } => unavailable(mode, kind, &user, &nas, &why),
         other => {
-            unavailable(kind, &user, &nas, &format!("the engine answered {other:?} to an accounting event"))
+            let why = format!("the engine answered {other:?} to an accounting event");
+            unavailable(mode, kind, &user, &nas, &why)
         }
     }
 }
@@ -77,7 +88,16 @@ fn code(done: Accounted) -> Code {
     }
 }
 
-fn unavailable(kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
+fn unavailable(mode: Mode, kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
+    if mode == Mode::Observe {
+        // Whether the site runs must not hang on us.
+        let mut outcome = Outcome::new(Code::Noop, "");
+        let text = format!(
+            "accounting {kind:?} of user {user} at NAS {nas} is not recorded: {why}. `ippool-rs schema status` tries the database"
+        );
+        outcome.notes.push(Note::warning(Kind::Unavailable, "observe", text));
+        return outcome;
+    }
     let text = format!(
         "accounting {kind:?} of user {user} at NAS {nas} is not acknowledged, the NAS will send it again: {why}. `ippool-rs schema status` tries \
          the database"

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::engine::{Answer, Grant, How, LeftOut, Undo, Work};
-use crate::lease::{Ask, Pick, Takes, Unit, Want, address_text};
+use crate::lease::{Ask, Mode, Takes, Unit, Want, address_text};
 
 use super::accompany::{accompany, items, lengthened};
 use super::attributes::others;
 use super::identity;
 use super::limit::Kind;
+use super::observe::observe;
 use super::outcome::{Change, Code, Message, Note, Outcome};
 use super::pools::{pools, unusable, without_pool};
 use super::profile::{Matched, Oracle};
@@ -32,10 +33,15 @@ pub fn post_auth(
     reply: &Reply,
     oracle: &dyn Oracle,
 ) -> Outcome {
-    let stated = reply.stated().filter(|_| !settings.allow_duplicates);
+    if settings.mode == Mode::Off {
+        return Outcome::new(Code::Noop, "mode = off: nothing is done");
+    }
+    let careful = settings.mode != Mode::Managed || engine.withholds();
+    let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
     let others = others(settings, facts, reply);
-    let matched = if stated.is_some() { Matched::default() } else { pools(settings, facts, oracle) };
-    let mut outcome = decided(settings, engine, facts, reply, stated, others, &matched);
+    let mut matched =
+        if stated.is_some() && !careful { Matched::default() } else { pools(settings, facts, oracle) };
+    let mut outcome = decided(settings, engine, facts, reply, (stated, others), &mut matched, careful);
     outcome.notes.extend(unusable(&matched));
     outcome
 }
@@ -45,9 +51,9 @@ fn decided(
     engine: &dyn Asks,
     facts: &Facts,
     reply: &Reply,
-    stated: Option<IpNet>,
-    others: Vec<Want>,
-    matched: &Matched,
+    (stated, others): (Option<IpNet>, Vec<Want>),
+    matched: &mut Matched,
+    careful: bool,
 ) -> Outcome {
     let profile = matched.profile.map(|index| &settings.profiles[index]);
     if stated.is_none() && matched.picks.is_empty() && profile.is_none() && others.is_empty() {
@@ -58,26 +64,40 @@ fn decided(
     // Whatever the reply states goes out, even if nothing is known of whom it is for.
     let only_stated = (stated.is_some() || matched.picks.is_empty() && !others.is_empty())
         && others.iter().all(|want| want.stated.is_some());
+    let mut picks = core::mem::take(&mut matched.picks);
+    for ttl in picks.iter_mut().filter_map(|pick| pick.ttl.as_mut()).filter(|ttl| **ttl > 0) {
+        *ttl = lengthened(settings, reply, *ttl);
+    }
+    let mode = if careful { settings.mode.max(engine.mode(&session.nas, &picks)) } else { Mode::Managed };
+    if mode == Mode::Off || (mode == Mode::Observe && session.owner.is_empty()) {
+        return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
+    }
     if session.owner.is_empty() {
         return without_owner(settings, &who, only_stated);
     }
-    if let Some(profile) = profile.filter(|_| matched.picks.is_empty()) {
+    if let Some(profile) = profile.filter(|_| picks.is_empty() && mode == Mode::Managed) {
         return refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas));
     }
-    let first = (stated.is_some() || !matched.picks.is_empty()).then(|| Want {
+    let stated = stated.filter(|_| mode == Mode::Observe || !settings.allow_duplicates);
+    // Observed, what is wanted is ours; what the reply states is recorded besides.
+    let first = (stated.is_some() || !picks.is_empty() || mode == Mode::Observe).then(|| Want {
         attribute: settings.attribute_name.clone(),
-        pools: picks(settings, reply, matched),
+        pools: picks,
         hint: hint(facts),
-        stated,
+        stated: stated.filter(|_| mode != Mode::Observe),
         takes: settings.attributes[0].takes,
         optional: !settings.attributes[0].required,
     });
+    let (others, besides) = if mode == Mode::Observe { (Vec::new(), others) } else { (others, Vec::new()) };
     let ask = Ask {
         wants: first.into_iter().chain(others).collect(),
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
         rules: settings.rules.clone(),
         session,
     };
+    if mode == Mode::Observe {
+        return observe(settings, engine, &who, ask, stated, besides);
+    }
     let answer = engine.ask(Work::Grant(ask), settings.timeout);
     if only_stated {
         return keep_stated(settings, reply, &who, answer);
@@ -135,12 +155,6 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
             outcome
         }
     }
-}
-
-/// The pools that the engine is asked for, with leases that outlive three Interims.
-fn picks(settings: &Settings, reply: &Reply, matched: &Matched) -> Vec<Pick> {
-    let longer = |ttl| if ttl < 0 { ttl } else { lengthened(settings, reply, ttl) };
-    matched.picks.iter().map(|(_, pick)| Pick { ttl: pick.ttl.map(longer), ..pick.clone() }).collect()
 }
 
 /// What the subscriber asks for, unless no subscriber can have it.

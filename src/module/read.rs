@@ -4,9 +4,9 @@ use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Mode, Rules, Seconds, SourceName, SourceNames, Takes};
+use crate::lease::{Mode, Rules, Seconds, Takes};
 
-use super::settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, SessionTimeout, Settings};
+use super::settings::{DatabaseUrl, OnUnavailable, Refusal, SessionTimeout, Settings};
 use super::suggest::nearest;
 use super::{Item, Place, Value};
 
@@ -43,8 +43,6 @@ const KNOWN: [&str; 30] = [
     "pool",
     "reply_message",
 ];
-const MESSAGES: [&str; 5] = ["exists", "success", "clear", "failed", "nopool"];
-const SOURCES: [&str; 2] = ["radreply", "radacct"];
 /// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
 const LATER: [&str; 1] = ["update"];
 /// Items of rlm_sqlippool that have no meaning here, and what to do instead.
@@ -167,6 +165,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         static_sources: reader.sources(),
         profiles: reader.profiles(),
         pools: reader.pools(),
+        observe_rules: Arc::new(Rules { static_wins: true, ..rules.clone() }),
         rules: Arc::new(rules),
     };
     let mut places: Vec<_> = items.iter().map(|item| (item.name.clone(), item.place.clone())).collect();
@@ -329,47 +328,6 @@ impl<'a> Reader<'a> {
             _ => self.mistake(place, "database: must begin with sqlite:// or postgresql://".into()),
         }
         DatabaseUrl::new(text)
-    }
-
-    fn messages(&mut self) -> Messages {
-        let Some(item) = self.find("messages") else { return Messages::default() };
-        let Value::Section(items) = &item.value else {
-            self.mistake(&item.place, "messages: write `messages { … }`".into());
-            return Messages::default();
-        };
-        let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
-        inner.refuse_unknown(&MESSAGES, &[], "messages: ");
-        let messages = Messages {
-            exists: inner.text("exists", ""),
-            success: inner.text("success", ""),
-            clear: inner.text("clear", ""),
-            failed: inner.text("failed", ""),
-            nopool: inner.text("nopool", ""),
-        };
-        self.mistakes.append(&mut inner.mistakes);
-        messages
-    }
-
-    fn sources(&mut self) -> SourceNames {
-        let Some(item) = self.find("static_sources") else { return SourceNames::default() };
-        let Value::Section(items) = &item.value else {
-            self.mistake(&item.place, "static_sources: write `static_sources { … }`".into());
-            return SourceNames::default();
-        };
-        let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
-        inner.refuse_unknown(&SOURCES, &[], "static_sources: ");
-        let names = SourceNames { radreply: inner.source("radreply"), radacct: inner.source("radacct") };
-        self.mistakes.append(&mut inner.mistakes);
-        names
-    }
-
-    /// A table: `auto`, its name, or none.
-    fn source(&mut self, name: &str) -> SourceName {
-        match self.text(name, "auto").trim() {
-            "auto" => SourceName::Auto,
-            "" => SourceName::Off,
-            table => SourceName::Named(table.to_owned()),
-        }
     }
 
     /// Lengths that contradict each other are mistakes if both were written; a default gives way.

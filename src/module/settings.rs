@@ -202,14 +202,16 @@ pub struct Settings {
     pub on_unavailable: OnUnavailable,
     /// For Module-Success-Message.
     pub messages: Messages,
-    /// Where other tables of the site say whose an address is.
-    pub static_sources: SourceNames,
     /// Which pools a request may have where control names none.
     pub profiles: Vec<Profile>,
     /// `pool NAME { update { } }`: what goes out with each address of a pool. By name, as the database has it.
     pub pools: Vec<String>,
+    /// Where other tables of the site say whose an address is.
+    pub static_sources: SourceNames,
     /// The lengths of leases.
     pub rules: Arc<Rules>,
+    /// The same, for what is observed: the address that others gave wins.
+    pub observe_rules: Arc<Rules>,
 }
 
 impl Settings {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::engine::{Accounted, Answer, Grant, How, Ignored, Work};
-use crate::lease::{AcctKind, Ask, Class};
+use crate::engine::{Accounted, Answer, Grant, How, Ignored, Peeked, Seen, Work};
+use crate::lease::{AcctKind, Ask, Class, Mode, Pick};
+use crate::store::StoreError;
 
 use super::profile::{At, Oracle};
 use super::{Asks, Change, Code, Facts, Item, Kind, Outcome, Place, Reply, Settings};
@@ -17,12 +18,21 @@ const FENCE: Class = Class { id: 7, epoch: 3, token: 0x1234 };
 
 struct Engine {
     answer: Answer,
+    peeked: Option<Peeked>,
+    mode: Mode,
+    seen: RefCell<Vec<Seen>>,
     asked: RefCell<Vec<Work>>,
 }
 
 impl Engine {
     fn new(answer: Answer) -> Self {
-        Self { answer, asked: RefCell::default() }
+        Self {
+            answer,
+            peeked: None,
+            mode: Mode::Managed,
+            seen: RefCell::default(),
+            asked: RefCell::default(),
+        }
     }
 
     fn ask(&self) -> Ask {
@@ -43,6 +53,22 @@ impl Asks for Engine {
         }
         self.asked.borrow_mut().push(work);
         answer
+    }
+
+    fn peek(&self, _: &Ask, _: Duration) -> Result<Option<Peeked>, StoreError> {
+        Ok(self.peeked.clone())
+    }
+
+    fn observed(&self, seen: Seen) {
+        self.seen.borrow_mut().push(seen);
+    }
+
+    fn withholds(&self) -> bool {
+        self.mode != Mode::Managed
+    }
+
+    fn mode(&self, _: &str, _: &[Pick]) -> Mode {
+        self.mode
     }
 }
 
@@ -178,6 +204,56 @@ fn a_session_ends_with_its_lease_where_the_site_wants_it_so() {
     let outcome = run(&[("session_timeout", "yes")], &alice(), &Reply::default(), &endless);
     let class = Change::Class(FENCE);
     assert_eq!(outcome.changes[1..], [class, Change::InterimInterval(600)], "without an end, none");
+}
+
+#[test]
+fn the_most_careful_of_the_modes_counts() {
+    let stated = Reply { address: Some(net("198.51.100.7/32")), ..Reply::default() };
+    let peeked = |address: &str, pool: &str| {
+        Some(Peeked { address: address.parse().unwrap(), pool: pool.into(), how: How::Free })
+    };
+    for (instance, other, asks) in [
+        ("managed", Mode::Managed, 1),
+        ("managed", Mode::Observe, 1),
+        ("observe", Mode::Managed, 1),
+        ("observe", Mode::Off, 0),
+        ("managed", Mode::Off, 0),
+        ("off", Mode::Managed, 0),
+    ] {
+        let mut engine = granted(How::Static);
+        engine.mode = other;
+        let outcome = run(&[("mode", instance)], &alice(), &stated, &engine);
+        assert_eq!((outcome.code, engine.asked.borrow().len()), (Code::Noop, asks), "{instance} {other:?}");
+        let quiet = (instance, other) != ("managed", Mode::Managed);
+        assert_eq!(outcome.changes.is_empty(), quiet, "{instance} {other:?}");
+        assert_eq!(
+            outcome.notes.len(),
+            usize::from(quiet && asks == 1),
+            "{instance} {other:?}: ours has none"
+        );
+    }
+    for (ours, seen, told) in [
+        (peeked("198.51.100.7/32", "gold"), Seen::Same, None),
+        (peeked("198.51.100.8/32", "gold"), Seen::OtherAddress, None),
+        (peeked("192.0.2.8/32", "tin"), Seen::OtherPool, Some("we would give one of pool tin")),
+        (None, Seen::OnlyTheirs, Some("we would give none: pool gold has none")),
+    ] {
+        let engine = Engine { peeked: ours, ..granted(How::Static) };
+        let outcome = run(&[("mode", "observe")], &alice(), &stated, &engine);
+        assert_eq!(*engine.seen.borrow(), [seen]);
+        let ask = engine.ask();
+        assert_eq!((ask.wants[0].pool(), ask.wants[0].stated.is_some()), ("", true));
+        let notes: Vec<_> = outcome.notes.iter().map(|note| note.text.as_str()).collect();
+        assert_eq!(notes.len(), usize::from(told.is_some()), "{notes:?}");
+        assert!(told.is_none_or(|told| notes[0].contains(told)), "{notes:?}");
+    }
+    // Nothing that we cannot do harms the site.
+    let away = Engine::new(Answer::Unavailable { why: "away".into() });
+    assert_eq!(run(&[("mode", "observe")], &alice(), &stated, &away).code, Code::Noop);
+    let facts = Facts { status_type: Some(1), ..alice() };
+    assert_eq!(accounting(&settings(&[("mode", "observe")]), &away, &facts).code, Code::Noop);
+    assert_eq!(accounting(&settings(&[]), &away, &facts).code, Code::Fail);
+    assert_eq!(accounting(&settings(&[("mode", "off")]), &away, &facts).code, Code::Ok);
 }
 
 #[test]

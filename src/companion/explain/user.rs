@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
+use crate::lease::number::count;
 use crate::lease::{Ask, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::Catalogue;
 use crate::store::admin::{Admin, LeaseRow, Ledger};
@@ -115,9 +116,9 @@ pub(super) fn explain(facts: &Facts) -> Vec<Line> {
         said.say(
             "do",
             format!(
-                "radacct has {} open sessions, and {} leases are held: `ippool-rs sweep` closes what is stale there",
-                facts.open.len(),
-                held.len()
+                "radacct has {}, and {} held: `ippool-rs sweep` closes what is stale there",
+                count(facts.open.len(), "open session"),
+                count(held.len(), "lease")
             ),
         );
     }
