@@ -418,7 +418,8 @@ fn prefixes_follow_their_session_and_are_never_absent_by_themselves() {
     // Alice is on line: a router's list names no prefix, and hers is confirmed with her address.
     let rows =
         vec![held("alice", 1), prefix("alice", 1), held("bob", 2), prefix("bob", 2), prefix("carol", 3)];
-    let mut case = Case::new(rows, vec![seen("alice", 1), seen("carol", 9)]);
+    let elsewhere = Seen { address: Some([192, 0, 2, 9].into()), ..seen("carol", 3) };
+    let mut case = Case::new(rows, vec![seen("alice", 1), elsewhere]);
     let gone = [2, 102].map(|id| (id, BEGUN - 90));
     case.absent = gone.into();
     let plan = case.judge();
