@@ -198,6 +198,27 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
+    /// The indexes that lead to an address in FreeRADIUS' own tables; exit code 3 if one is missing
+    #[command(after_help = "\
+radiusd looks at each grant whether radreply, or an open session in radacct, has the address for somebody else. FreeRADIUS' schemas have no index for that: a small table is read through, a large one only now and then.
+
+Without --apply the SQL of those that are missing is printed. On PostgreSQL they are made CONCURRENTLY: nobody waits. On SQLite nobody can write while one is made, about a second for a million rows.
+
+Examples:
+  ippool-rs schema indexes
+  ippool-rs schema indexes --apply
+  ippool-rs schema indexes --radreply staff.radreply --apply")]
+    Indexes {
+        /// Make those that are missing
+        #[arg(long)]
+        apply: bool,
+        /// The table of static addresses, as in static_sources of the module
+        #[arg(long, value_name = "TABLE", default_value = "auto")]
+        radreply: String,
+        /// The table of sessions, as in static_sources of the module
+        #[arg(long, value_name = "TABLE", default_value = "auto")]
+        radacct: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod import;
+mod indexes;
 mod journal;
 mod lease;
 mod lease_allocate;
@@ -30,6 +31,7 @@ mod schema;
 mod screen;
 mod serve;
 mod several;
+mod statics;
 mod sweep;
 
 use std::ffi::OsString;

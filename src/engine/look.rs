@@ -12,7 +12,7 @@ use super::inbox::lock;
 use super::occupied::{Judge, is_anothers, nas_at};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, Mode, Names, NasFacts, Pick, Row, Session, Time};
+use crate::lease::{Ask, Mode, Names, NasFacts, Pick, Row, Session, Time, Want};
 use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Sources, Store, StoreError};
 
 /// Connections for looking, at most.
@@ -133,7 +133,6 @@ impl Engine {
     /// The database is away, or does not answer within `budget`.
     pub fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
         let catalogue = self.catalogue();
-        let Some(want) = ask.wants.first() else { return Ok(None) };
         let (nas, space) = nas_of(&catalogue, &ask.session);
         let mut store = self.readers.take(budget)?;
         let snapshot = store.read(&[lookup_grant(ask, space)])?;
@@ -149,7 +148,10 @@ impl Engine {
         let barred = |id| seen.contains(&id);
         let hold = catalogue.hold;
         let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold, token: 0, barred: &barred };
-        let pool = catalogue.pool(want.pool(), nas.id).map(|pool| pool.id);
+        let named = ask.wants.first().and_then(|want| catalogue.pool(want.pool(), nas.id));
+        let fits = |want: &&Want| named.is_some_and(|pool| want.takes.fits(pool.unit));
+        let Some(want) = ask.wants.iter().find(fits) else { return Ok(None) };
+        let pool = named.map(|pool| pool.id);
         let of_pool = |store: &mut dyn Store, pool: i64, rows: &[Row]| {
             let space = catalogue.pools.iter().find(|row| row.id == pool).map_or(space, |row| &row.space);
             others(store, space, rows)
