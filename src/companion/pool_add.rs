@@ -30,11 +30,13 @@ pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     }
     let nas = add.nas.as_deref().map(nas_key).transpose()?;
     let new = NewRanges { pool: name, nas, prefix_length: add.prefix_length, pieces };
-    let added = desk.open()?.add_ranges(&new, !add.dry_run)?;
+    let mut admin = desk.open()?;
+    let added = admin.add_ranges(&new, !add.dry_run)?;
     if !desk.screen.is_table() {
         report(desk, &added, &new.pieces)?;
     }
     tell(desk, add.dry_run, &added, &new.pieces);
+    super::statics::warn_of_overlap(desk, &mut admin, &new.pieces)?;
     Ok(Exit::Done)
 }
 
