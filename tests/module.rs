@@ -24,3 +24,5 @@ mod life;
 mod profiles;
 #[path = "module/shipped.rs"]
 mod shipped;
+#[path = "module/sites.rs"]
+mod sites;

@@ -11,6 +11,8 @@ mod databases;
 mod incumbent;
 #[path = "peer/matrix.rs"]
 mod matrix;
+#[path = "peer/migration.rs"]
+mod migration;
 #[path = "peer/ours.rs"]
 mod ours;
 #[path = "peer/world.rs"]

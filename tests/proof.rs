@@ -51,6 +51,8 @@ mod adopt;
 mod budget;
 #[path = "proof/crash.rs"]
 mod crash;
+#[path = "proof/dual.rs"]
+mod dual;
 #[path = "proof/durable.rs"]
 mod durable;
 #[path = "proof/failover.rs"]

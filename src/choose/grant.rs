@@ -66,12 +66,16 @@ pub fn choose(
     cx: &Circumstances<'_>,
 ) -> Choice {
     if let Some(stated) = want.stated {
-        return state(ask, stated, rows, ours, cx);
+        return carried(want, state(ask, want, stated, rows, ours, cx));
     }
     let Some(pool) = pool else { return Choice::Kept };
     let settled: Vec<(&Row, Row)> = rows
         .iter()
-        .filter(|row| *row.attribute == *want.attribute && !taken(row.id))
+        .filter(|row| {
+            // What is free goes out in whatever attribute it is wanted for.
+            let asked_for = row.status == Status::Available && want.hint == Some(row.address);
+            (*row.attribute == *want.attribute || asked_for) && !taken(row.id)
+        })
         .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))
         .collect();
@@ -80,7 +84,18 @@ pub fn choose(
         .or_else(|| former(ask, pool, &settled, cx))
         .or_else(|| requested(ask, want, pool, &settled, ours, cx))
         .or_else(|| free(ask, pool, reserve, taken, cx))
-        .unwrap_or(Choice::NoneFree)
+        .map_or(Choice::NoneFree, |choice| carried(want, choice))
+}
+
+/// What is served goes out in the attribute that it is wanted for.
+fn carried(want: &Want, mut choice: Choice) -> Choice {
+    if let Choice::Serve(served) = &mut choice
+        && let Serving::Change(change) = &mut served.what
+        && *change.after.attribute != *want.attribute
+    {
+        change.after.attribute = want.attribute.as_str().into();
+    }
+    choice
 }
 
 fn serve(raw: &Row, change: Change, how: How) -> Choice {
@@ -105,6 +120,7 @@ fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choi
 /// Step 0: the reply states an address. It goes out whatever is decided here; the question is only how it is recorded.
 fn state(
     ask: &Ask,
+    want: &Want,
     stated: IpNet,
     rows: &[Row],
     ours: &dyn Fn(&IpNet, Option<i64>) -> bool,
@@ -118,7 +134,7 @@ fn state(
         return Choice::Kept;
     }
     // The session may hold another row of ours, by an earlier grant: its key can be bound only once.
-    let others = rows.iter().filter(|other| other.id != raw.id && other.attribute == raw.attribute);
+    let others = rows.iter().filter(|other| other.id != raw.id && *other.attribute == *want.attribute);
     let stale: Vec<Change> = others.filter_map(|other| superseded(ask, other, cx)).collect();
     if !stale.is_empty() {
         return Choice::Prepare(stale);

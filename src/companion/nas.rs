@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use serde_json::{Value, json};
 
 use super::Desk;
-use super::args::{ModeArg, NasSet, NasVerb};
+use super::args::{NasSet, NasVerb};
 use super::exit::{Exit, Failure};
 use super::output::{Field, Records, shown};
 use super::pool::stored;
-use crate::lease::Time;
+use crate::lease::number::count;
+use crate::lease::{Mode, Time};
 use crate::store::admin::{Admin, Merged, Nas, NasChange};
 
 pub(super) fn run(desk: &Desk, verb: NasVerb) -> Result<Exit, Failure> {
@@ -120,7 +121,7 @@ fn change(desk: &Desk, admin: &mut Admin, set: &NasSet) -> Result<Exit, Failure>
     let change = NasChange {
         name: text(&set.name),
         kind: None,
-        mode: set.mode.map(|mode| mode_text(mode).to_owned()),
+        mode: set.mode.map(|mode| Mode::from(mode).as_str().to_owned()),
         address_space: text(&set.address_space),
         nas_identifier: text(&set.nas_identifier),
         coa_address: set.coa_address.map(|address| address.to_string()),
@@ -139,14 +140,6 @@ fn change(desk: &Desk, admin: &mut Admin, set: &NasSet) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-const fn mode_text(mode: ModeArg) -> &'static str {
-    match mode {
-        ModeArg::Managed => "managed",
-        ModeArg::Observe => "observe",
-        ModeArg::Off => "off",
-    }
-}
-
 fn merge(
     desk: &Desk,
     admin: &mut Admin,
@@ -159,8 +152,11 @@ fn merge(
         return Err(Failure::new(Exit::Usage, format!("{} is one NAS already", old.nas_key)));
     }
     let what = format!(
-        "{} leases in use and {} pools of {} become those of {}",
-        old.leases, old.pools, old.nas_key, new.nas_key
+        "{} in use and {} of {} become those of {}",
+        count(old.leases, "lease"),
+        count(old.pools, "pool"),
+        old.nas_key,
+        new.nas_key
     );
     if dry_run {
         desk.screen.note(&format!("(dry run, nothing was changed) {what}"));
@@ -171,8 +167,11 @@ fn merge(
     }
     let Merged { leases, pools, gone } = admin.merge_nas(&old, &new)?;
     desk.screen.note(&format!(
-        "{leases} rows and {pools} pools of {} are those of {} now",
-        old.nas_key, new.nas_key
+        "{} and {} of {} are those of {} now",
+        count(leases, "row"),
+        count(pools, "pool"),
+        old.nas_key,
+        new.nas_key
     ));
     if !gone {
         desk.screen.warning(&format!(

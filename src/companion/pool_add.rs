@@ -9,9 +9,11 @@ use super::args::PoolAdd;
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::pool::{number, stored, usage};
+use super::pool_modify::{circle, warn_of_missing};
+use crate::lease::number::count;
 use crate::lease::range::LARGE;
 use crate::lease::{AddressRange, Unit};
-use crate::store::admin::{Added, NewRanges};
+use crate::store::admin::{Added, NewRanges, PoolLink};
 
 pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     let name = pool_name(&add.name)?;
@@ -30,12 +32,19 @@ pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     }
     let nas = add.nas.as_deref().map(nas_key).transpose()?;
     let new = NewRanges { pool: name, nas, prefix_length: add.prefix_length, pieces };
+    let change = super::pool_modify::change(&add.way)?;
     let mut admin = desk.open()?;
-    let added = admin.add_ranges(&new, !add.dry_run)?;
+    let added = if change.is_empty() {
+        admin.add_ranges(&new, !add.dry_run)?
+    } else {
+        let judge = |pools: &[PoolLink]| circle(pools, &new.pool, new.nas.as_deref());
+        admin.add_pool(&new, &change, &judge, !add.dry_run)?
+    };
     if !desk.screen.is_table() {
         report(desk, &added, &new.pieces)?;
     }
     tell(desk, add.dry_run, &added, &new.pieces);
+    warn_of_missing(desk, &mut admin, &added.pool, &change)?;
     super::statics::warn_of_overlap(desk, &mut admin, &new.pieces)?;
     Ok(Exit::Done)
 }
@@ -60,13 +69,12 @@ fn tell(desk: &Desk, dry_run: bool, added: &Added, pieces: &[AddressRange]) {
     let what: Vec<_> = pieces.iter().take(4).map(ToString::to_string).collect();
     let more = if pieces.len() > what.len() { " …" } else { "" };
     desk.screen.note(&format!(
-        "{}{}pool {}: {} added in {} {}: {}{more}",
+        "{}{}pool {}: {} added in {}: {}{more}",
         if dry_run { "(dry run, nothing was changed) " } else { "" },
         if added.new_pool { "new " } else { "" },
         added.pool,
         added.pool.unit.amount(added.pool.unit.count_all(pieces)),
-        pieces.len(),
-        if pieces.len() == 1 { "range" } else { "ranges" },
+        count(pieces.len(), "range"),
         what.join(", "),
     ));
     if added.new_nas

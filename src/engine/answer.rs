@@ -1,11 +1,10 @@
 //! What the engine is asked and what it answers: one place, one meaning.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::lease::{Accounting, Ask, Class, Row, Seconds, Session};
+use crate::lease::{Accounting, Ask, Class, Row, Seconds, Session, Takes, Unit};
 
 /// One piece of work for the engine.
 #[derive(Clone, Debug)]
@@ -69,6 +68,17 @@ pub struct Grant {
     pub undo: Option<Undo>,
 }
 
+/// Something optional that could not be granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The attribute.
+    pub attribute: String,
+    /// The pool that was asked first.
+    pub pool: String,
+    /// There is no such pool; else it is full.
+    pub unknown: bool,
+}
+
 /// What accounting did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Accounted {
@@ -88,6 +98,23 @@ pub enum Accounted {
     Renewed,
     /// The session of the lease began.
     Started,
+}
+
+impl Accounted {
+    /// What is told of an event that did this to one thing of its session, and `other` to another.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let weight = |done: &Self| match done {
+            Self::Ignored(_) | Self::NasEnded => 0,
+            Self::Confirmed => 1,
+            Self::Renewed => 2,
+            Self::Adopted => 3,
+            Self::Started => 4,
+            Self::Released => 5,
+            Self::Conflict => 6,
+        };
+        if weight(&other) > weight(&self) { other } else { self }
+    }
 }
 
 /// Why an accounting event was ignored.
@@ -110,6 +137,8 @@ pub enum Ignored {
 pub enum Answer {
     /// Addresses were granted, or are still held; each is committed. In the order of the ask's wants.
     Granted(Vec<Grant>),
+    /// As [`Self::Granted`], without what the ask called optional and no pool had.
+    Partly(Vec<Grant>, Vec<LeftOut>),
     /// The reply's own address stands, and is none of ours.
     Kept,
     /// The pool exists and has no address left.
@@ -122,6 +151,17 @@ pub enum Answer {
         /// The name.
         pool: String,
     },
+    /// The pool gives out what the attribute does not hold.
+    Unfit {
+        /// Its name.
+        pool: String,
+        /// What it gives out.
+        gives: Unit,
+        /// The attribute.
+        attribute: String,
+        /// What that holds.
+        takes: Takes,
+    },
     /// Accounting was dealt with.
     Accounted(Accounted),
     /// The reject was dealt with: so many grants were put back.
@@ -131,6 +171,38 @@ pub enum Answer {
         /// A sentence for the log.
         why: String,
     },
+}
+
+/// How the answer of others is, beside ours (`mode = observe`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Seen {
+    /// Their address is in no pool of ours.
+    NotOurs,
+    /// They gave none, and we would.
+    OnlyOurs,
+    /// We would give none, and they did.
+    OnlyTheirs,
+    /// Another address of the same pool.
+    OtherAddress,
+    /// An address of another pool than ours.
+    OtherPool,
+    /// The same.
+    Same,
+}
+
+impl Seen {
+    /// In a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOurs => "not ours",
+            Self::OnlyOurs => "only ours",
+            Self::OnlyTheirs => "only theirs",
+            Self::OtherAddress => "other address",
+            Self::OtherPool => "other pool",
+            Self::Same => "same",
+        }
+    }
 }
 
 /// What `peek` answers: what would be granted.
@@ -152,7 +224,7 @@ pub enum LeaseOf {
         /// The NAS that asks: its address space counts.
         nas: String,
         /// The address.
-        address: IpAddr,
+        address: IpNet,
     },
     /// The one of this session.
     Session(Box<Session>),

@@ -1,7 +1,6 @@
 //! What is decided for each job of a batch: the pure choice ([`crate::choose`]) with all that it has to know around it.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -10,10 +9,10 @@ use super::inbox::Job;
 use super::occupied::{Judge, is_anothers};
 use super::reserve::Filling;
 use super::worker::Worker;
-use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
-use crate::choose::{self, Accounts, Choice, Circumstances, Served, Serving};
+use super::{Accounted, Answer, Grant, How, Ignored, LeftOut, Undo, Work};
+use crate::choose::{self, Accounts, Choice, Circumstances, Seen, Served, Serving};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Ask, Change, Names, NasFacts, Row, Time};
+use crate::lease::{Accounting, AcctKind, Ask, Change, Names, NasFacts, Row, Status, Time, Want};
 use crate::store::{PoolRow, Snapshot, StoreError};
 
 /// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
@@ -70,8 +69,9 @@ impl Worker {
         let (nas, space) = self.nas(&ask.session);
         let space = space.to_owned();
         let catalogue = Arc::clone(&self.catalogue);
-        let mut changes = Vec::new();
+        let mut changes: Vec<Change> = Vec::new();
         let mut grants = Vec::new();
+        let mut left_out = Vec::new();
         let engaged = &self.engaged.rows;
         let here = self.shared.clock.now();
         let names = self.names(ask);
@@ -79,7 +79,14 @@ impl Worker {
         for want in &ask.wants {
             let pool = catalogue.pool(want.pool(), nas.id);
             if pool.is_none() && want.stated.is_none() {
-                return Ok(Decision::Answer(Answer::UnknownPool { pool: want.pool().to_owned() }));
+                if want.optional {
+                    left_out.push(left(want, true));
+                    continue;
+                }
+                return Ok(self.none_of(&changes, Answer::UnknownPool { pool: want.pool().to_owned() }));
+            }
+            if let Some(pool) = pool.filter(|pool| want.stated.is_none() && !want.takes.fits(pool.unit)) {
+                return Ok(self.none_of(&changes, unfit(want, pool)));
             }
             let id = pool.map(|pool| pool.id);
             let of_nas = |id| Self::facts(&self.nases, id);
@@ -113,19 +120,27 @@ impl Worker {
                 here: self.shared.clock.now(),
                 error: None,
             };
-            let ours = |net: &IpNet, pool: Option<i64>| catalogue.pool_of(net.addr(), &space, pool).is_some();
-            let taken = |id: i64| touched.contains(&id) || engaged.contains(&id);
+            let ours = |net: &IpNet, pool: Option<i64>| catalogue.giver(net, &space, pool).is_some();
+            let spoken_for = |id: i64| changes.iter().any(|change| change.before.id == id);
+            let taken = |id: i64| touched.contains(&id) || engaged.contains(&id) || spoken_for(id);
             let choice = choose::choose(ask, want, id, rows, &ours, &mut filling, &taken, &cx);
             if let Some(error) = filling.error {
                 return Err(error);
             }
             match choice {
                 Choice::Kept => {}
+                Choice::NoneFree if want.optional => left_out.push(left(want, false)),
                 Choice::NoneFree => {
-                    return Ok(Decision::Answer(Answer::Exhausted { pool: want.pool().to_owned() }));
+                    return Ok(self.none_of(&changes, Answer::Exhausted { pool: want.pool().to_owned() }));
                 }
-                Choice::Prepare(first) => return Ok(Decision::Again(first)),
-                Choice::NeedRow(address) => return self.need_row(address.addr(), &space, now),
+                Choice::Prepare(first) => {
+                    self.put_back(&changes);
+                    return Ok(Decision::Again(first));
+                }
+                Choice::NeedRow(net) => {
+                    self.put_back(&changes);
+                    return self.need_row(&net, &space, now);
+                }
                 Choice::Serve(served) => {
                     let pool = catalogue.pools.iter().find(|pool| pool.id == served.row().pool);
                     grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));
@@ -135,8 +150,26 @@ impl Worker {
                 }
             }
         }
-        let answer = if grants.is_empty() { Answer::Kept } else { Answer::Granted(grants) };
+        let answer = match (grants.is_empty(), left_out.is_empty()) {
+            (true, true) => Answer::Kept,
+            (false, true) => Answer::Granted(grants),
+            (_, false) => Answer::Partly(grants, left_out),
+        };
         Ok(if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) })
+    }
+
+    /// All or nothing: what was chosen for the ask's other wants is free for the next.
+    fn none_of(&mut self, chosen: &[Change], answer: Answer) -> Decision {
+        self.put_back(chosen);
+        Decision::Answer(answer)
+    }
+
+    fn put_back(&mut self, chosen: &[Change]) {
+        for change in chosen.iter().filter(|change| change.before.status == Status::Available) {
+            if let Some(shelf) = self.shelves.get_mut(&change.before.pool) {
+                shelf.put_back(change.before.clone());
+            }
+        }
     }
 
     /// How the subscriber may be written in other tables; empty where none says anything.
@@ -162,10 +195,10 @@ impl Worker {
         rows.iter().filter(barred).map(|row| row.id).collect()
     }
 
-    fn need_row(&mut self, address: IpAddr, space: &str, now: Time) -> Result<Decision, StoreError> {
+    fn need_row(&mut self, net: &IpNet, space: &str, now: Time) -> Result<Decision, StoreError> {
         let catalogue = Arc::clone(&self.catalogue);
-        match (catalogue.pool_of(address, space, None), self.store.as_mut()) {
-            (Some(pool), Some(store)) => store.make_row(pool, address, now).map(|()| Decision::LookAgain),
+        match (catalogue.giver(net, space, None), self.store.as_mut()) {
+            (Some(pool), Some(store)) => store.make_row(pool, net.addr(), now).map(|()| Decision::LookAgain),
             _ => Ok(Decision::Answer(Answer::Kept)),
         }
     }
@@ -184,15 +217,23 @@ impl Worker {
         }
         let space = space.to_owned();
         let catalogue = Arc::clone(&self.catalogue);
-        let ours = |address: &IpNet| catalogue.pool_of(address.addr(), &space, None).is_some();
+        let ours = |net: &IpNet| catalogue.giver(net, &space, None).is_some();
         let of_nas = |id| Self::facts(&self.nases, id);
         let barred = &choose::none_barred;
         let cx =
             Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random(), barred };
-        let all = event.session.id.is_none() || job.wide.get();
-        match choose::account(event, rows, all, &ours, &cx) {
+        let kin = job.kin.borrow();
+        let seen = Seen { all: event.session.id.is_none() || job.wide.get(), kin: kin.as_deref() };
+        let decided = choose::account(event, rows, seen, &ours, &cx);
+        drop(kin);
+        match decided {
             Accounts::NeedAll => {
                 job.wide.set(true);
+                Ok(Decision::LookAgain)
+            }
+            Accounts::NeedKin(key) => {
+                job.wide.set(true);
+                job.kin.replace(Some(key));
                 Ok(Decision::LookAgain)
             }
             Accounts::Do(changes, accounted) if changes.is_empty() => {
@@ -202,7 +243,7 @@ impl Worker {
                 done(accounted)
             }
             Accounts::Do(changes, accounted) => Ok(Decision::Write(changes, Answer::Accounted(accounted))),
-            Accounts::NeedRow(address) => self.need_row(address.addr(), &space, now),
+            Accounts::NeedRow(net) => self.need_row(&net, &space, now),
         }
     }
 
@@ -242,6 +283,19 @@ impl Worker {
         let changes: Vec<Change> = undo.iter().filter_map(|undo| choose::undo(undo, rows, &cx)).collect();
         let answer = Answer::Undone(changes.len());
         if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }
+    }
+}
+
+fn left(want: &Want, unknown: bool) -> LeftOut {
+    LeftOut { attribute: want.attribute.clone(), pool: want.pool().to_owned(), unknown }
+}
+
+fn unfit(want: &Want, pool: &PoolRow) -> Answer {
+    Answer::Unfit {
+        pool: pool.name.to_string(),
+        gives: pool.unit,
+        attribute: want.attribute.clone(),
+        takes: want.takes,
     }
 }
 

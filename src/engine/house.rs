@@ -99,7 +99,8 @@ impl Worker {
         let (_, now) = store.pulse()?;
         self.tick(now)?;
         self.save_heard(now)?;
-        let counters = self.shared.counters.snapshot().to_line();
+        let counters = concat!("version=", env!("CARGO_PKG_VERSION"), " ").to_owned()
+            + &self.shared.counters.snapshot().to_line();
         let Some(store) = self.store.as_mut() else { return Ok(()) };
         let seen = store.heartbeat(&self.shared.server, &counters, now)?;
         self.has_written(now)?;

@@ -1,6 +1,7 @@
 //! Looking without touching: `peek` and `lease`, on connections of their own, never behind the writer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ use super::inbox::lock;
 use super::occupied::{Judge, is_anothers, nas_at};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, Names, NasFacts, Row, Session, Time};
+use crate::lease::{Ask, Mode, Names, NasFacts, Pick, Row, Session, Time, Want};
 use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Sources, Store, StoreError};
 
 /// Connections for looking, at most.
@@ -101,6 +102,22 @@ impl Engine {
         Arc::clone(&lock(&self.shared.catalogue))
     }
 
+    /// Some NAS or pool is not managed: then [`Self::mode`] has to be asked. Costs a glance.
+    #[must_use]
+    pub fn withholds(&self) -> bool {
+        self.shared.withheld.load(Ordering::Relaxed)
+    }
+
+    /// The mode of a NAS, and of the first of `pools`, the more careful of the two.
+    #[must_use]
+    pub fn mode(&self, nas: &str, pools: &[Pick]) -> Mode {
+        let catalogue = self.catalogue();
+        let row = catalogue.nases.iter().find(|row| row.key == nas);
+        let (id, mode) = row.map_or((0, Mode::Managed), |row| (row.facts.id, row.mode));
+        let pool = pools.first().and_then(|pick| catalogue.pool(&pick.pool, id));
+        pool.map_or(mode, |pool| pool.mode.max(mode))
+    }
+
     /// The names of all pools, of whatever NAS.
     ///
     /// # Errors
@@ -116,7 +133,6 @@ impl Engine {
     /// The database is away, or does not answer within `budget`.
     pub fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
         let catalogue = self.catalogue();
-        let Some(want) = ask.wants.first() else { return Ok(None) };
         let (nas, space) = nas_of(&catalogue, &ask.session);
         let mut store = self.readers.take(budget)?;
         let snapshot = store.read(&[lookup_grant(ask, space)])?;
@@ -132,7 +148,10 @@ impl Engine {
         let barred = |id| seen.contains(&id);
         let hold = catalogue.hold;
         let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold, token: 0, barred: &barred };
-        let pool = catalogue.pool(want.pool(), nas.id).map(|pool| pool.id);
+        let named = ask.wants.first().and_then(|want| catalogue.pool(want.pool(), nas.id));
+        let fits = |want: &&Want| named.is_some_and(|pool| want.takes.fits(pool.unit));
+        let Some(want) = ask.wants.iter().find(fits) else { return Ok(None) };
+        let pool = named.map(|pool| pool.id);
         let of_pool = |store: &mut dyn Store, pool: i64, rows: &[Row]| {
             let space = catalogue.pools.iter().find(|row| row.id == pool).map_or(space, |row| &row.space);
             others(store, space, rows)
@@ -183,10 +202,9 @@ impl Engine {
             catalogue.nases.iter().find(|row| row.key == nas).map_or("default", |row| row.space.as_str())
         };
         let lookup = match of {
-            LeaseOf::Address { nas, address } => Lookup {
-                addresses: vec![(space_of(nas).to_owned(), IpNet::from(*address))],
-                ..Lookup::default()
-            },
+            LeaseOf::Address { nas, address } => {
+                Lookup { addresses: vec![(space_of(nas).to_owned(), *address)], ..Lookup::default() }
+            }
             LeaseOf::Session(session) => Lookup { key: Some(session.key.clone()), ..Lookup::default() },
         };
         let snapshot = self.readers.take(budget)?.read(&[lookup])?;

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use answer::{Accounted, Answer, Grant, How, Ignored, LeaseOf, Peeked, Undo, Work};
+pub use answer::{Accounted, Answer, Grant, How, Ignored, LeaseOf, LeftOut, Peeked, Seen, Undo, Work};
 pub use clock::Clock;
 pub use crank::Crank;
 use inbox::{Inbox, lock};
@@ -73,6 +73,8 @@ struct Shared {
     inbox: Inbox,
     counters: Counters,
     catalogue: Mutex<Arc<Catalogue>>,
+    /// Some NAS or pool is not managed: then, and only then, each request looks whether its own is.
+    withheld: AtomicBool,
     heritage: Mutex<worker::Heritage>,
     pledges: Mutex<pledges::Pledges>,
     /// Which worker counts; one that was replaced has an older number.
@@ -96,6 +98,7 @@ impl Shared {
             inbox: Inbox::default(),
             counters: Counters::default(),
             catalogue: Mutex::default(),
+            withheld: AtomicBool::new(false),
             heritage: Mutex::default(),
             pledges: Mutex::default(),
             generation: AtomicU64::new(1),
@@ -222,6 +225,11 @@ impl Engine {
             Counters::add(&shared.counters.unavailable);
             Answer::Unavailable { why: format!("{} within {} ms", away(), budget.as_millis()) }
         })
+    }
+
+    /// Counts what was seen of others' answers.
+    pub fn observed(&self, seen: Seen) {
+        self.shared.counters.count_seen(seen);
     }
 
     /// The counters.

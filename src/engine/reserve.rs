@@ -34,6 +34,13 @@ pub struct Shelf {
     searched_at: Option<Instant>,
 }
 
+impl Shelf {
+    /// A row that was taken out, and not needed after all.
+    pub fn put_back(&mut self, row: Row) {
+        self.rows.push_front((row, How::Free));
+    }
+}
+
 /// The shelves of all pools.
 pub type Shelves = HashMap<i64, Shelf>;
 

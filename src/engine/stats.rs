@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Accounted, Answer, How, Ignored, Stats};
+use super::{Accounted, Answer, How, Ignored, Seen, Stats};
 
 /// Declares the counters: name in `%{ippool_rs:stats}`, and what is counted.
 macro_rules! counters {
@@ -83,6 +83,18 @@ counters! {
     holds,
     /// Panics caught in the engine's thread.
     panics,
+    /// Answers of others that were observed, and are as ours would have been.
+    observed_same,
+    /// … another address of the same pool, which is no fault.
+    observed_other_address,
+    /// … an address of another pool than ours.
+    observed_other_pool,
+    /// … an address that is in no pool of ours.
+    observed_not_ours,
+    /// … an address, where we would have given none.
+    observed_only_theirs,
+    /// … none, where we would have given one.
+    observed_only_ours,
 }
 
 impl Counters {
@@ -91,14 +103,28 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts how the answer of others was.
+    pub fn count_seen(&self, seen: Seen) {
+        Self::add(match seen {
+            Seen::NotOurs => &self.observed_not_ours,
+            Seen::OnlyOurs => &self.observed_only_ours,
+            Seen::OnlyTheirs => &self.observed_only_theirs,
+            Seen::OtherAddress => &self.observed_other_address,
+            Seen::OtherPool => &self.observed_other_pool,
+            Seen::Same => &self.observed_same,
+        });
+    }
+
     /// Counts what an answer says.
     pub fn count(&self, answer: &Answer) {
         Self::add(&self.served);
         match answer {
-            Answer::Granted(grants) => grants.iter().for_each(|grant| self.count_grant(grant.how)),
+            Answer::Granted(grants) | Answer::Partly(grants, _) => {
+                grants.iter().for_each(|grant| self.count_grant(grant.how))
+            }
             Answer::Kept => {}
             Answer::Exhausted { .. } => Self::add(&self.exhausted),
-            Answer::UnknownPool { .. } => Self::add(&self.unknown_pool),
+            Answer::UnknownPool { .. } | Answer::Unfit { .. } => Self::add(&self.unknown_pool),
             Answer::Unavailable { .. } => Self::add(&self.unavailable),
             Answer::Undone(count) => {
                 self.undone.fetch_add(*count as u64, Ordering::Relaxed);

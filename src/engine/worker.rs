@@ -16,7 +16,7 @@ use super::reserve::Shelves;
 use super::stats::Counters;
 use super::{Answer, Shared, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Hold, NasFacts, Rules, Time};
+use crate::lease::{Hold, Mode, NasFacts, Rules, Time};
 use crate::store::{self, Catalogue, NasRow, Retry, Store, StoreError};
 
 /// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
@@ -392,6 +392,10 @@ impl Worker {
             rules: self.rules.clone(),
             hold: catalogue.hold,
         };
+        let careful = |mode: Mode| mode != Mode::Managed;
+        let withheld = catalogue.pools.iter().any(|pool| careful(pool.mode))
+            || catalogue.nases.iter().any(|nas| careful(nas.mode));
+        self.shared.withheld.store(withheld, Ordering::Relaxed);
         self.catalogue = Arc::new(catalogue);
         *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
     }

@@ -1,7 +1,7 @@
 //! What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout, what the site writes for its pools, and a word.
 
 use crate::engine::Grant;
-use crate::lease::Seconds;
+use crate::lease::{Seconds, address_text, escape};
 
 use super::Reply;
 use super::limit::Kind;
@@ -69,8 +69,9 @@ pub(super) fn items(settings: &Settings, reply: &Reply, grant: &Grant, matched: 
     changes.extend(pool.map(|pool| Change::Items(Written::Pool(pool))));
     let mut told = grant.message.clone().map(Told::Text);
     if let Some((index, profile)) = matched.profile.and_then(|at| Some((at, settings.profiles.get(at)?))) {
-        let member =
-            matched.picks.iter().find(|(_, pick)| *pick.pool == *grant.pool).map(|(number, _)| *number);
+        let name = |number: &usize| profile.pools.get(*number).map(|member| escape(member.pool.as_bytes()));
+        let is_it = |number: &usize| name(number).is_some_and(|name| name == *grant.pool);
+        let member = matched.members.iter().copied().find(is_it);
         let at = |pool| At { profile: index, pool };
         if profile.has_update {
             changes.push(Change::Items(Written::Profile(at(None))));
@@ -107,7 +108,7 @@ fn short_lease(who: &Who, grant: &Grant, interim: Seconds) -> Note {
          more often",
         who.user,
         who.nas,
-        grant.address.addr(),
+        address_text(&grant.address),
         grant.pool,
         grant.lease_seconds,
         grant.pool

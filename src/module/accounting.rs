@@ -3,10 +3,8 @@
 //! radiusd acknowledges only `ok` and `updated` (`rad_accounting()`, src/main/acct.c). Whatever the event means to us, it is
 //! acknowledged once the database has dealt with it; else the NAS would repeat it for ever.
 
-use ipnet::{IpNet, Ipv4Net};
-
 use crate::engine::{Accounted, Answer, Work};
-use crate::lease::{Accounting, AcctKind};
+use crate::lease::{Accounting, AcctKind, Mode, Named, address_text};
 
 use super::identity;
 use super::limit::Kind;
@@ -22,7 +20,17 @@ pub fn accounting(settings: &Settings, engine: &dyn Asks, facts: &Facts) -> Outc
     let Some(kind) = kind(facts.status_type) else {
         return Outcome::new(Code::Noop, "Acct-Status-Type is none that concerns addresses");
     };
+    if settings.mode == Mode::Off {
+        return Outcome::new(Code::Ok, "mode = off: acknowledged, and nothing is done");
+    }
     let session = identity::session(facts);
+    let mut mode = settings.mode;
+    if engine.withholds() {
+        mode = mode.max(engine.mode(&session.nas, &[]));
+        if mode == Mode::Off {
+            return Outcome::new(Code::Ok, "the mode of this NAS is off: acknowledged, and nothing is done");
+        }
+    }
     let (user, nas) = (session.username.clone(), session.nas.clone());
     let addresses = addresses(facts);
     let event = Accounting {
@@ -45,9 +53,10 @@ pub fn accounting(settings: &Settings, engine: &dyn Asks, facts: &Facts) -> Outc
             }
             outcome
         }
-        Answer::Unavailable { why } => unavailable(kind, &user, &nas, &why),
+        Answer::Unavailable { why } => unavailable(mode, kind, &user, &nas, &why),
         other => {
-            unavailable(kind, &user, &nas, &format!("the engine answered {other:?} to an accounting event"))
+            let why = format!("the engine answered {other:?} to an accounting event");
+            unavailable(mode, kind, &user, &nas, &why)
         }
     }
 }
@@ -64,13 +73,8 @@ fn kind(status_type: Option<u32>) -> Option<AcctKind> {
     }
 }
 
-fn addresses(facts: &Facts) -> Vec<IpNet> {
-    facts
-        .addresses
-        .iter()
-        .filter(|address| !address.is_unspecified())
-        .map(|&address| IpNet::V4(Ipv4Net::from(address)))
-        .collect()
+fn addresses(facts: &Facts) -> Vec<Named> {
+    facts.addresses.iter().filter(|named| !named.address.addr().is_unspecified()).cloned().collect()
 }
 
 fn code(done: Accounted) -> Code {
@@ -84,7 +88,16 @@ fn code(done: Accounted) -> Code {
     }
 }
 
-fn unavailable(kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
+fn unavailable(mode: Mode, kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
+    if mode == Mode::Observe {
+        // Whether the site runs must not hang on us.
+        let mut outcome = Outcome::new(Code::Noop, "");
+        let text = format!(
+            "accounting {kind:?} of user {user} at NAS {nas} is not recorded: {why}. `ippool-rs schema status` tries the database"
+        );
+        outcome.notes.push(Note::warning(Kind::Unavailable, "observe", text));
+        return outcome;
+    }
     let text = format!(
         "accounting {kind:?} of user {user} at NAS {nas} is not acknowledged, the NAS will send it again: {why}. `ippool-rs schema status` tries \
          the database"
@@ -92,11 +105,14 @@ fn unavailable(kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
     Outcome::failed(Code::Fail, Note::failure(Kind::Unavailable, "accounting", text))
 }
 
-fn conflict(user: &str, nas: &str, addresses: &[IpNet]) -> Note {
-    let address = addresses.first().map(|address| address.addr().to_string()).unwrap_or_default();
+fn conflict(user: &str, nas: &str, addresses: &[Named]) -> Note {
+    let all: Vec<String> = addresses.iter().map(|named| address_text(&named.address)).collect();
+    let address = all.first().map(String::as_str).unwrap_or_default();
+    let among = if all.len() > 1 { "one of which" } else { "which" };
     let text = format!(
-        "user {user} at NAS {nas} uses {address}, which is leased to somebody else. `ippool-rs lease show {address}` shows both; one of them has \
-         to be disconnected"
+        "user {user} at NAS {nas} uses {}, {among} is leased to somebody else. `ippool-rs lease show {address}` shows both; one of them has \
+         to be disconnected",
+        all.join(" and ")
     );
-    Note::warning(Kind::Conflict, &address, text)
+    Note::warning(Kind::Conflict, address, text)
 }

@@ -22,6 +22,8 @@ pub enum Kind {
     Invalid,
     /// A lease is shorter than two Interims.
     Interim,
+    /// Others answer otherwise than we would.
+    Observed,
     /// An expansion of a profile gives nothing usable.
     Profile,
     /// A NAS sends no accounting.

@@ -4,18 +4,21 @@
 
 mod accompany;
 mod accounting;
+mod attributes;
 mod condition;
 mod facts;
 mod identity;
 mod instance;
 mod item;
 mod limit;
+mod observe;
 mod outcome;
 mod pools;
 mod post_auth;
 pub mod profile;
 mod read;
 mod read_profile;
+mod read_sections;
 mod settings;
 mod suggest;
 mod xlat;
@@ -29,6 +32,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use attributes::{Attribute, Wish};
 pub use facts::{Facts, Reply};
 pub use instance::Instance;
 pub use item::{Item, Place, Value};
@@ -38,16 +42,46 @@ pub use read::{Draft, Mistake};
 pub use settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, SessionTimeout, Settings};
 pub use xlat::{LEASE_ITEMS, Query};
 
-use crate::engine::{Answer, Engine, Work};
+use crate::engine::{Answer, Engine, Peeked, Seen, Work};
+use crate::lease::{Ask, Mode, Pick};
+use crate::store::StoreError;
 
 /// Whoever answers a hook: the engine, or a test.
 pub trait Asks {
     /// Has `work` done and waits for the answer at most `budget`.
     fn ask(&self, work: Work, budget: Duration) -> Answer;
+
+    /// What the ask's only want would be granted; the error says that nobody knows.
+    fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError>;
+
+    /// Counts what was seen of others' answers.
+    fn observed(&self, seen: Seen);
+
+    /// Whether some NAS or pool is not managed.
+    fn withholds(&self) -> bool;
+
+    /// The mode of a NAS, and of the first of some pools, the more careful of the two.
+    fn mode(&self, nas: &str, pools: &[Pick]) -> Mode;
 }
 
 impl Asks for Engine {
     fn ask(&self, work: Work, budget: Duration) -> Answer {
         Engine::ask(self, work, budget)
+    }
+
+    fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
+        Engine::peek(self, ask, budget)
+    }
+
+    fn observed(&self, seen: Seen) {
+        Engine::observed(self, seen);
+    }
+
+    fn withholds(&self) -> bool {
+        Engine::withholds(self)
+    }
+
+    fn mode(&self, nas: &str, pools: &[Pick]) -> Mode {
+        Engine::mode(self, nas, pools)
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn pools(settings: &Settings, facts: &Facts, oracle: &dyn Oracle) -> 
 }
 
 fn of(pool: String) -> Matched {
-    Matched { picks: vec![(0, Pick::of(pool))], ..Matched::default() }
+    Matched { picks: vec![Pick::of(pool)], ..Matched::default() }
 }
 
 /// A profile holds, and none of its pools does.

@@ -84,8 +84,10 @@ pub trait Oracle {
 pub struct Matched {
     /// The profile, if one holds.
     pub profile: Option<usize>,
-    /// Its pools that hold, the first one first: their number in the profile, and what the engine is asked for.
-    pub picks: Vec<(usize, Pick)>,
+    /// The pools that are asked, the first one first.
+    pub picks: Vec<Pick>,
+    /// The numbers that they have in the profile, in the same order; empty: they are not of a profile.
+    pub members: Vec<usize>,
     /// Expansions that gave nothing usable.
     pub mistakes: Vec<Unusable>,
 }
@@ -137,7 +139,8 @@ pub fn matching(profiles: &[Profile], oracle: &dyn Oracle, framed: bool) -> Matc
         let at = At { profile: index, pool: Some(number) };
         let stop = blocker(member, || oracle.blocker(at), &mut matched);
         let pool = crate::lease::escape(member.pool.as_bytes());
-        matched.picks.push((number, Pick { pool, ttl: profile.ttl, stop }));
+        matched.picks.push(Pick { pool, ttl: profile.ttl, stop });
+        matched.members.push(number);
         if stop {
             break;
         }

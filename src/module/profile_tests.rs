@@ -87,7 +87,7 @@ fn words(profiles: &[Profile], holds: &[&str]) -> String {
     let matched = found(profiles, holds);
     let name = matched.profile.map_or("none", |index| profiles[index].name.as_str());
     let picks =
-        matched.picks.iter().map(|(_, pick)| format!(" {}{}", pick.pool, if pick.stop { "!" } else { "" }));
+        matched.picks.iter().map(|pick| format!(" {}{}", pick.pool, if pick.stop { "!" } else { "" }));
     picks.fold(name.to_owned(), |text, pick| text + &pick)
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::engine::{Accounted, Answer, Grant, How, Ignored, Work};
-use crate::lease::{AcctKind, Ask, Class};
+use crate::engine::{Accounted, Answer, Grant, How, Ignored, Peeked, Seen, Work};
+use crate::lease::{AcctKind, Ask, Class, Mode, Pick};
+use crate::store::StoreError;
 
 use super::profile::{At, Oracle};
 use super::{Asks, Change, Code, Facts, Item, Kind, Outcome, Place, Reply, Settings};
@@ -17,12 +18,21 @@ const FENCE: Class = Class { id: 7, epoch: 3, token: 0x1234 };
 
 struct Engine {
     answer: Answer,
+    peeked: Option<Peeked>,
+    mode: Mode,
+    seen: RefCell<Vec<Seen>>,
     asked: RefCell<Vec<Work>>,
 }
 
 impl Engine {
     fn new(answer: Answer) -> Self {
-        Self { answer, asked: RefCell::default() }
+        Self {
+            answer,
+            peeked: None,
+            mode: Mode::Managed,
+            seen: RefCell::default(),
+            asked: RefCell::default(),
+        }
     }
 
     fn ask(&self) -> Ask {
@@ -43,6 +53,22 @@ impl Asks for Engine {
         }
         self.asked.borrow_mut().push(work);
         answer
+    }
+
+    fn peek(&self, _: &Ask, _: Duration) -> Result<Option<Peeked>, StoreError> {
+        Ok(self.peeked.clone())
+    }
+
+    fn observed(&self, seen: Seen) {
+        self.seen.borrow_mut().push(seen);
+    }
+
+    fn withholds(&self) -> bool {
+        self.mode != Mode::Managed
+    }
+
+    fn mode(&self, _: &str, _: &[Pick]) -> Mode {
+        self.mode
     }
 }
 
@@ -79,6 +105,10 @@ fn grant(how: How) -> Grant {
     }
 }
 
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
 /// Where there are no profiles, nothing is asked.
 struct Nobody;
 
@@ -111,7 +141,11 @@ fn a_grant_goes_out_with_its_fence_and_an_interim_interval() {
     assert_eq!(outcome.code, Code::Updated);
     assert_eq!(
         outcome.changes,
-        [Change::Address(Ipv4Addr::new(198, 51, 100, 7)), Change::Class(FENCE), Change::InterimInterval(600)]
+        [
+            Change::Address("Framed-IP-Address".into(), net("198.51.100.7/32")),
+            Change::Class(FENCE),
+            Change::InterimInterval(600)
+        ]
     );
     assert!(outcome.notes.is_empty());
     let ask = engine.ask();
@@ -173,6 +207,56 @@ fn a_session_ends_with_its_lease_where_the_site_wants_it_so() {
 }
 
 #[test]
+fn the_most_careful_of_the_modes_counts() {
+    let stated = Reply { address: Some(net("198.51.100.7/32")), ..Reply::default() };
+    let peeked = |address: &str, pool: &str| {
+        Some(Peeked { address: address.parse().unwrap(), pool: pool.into(), how: How::Free })
+    };
+    for (instance, other, asks) in [
+        ("managed", Mode::Managed, 1),
+        ("managed", Mode::Observe, 1),
+        ("observe", Mode::Managed, 1),
+        ("observe", Mode::Off, 0),
+        ("managed", Mode::Off, 0),
+        ("off", Mode::Managed, 0),
+    ] {
+        let mut engine = granted(How::Static);
+        engine.mode = other;
+        let outcome = run(&[("mode", instance)], &alice(), &stated, &engine);
+        assert_eq!((outcome.code, engine.asked.borrow().len()), (Code::Noop, asks), "{instance} {other:?}");
+        let quiet = (instance, other) != ("managed", Mode::Managed);
+        assert_eq!(outcome.changes.is_empty(), quiet, "{instance} {other:?}");
+        assert_eq!(
+            outcome.notes.len(),
+            usize::from(quiet && asks == 1),
+            "{instance} {other:?}: ours has none"
+        );
+    }
+    for (ours, seen, told) in [
+        (peeked("198.51.100.7/32", "gold"), Seen::Same, None),
+        (peeked("198.51.100.8/32", "gold"), Seen::OtherAddress, None),
+        (peeked("192.0.2.8/32", "tin"), Seen::OtherPool, Some("we would give one of pool tin")),
+        (None, Seen::OnlyTheirs, Some("we would give none: pool gold has none")),
+    ] {
+        let engine = Engine { peeked: ours, ..granted(How::Static) };
+        let outcome = run(&[("mode", "observe")], &alice(), &stated, &engine);
+        assert_eq!(*engine.seen.borrow(), [seen]);
+        let ask = engine.ask();
+        assert_eq!((ask.wants[0].pool(), ask.wants[0].stated.is_some()), ("", true));
+        let notes: Vec<_> = outcome.notes.iter().map(|note| note.text.as_str()).collect();
+        assert_eq!(notes.len(), usize::from(told.is_some()), "{notes:?}");
+        assert!(told.is_none_or(|told| notes[0].contains(told)), "{notes:?}");
+    }
+    // Nothing that we cannot do harms the site.
+    let away = Engine::new(Answer::Unavailable { why: "away".into() });
+    assert_eq!(run(&[("mode", "observe")], &alice(), &stated, &away).code, Code::Noop);
+    let facts = Facts { status_type: Some(1), ..alice() };
+    assert_eq!(accounting(&settings(&[("mode", "observe")]), &away, &facts).code, Code::Noop);
+    assert_eq!(accounting(&settings(&[]), &away, &facts).code, Code::Fail);
+    assert_eq!(accounting(&settings(&[("mode", "off")]), &away, &facts).code, Code::Ok);
+}
+
+#[test]
 fn the_default_pool_is_only_for_those_who_want_an_address() {
     for (service_type, pool, code) in [
         (None, None, Code::Updated),
@@ -193,13 +277,13 @@ fn the_default_pool_is_only_for_those_who_want_an_address() {
 
 #[test]
 fn an_address_in_the_reply_stands_and_is_recorded() {
-    let reply = Reply { address: Some(Ipv4Addr::new(203, 0, 113, 9)), ..Reply::default() };
+    let reply = Reply { address: Some(net("203.0.113.9/32")), ..Reply::default() };
     let engine = granted(How::Static);
     let outcome = run(&[], &Facts { pool: None, ..alice() }, &reply, &engine);
     assert_eq!(outcome.code, Code::Noop);
     assert_eq!(outcome.changes, [Change::Class(FENCE), Change::InterimInterval(600)]);
     let want = engine.ask().wants[0].clone();
-    assert_eq!((want.pool(), want.stated), ("", reply.address.map(|own| IpAddr::V4(own).into())));
+    assert_eq!((want.pool(), want.stated), ("", reply.address));
     // Whatever is wrong with us, a static address goes out.
     let away = Engine::new(Answer::Unavailable { why: "away".into() });
     let outcome = run(&[], &alice(), &reply, &away);
@@ -213,7 +297,7 @@ fn an_address_in_the_reply_stands_and_is_recorded() {
 #[test]
 fn addresses_that_mean_please_allocate_are_replaced() {
     for address in ["255.255.255.254", "255.255.255.255", "0.0.0.0"] {
-        let reply = Reply { address: address.parse().ok(), ..Reply::default() };
+        let reply = Reply { address: crate::lease::parse_address(address), ..Reply::default() };
         assert_eq!(run(&[], &alice(), &reply, &granted(How::Free)).code, Code::Updated, "{address}");
     }
 }
@@ -235,7 +319,7 @@ fn hints_that_nobody_can_have_are_dropped() {
         ("255.255.255.254", false),
     ] {
         let engine = granted(How::Requested);
-        run(&[], &Facts { hint: hint.parse().ok(), ..alice() }, &Reply::default(), &engine);
+        run(&[], &Facts { hint: crate::lease::parse_address(hint), ..alice() }, &Reply::default(), &engine);
         assert_eq!(engine.ask().wants[0].hint.is_some(), kept, "{hint}");
     }
 }
@@ -258,7 +342,7 @@ fn each_failure_has_its_code_and_names_user_nas_and_pool() {
     ] {
         let outcome = run(&[(item, value)], &alice(), &Reply::default(), &Engine::new(answer.clone()));
         assert_eq!(outcome.code, code, "{item} = {value}");
-        assert!(!outcome.changes.iter().any(|change| matches!(change, Change::Address(_))));
+        assert!(!outcome.changes.iter().any(|change| matches!(change, Change::Address(..))));
         assert_eq!(outcome.changes.contains(&Change::DoNotRespond), value == "drop");
         let text = &outcome.notes[0].text;
         assert!(
@@ -328,7 +412,7 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
     let facts = Facts {
         status_type: Some(3),
         delay: Some(u32::MAX),
-        addresses: vec![Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(198, 51, 100, 7)],
+        addresses: [[0; 4], [198, 51, 100, 7]].map(|v4| IpAddr::from(v4).into()).into(),
         classes: vec![FENCE],
         ..alice()
     };
@@ -339,5 +423,5 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
         (event.kind, event.delay, event.classes.as_slice()),
         (AcctKind::Interim, 86_400, &[FENCE][..])
     );
-    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap()]);
+    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap().into()]);
 }

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::lease::{Hold, Mode, NasFacts, Seconds, Strategy, Unit};
 
 /// A row of `ip_pool_pools`.
@@ -77,6 +79,12 @@ impl Catalogue {
     pub fn pool(&self, name: &str, nas: i64) -> Option<&PoolRow> {
         let named = || self.pools.iter().filter(|pool| *pool.name == *name);
         named().find(|pool| pool.nas == Some(nas)).or_else(|| named().find(|pool| pool.nas.is_none()))
+    }
+
+    /// The pool that gives out exactly this in the address space; only `pool`, if one is given.
+    #[must_use]
+    pub fn giver(&self, net: &IpNet, space: &str, pool: Option<i64>) -> Option<&PoolRow> {
+        self.pool_of(net.addr(), space, pool).filter(|pool| pool.unit.around(net.addr()) == *net)
     }
 
     /// The pool whose range an address of the address space lies in; only `pool`, if one is given.

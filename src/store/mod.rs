@@ -30,10 +30,11 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+pub use crate::lease::{address_text, parse_address};
 pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 pub use connect::DatabaseUrl;
 pub use error::{Retry, StoreError};
-pub use rows::{address_key, address_text, key_address, parse_address};
+pub use rows::{address_key, key_address};
 pub use sources::{Known, Scout, Sources};
 pub use warrant::Warrant;
 

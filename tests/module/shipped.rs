@@ -4,16 +4,11 @@ use std::fs;
 
 use crate::common::radius::{Packet, attr, code};
 use crate::common::radiusd::{Config, Radiusd, check};
-use crate::world::{MAIN, address_in, make_database, url};
+use crate::world::{MAIN, OTHERS, address_in, listening, make_database, url};
 
 const MODULE: &str = include_str!("../../freeradius/mods-available/ippool_rs");
 const SITE: &str = include_str!("../../freeradius/sites-available/ippool_rs");
 const DATABASE: &str = "sqlite:///var/lib/ippool-rs/ippool.db";
-
-/// The modules that a distribution enables by default, as far as the site needs them.
-const OTHERS: &str = "\tpreprocess {\n\t}\n\tpap {\n\t}\n\tchap {\n\t}\n\tmschap {\n\t}\n\
-    \tfiles {\n\t\tfilename = \"${confdir}/users\"\n\t}\n\
-    \tattr_filter attr_filter.access_reject {\n\t\tkey = \"%{User-Name}\"\n\t\tfilename = \"${confdir}/access_reject\"\n\t}\n";
 
 /// The users of the site's own example.
 fn users() -> String {
@@ -45,13 +40,7 @@ fn every_line_of_the_example_is_right_also_those_commented_out() {
 fn the_quick_start_works_word_by_word() {
     let folder = tempfile::tempdir().unwrap();
     make_database(folder.path(), &[MAIN]);
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let acct_taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (auth, acct) = (taken.local_addr().unwrap(), acct_taken.local_addr().unwrap());
-    drop((taken, acct_taken));
-    let site = SITE
-        .replace("port = 1812", &format!("port = {}", auth.port()))
-        .replace("port = 1813", &format!("port = {}", acct.port()));
+    let (site, auth, acct) = listening(SITE);
     let config = Config {
         modules: OTHERS.to_owned() + &MODULE.replace(DATABASE, &url(folder.path())),
         top: site,

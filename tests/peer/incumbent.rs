@@ -112,18 +112,11 @@ fn rows(wishes: &Wishes, row: impl Fn(std::net::Ipv4Addr, u32) -> String) -> Str
     all.collect::<Vec<_>>().join(", ") + ";"
 }
 
-fn serve(
-    tuned: bool,
-    dialect: &str,
-    threads: u32,
-    connection: &str,
-    queries: String,
-    wishes: &Wishes,
-) -> Radiusd {
+/// The modules sql and sqlippool; `tuned`: a subscriber is known by his device.
+pub fn modules(tuned: bool, dialect: &str, threads: u32, connection: &str, lease: u64) -> String {
     // As shipped a subscriber is known by his NAS-Port, which RouterOS makes up anew for each session.
     let key = if tuned { "%{Calling-Station-Id}" } else { "%{NAS-Port}" };
-    let lease = wishes.lease;
-    let modules = format!(
+    format!(
         r#"	sql {{
 		driver = "rlm_sql_{dialect}"
 		dialect = "{dialect}"
@@ -161,7 +154,18 @@ fn serve(
 		$INCLUDE ${{confdir}}/queries.conf
 	}}
 "#
-    );
+    )
+}
+
+fn serve(
+    tuned: bool,
+    dialect: &str,
+    threads: u32,
+    connection: &str,
+    queries: String,
+    wishes: &Wishes,
+) -> Radiusd {
+    let modules = modules(tuned, dialect, threads, connection, wishes.lease);
     // A careful admin refuses whom the pool cannot serve; what ships lets him in without an address.
     let full = if tuned { "\t\tif (notfound) {\n\t\t\treject\n\t\t}\n" } else { "" };
     Radiusd::start(Config {

@@ -79,7 +79,8 @@ fn serve(url: &str, wishes: &Wishes) -> Radiusd {
     .unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn companion(url: &str, arguments: &[&str]) {
+/// Runs the tool; it must succeed.
+pub fn companion(url: &str, arguments: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ippool-rs"));
     command.args(["--database", url]).args(arguments);
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));

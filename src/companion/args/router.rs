@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::lease::Mode;
+
 #[derive(Debug, Subcommand)]
 pub(in crate::companion) enum RouterVerb {
     /// The routers of the configuration (nobody is asked)
@@ -187,6 +189,16 @@ pub(in crate::companion) enum ModeArg {
     Managed,
     Observe,
     Off,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Managed => Self::Managed,
+            ModeArg::Observe => Self::Observe,
+            ModeArg::Off => Self::Off,
+        }
+    }
 }
 
 /// `pool import`

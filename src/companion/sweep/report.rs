@@ -9,7 +9,7 @@ use crate::companion::exit::Exit;
 use crate::companion::lease::moment;
 use crate::companion::output::{Records, shown};
 use crate::judge::{Keep, Sentence};
-use crate::lease::{OpenSession, Time};
+use crate::lease::{OpenSession, Time, number};
 
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,18 +85,18 @@ impl Report {
                 self.kept.entry(keep.as_str()).or_insert((0, *keep)).0 += 1;
                 (keep.as_str(), None, keep.why())
             }
-            Sentence::Close { why, lease, .. } if state == State::Overtaken => {
+            Sentence::Close { why, leases, .. } if state == State::Overtaken => {
                 self.overtaken += 1;
-                ("close", lease.as_ref().map(|_| "held"), *why)
+                ("close", leases.first().map(|_| "held"), *why)
             }
-            Sentence::Close { why, lease, .. } if self.applied && state == State::Planned => {
+            Sentence::Close { why, leases, .. } if self.applied && state == State::Planned => {
                 self.observed += 1;
-                ("close", lease.as_ref().map(|_| "held"), *why)
+                ("close", leases.first().map(|_| "held"), *why)
             }
-            Sentence::Close { why, lease, .. } => {
+            Sentence::Close { why, leases, .. } => {
                 self.closed += 1;
-                self.freed += usize::from(lease.is_some());
-                ("close", lease.as_ref().map(|_| "freed"), *why)
+                self.freed += leases.len();
+                ("close", leases.first().map(|_| "freed"), *why)
             }
         };
         let state = match state {
@@ -121,21 +121,24 @@ impl Report {
     /// Says what it comes to, and how the command ends.
     pub(in crate::companion) fn exit(&self, desk: &Desk) -> Exit {
         for (count, keep) in self.kept.values() {
-            let sessions =
-                if *count == 1 { "1 session stays".to_owned() } else { format!("{count} sessions stay") };
+            let sessions = format!(
+                "{} {}",
+                number::count(*count, "session"),
+                if *count == 1 { "stays" } else { "stay" }
+            );
             desk.screen.note(&format!("{sessions} open: {}", keep.why()));
         }
         let tense = if self.applied { "" } else { "would be " };
         desk.screen.note(&format!(
-            "radacct: {} {tense}closed as stale, {} leases {tense}freed, {} kept",
-            self.closed,
-            self.freed,
+            "radacct: {} {tense}closed as stale, {} {tense}freed, {} kept",
+            number::count(self.closed, "session"),
+            number::count(self.freed, "lease"),
             self.kept.values().map(|(count, _)| count).sum::<usize>()
         ));
         if self.overtaken > 0 {
             desk.screen.note(&format!(
-                "{} were heard at this moment and left alone: run the same command again",
-                self.overtaken
+                "{} heard at this moment and left alone: run the same command again",
+                number::count(self.overtaken, "session")
             ));
         }
         if self.overtaken > 0 || self.unreachable > 0 || self.unfinished {

@@ -18,10 +18,12 @@ mod nas;
 mod nas_merge;
 mod pool_add;
 mod pool_remove;
+mod pool_set;
 mod radacct;
 
 mod ranges;
 mod release;
+mod reserve;
 mod statics;
 
 mod words;
@@ -47,7 +49,9 @@ pub use nas::{Nas, NasChange};
 pub use nas_merge::Merged;
 pub use pool_add::{Added, NewRanges};
 pub use pool_remove::{Endangered, Removed};
+pub use pool_set::{Judge, PoolChange, PoolWays};
 pub use radacct::{Radacct, STALE};
+pub use reserve::Whom;
 pub use statics::{Mirroring, Static, statics_of};
 
 /// How long one statement may take, milliseconds.
