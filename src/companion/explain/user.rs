@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
 use crate::lease::number::count;
-use crate::lease::{Ask, OpenSession, Pick, Rules, Session, Time, Want};
-use crate::store::Catalogue;
+use crate::lease::{Ask, NasFacts, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::admin::{Admin, LeaseRow, Ledger};
+use crate::store::{Catalogue, PoolRow, address_text};
 
 /// All that is known of a user.
 pub(super) struct Facts {
@@ -59,17 +61,31 @@ fn next(
         ..Session::default()
     };
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), &ids, pool.id)?;
-    let pools = vec![Pick::of(last.pool_name.clone())];
-    let want = Want { attribute: last.attribute.clone(), pools, ..Want::default() };
+    let found = next_of(ledger, catalogue, &session, pool, &last.attribute, facts, &ids)?;
+    Ok(found.map(|(address, why)| (address_text(&address), why)))
+}
+
+/// What a new session would get from this pool, and why that. `ids`: rows that are to be looked at, too.
+pub(in crate::companion) fn next_of(
+    ledger: &mut Ledger,
+    catalogue: &Catalogue,
+    session: &Session,
+    pool: &PoolRow,
+    attribute: &str,
+    nas: NasFacts,
+    ids: &[i64],
+) -> Result<Option<(IpNet, &'static str)>, Failure> {
+    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), ids, pool.id)?;
+    let pools = vec![Pick::of(&*pool.name)];
+    let want = Want { attribute: attribute.to_owned(), pools, ..Want::default() };
     let rules = Rules::default();
+    let session = session.clone();
     let ask = Ask { session, wants: vec![want], lease_seconds: rules.lease, rules: Arc::new(rules) };
     let of =
         |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
     let barred = &none_barred;
-    let cx = Circumstances { now, nas: facts, facts: &of, hold: catalogue.hold, token: 0, barred };
-    let found = foresee(&ask, pool.id, &seen, free, &cx);
-    Ok(found.map(|(address, why)| (address.addr().to_string(), why)))
+    let cx = Circumstances { now, nas, facts: &of, hold: catalogue.hold, token: 0, barred };
+    Ok(foresee(&ask, pool.id, &seen, free, &cx))
 }
 
 pub(super) fn explain(facts: &Facts) -> Vec<Line> {
