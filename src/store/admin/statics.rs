@@ -16,9 +16,6 @@ use crate::store::{DatabaseUrl, StoreError, address_text, parse_address};
 /// A static address: what, and whose.
 pub type Static = (IpNet, String);
 
-/// Rows of a transaction.
-const SLICE: usize = 100;
-
 /// What mirroring changes, or would.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mirroring {
@@ -109,22 +106,20 @@ impl Ledger {
             "DELETE FROM ip_pool_statics WHERE ip_address = {cast} AND username = ? AND source = ? AND address_space = ?"
         );
         for (sql, rows) in [(&insert, &change.new), (&delete, &change.gone)] {
-            for slice in rows.chunks(SLICE) {
-                self.sliced(|ledger| {
-                    ledger.link.transaction(true, |link| {
-                        for (address, username) in slice {
-                            let values = vec![
-                                address_text(address).into(),
-                                username.as_str().into(),
-                                source.into(),
-                                space.into(),
-                            ];
-                            link.execute(sql, values)?;
-                        }
-                        Ok::<_, StoreError>(())
-                    })
-                })?;
-            }
+            self.slices(rows, |ledger, slice| {
+                ledger.link.transaction(true, |link| {
+                    for (address, username) in slice {
+                        let values = vec![
+                            address_text(address).into(),
+                            username.as_str().into(),
+                            source.into(),
+                            space.into(),
+                        ];
+                        link.execute(sql, values)?;
+                    }
+                    Ok::<_, StoreError>(())
+                })
+            })?;
         }
         Ok(())
     }
