@@ -64,7 +64,7 @@ fn a_site_that_is_well_is_told_so_and_of_an_absent_database_in_time() {
 /// A check, what is done to the database, how it goes then, and what is said with which hint.
 type Fault = (&'static str, &'static str, &'static str, [&'static str; 2]);
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     (
         "schema",
         "UPDATE ip_pool_meta SET value = '1.1' WHERE name = 'schema_version'",
