@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Session, Status, Time, life};
+use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Session, Status, Time, length, life};
 
 /// What was decided for an accounting event.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,7 +199,7 @@ fn held(
 ) -> Accounts {
     let ended = row.status != Status::InUse;
     let by = row.released_by.as_deref().unwrap_or(life::BY_STOP);
-    if row.status == Status::Reserved {
+    if row.status == Status::Reserved && !is_open(event, row) {
         return ignored(Ignored::Reserved);
     }
     if event.kind == AcctKind::Stop {
@@ -300,9 +300,9 @@ fn stranger(
     }
     let at = event.at(cx.now);
     match row.status {
-        Status::Reserved => ignored(Ignored::Reserved),
-        Status::Available if at > last_held(row) => adopted(event, raw, row, cx),
-        Status::Available => ignored(Ignored::Late),
+        Status::Available | Status::Reserved if !is_open(event, row) => ignored(Ignored::Reserved),
+        Status::Available | Status::Reserved if at > last_held(row) => adopted(event, raw, row, cx),
+        Status::Available | Status::Reserved => ignored(Ignored::Late),
         Status::InUse => {
             if row.lease.as_ref().is_some_and(|lease| at <= lease.assigned_at) {
                 return ignored(Ignored::Late);
@@ -313,12 +313,18 @@ fn stranger(
     }
 }
 
+/// The session may have the row as far as reservations go.
+fn is_open(event: &Accounting, row: &Row) -> bool {
+    row.is_open_to(&event.session.owner, event.session.station.as_deref())
+}
+
 /// Until when a row that is free now was somebody's. That it was made, or tidied up, says nothing of whoever is heard on it.
 fn last_held(row: &Row) -> Time {
     if row.epoch == 0 { Time::EPOCH } else { row.released_at.unwrap_or(row.updated_at) }
 }
 
 fn adopted(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {
-    let change = life::adopt(row, event, cx.nas.id, cx.now, cx.token);
+    let seconds = length((cx.ttl)(row.pool), event.rules.lease, 0);
+    let change = life::adopt(row, event, seconds, cx.nas.id, cx.now, cx.token);
     Accounts::Do(vec![against(raw, change)], Accounted::Adopted)
 }

@@ -1,11 +1,11 @@
-//! Which row an ask gets: stated, own, take-over, former, requested, free, doubtful, in this order.
+//! Which row an ask gets: stated, own, take-over, reserved, former, requested, free, doubtful, in this order.
 
 use ipnet::IpNet;
 
 use super::{Circumstances, Reserve, against, row_of};
-use crate::engine::How;
+use crate::engine::{Contest, How};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Ask, Change, Lease, Row, Status, Want, life};
+use crate::lease::{Ask, Change, Lease, Link, Row, Seconds, Status, Want, life};
 
 /// One want served.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Served {
     pub what: Serving,
     /// By which step.
     pub how: How,
+    /// Who had it, where the reply states it.
+    pub contest: Option<Contest>,
 }
 
 /// A row as it is, or as it will be.
@@ -36,6 +38,15 @@ impl Served {
     }
 }
 
+/// An address that the reply states, and that another has and keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contested {
+    /// Who has it.
+    pub contest: Contest,
+    /// To be written: that it is claimed.
+    pub change: Option<Change>,
+}
+
 /// What was decided for one want.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Choice {
@@ -43,6 +54,8 @@ pub enum Choice {
     Serve(Box<Served>),
     /// The reply's own address stands, and is none of ours to record.
     Kept,
+    /// The reply's own address stands, and the row stays another's.
+    Contested(Box<Contested>),
     /// First this has to be written; then the ask is looked at again.
     Prepare(Vec<Change>),
     /// The row of this address, which lies in a range of ours, is not made yet.
@@ -51,14 +64,15 @@ pub enum Choice {
     NoneFree,
 }
 
-/// Decides one want of `ask`. `rows`: those of its session, of its owner from this station or from none, and of the
-/// stated and the requested address. `ours` tells whether an address lies in a range of ours (of this pool, for hints).
-/// `taken` rows are spoken for in this batch.
+/// Decides one want of `ask`. `chain`: the pools that may serve it, the first one first; none: none was named. `rows`: those
+/// of its session, of its owner from this station or from none, those reserved for either, and of the stated and the
+/// requested address. `ours` tells whether an address lies in a range of ours (of this pool, for hints). `taken` rows are
+/// spoken for in this batch.
 #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, and there are two callers")]
 pub fn choose(
     ask: &Ask,
     want: &Want,
-    pool: Option<i64>,
+    chain: &[Link],
     rows: &[Row],
     ours: &dyn Fn(&IpNet, Option<i64>) -> bool,
     reserve: &mut dyn Reserve,
@@ -68,23 +82,66 @@ pub fn choose(
     if let Some(stated) = want.stated {
         return state(ask, stated, rows, ours, cx);
     }
-    let Some(pool) = pool else { return Choice::Kept };
+    if chain.is_empty() {
+        return Choice::Kept;
+    }
     let settled: Vec<(&Row, Row)> = rows
         .iter()
         .filter(|row| *row.attribute == *want.attribute && !taken(row.id))
         .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))
         .collect();
-    own(ask, pool, &settled, cx)
-        .or_else(|| take_over(ask, pool, &settled, cx))
-        .or_else(|| former(ask, pool, &settled, cx))
-        .or_else(|| requested(ask, want, pool, &settled, ours, cx))
-        .or_else(|| free(ask, pool, reserve, taken, cx))
+    let way = Way { ask, chain, cx };
+    own(&way, &settled)
+        .or_else(|| take_over(&way, &settled))
+        .or_else(|| kept(&way, &settled))
+        .or_else(|| former(&way, &settled))
+        .or_else(|| requested(&way, want, &settled, ours))
+        .or_else(|| free(&way, reserve, taken))
         .unwrap_or(Choice::NoneFree)
 }
 
+/// What every step looks at.
+struct Way<'a> {
+    ask: &'a Ask,
+    chain: &'a [Link],
+    cx: &'a Circumstances<'a>,
+}
+
+impl Way<'_> {
+    /// The pool may serve it.
+    fn leads_to(&self, pool: i64) -> bool {
+        self.chain.iter().any(|link| link.pool == pool)
+    }
+
+    /// This owner from this station may have the row.
+    fn is_open(&self, row: &Row) -> bool {
+        row.is_open_to(&self.ask.session.owner, self.ask.session.station.as_deref())
+    }
+
+    /// The length of its lease on this row.
+    fn seconds(&self, row: &Row) -> Seconds {
+        let link = self.chain.iter().find(|link| link.pool == row.pool);
+        self.ask.length(link.and_then(|link| link.ttl).or_else(|| (self.cx.ttl)(row.pool)))
+    }
+
+    fn grant(&self, row: &Row, detail: &str) -> Change {
+        let cx = self.cx;
+        life::grant(row, self.ask, self.seconds(row), &cx.nas, cx.now, cx.token, detail)
+    }
+
+    fn take_over(&self, row: &Row) -> Change {
+        let cx = self.cx;
+        life::take_over(row, self.ask, self.seconds(row), &cx.nas, cx.now, cx.token)
+    }
+}
+
 fn serve(raw: &Row, change: Change, how: How) -> Choice {
-    Choice::Serve(Box::new(Served { what: Serving::Change(Box::new(against(raw, change))), how }))
+    Choice::Serve(Box::new(Served {
+        what: Serving::Change(Box::new(against(raw, change))),
+        how,
+        contest: None,
+    }))
 }
 
 fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choice {
@@ -98,6 +155,7 @@ fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choi
         None => Choice::Serve(Box::new(Served {
             what: Serving::Held(Box::new(settled.clone())),
             how: How::Repeated,
+            contest: None,
         })),
     }
 }
@@ -113,9 +171,15 @@ fn state(
     let Some(raw) = row_of(rows, &stated) else {
         return if ours(&stated, None) { Choice::NeedRow(stated) } else { Choice::Kept };
     };
-    let row = cx.settle(raw);
-    if row.status == Status::Reserved {
-        return Choice::Kept;
+    let (row, way) = (cx.settle(raw), Way { ask, chain: &[], cx });
+    let live = row.live_lease(cx.now);
+    let mine = live.is_some_and(|lease| {
+        lease.owner == ask.session.owner && (lease.key == ask.session.key || !is_another(ask, lease))
+    });
+    let contest = if mine { None } else { contest_of(&way, &row) };
+    if let Some(contest) = contest.as_ref().filter(|_| !ask.rules.static_wins) {
+        let change = life::claim_stated(&row, ask, cx.nas.id, cx.now).map(|change| against(raw, change));
+        return Choice::Contested(Box::new(Contested { contest: contest.clone(), change }));
     }
     // The session may hold another row of ours, by an earlier grant: its key can be bound only once.
     let others = rows.iter().filter(|other| other.id != raw.id && other.attribute == raw.attribute);
@@ -123,16 +187,30 @@ fn state(
     if !stale.is_empty() {
         return Choice::Prepare(stale);
     }
-    match row.live_lease(cx.now) {
+    let seconds = way.seconds(&row);
+    match live {
         Some(lease) if lease.key == ask.session.key && !is_redial(ask, lease) => repeated(raw, &row, ask, cx),
-        Some(lease) if lease.owner == ask.session.owner && !is_another(ask, lease) => {
-            let mut change = life::take_over(&row, ask, &cx.nas, cx.now, cx.token);
+        Some(_) if mine => {
+            let mut change = way.take_over(&row);
             change.after.source = Some("static".into());
             serve(raw, change, How::Static)
         }
-        Some(_) if !ask.rules.static_wins => Choice::Kept,
-        _ => serve(raw, life::record_static(&row, ask, &cx.nas, cx.now, cx.token), How::Static),
+        _ => {
+            let change = life::record_static(&row, ask, seconds, &cx.nas, cx.now, cx.token);
+            let what = Serving::Change(Box::new(against(raw, change)));
+            Choice::Serve(Box::new(Served { what, how: How::Static, contest }))
+        }
     }
+}
+
+/// Who else has the row that a reply states: he who holds it, or for whom it is reserved.
+fn contest_of(way: &Way<'_>, row: &Row) -> Option<Contest> {
+    let address = row.address;
+    if let Some(lease) = row.live_lease(way.cx.now) {
+        return Some(Contest { address, with: lease.owner.clone(), reserved: false });
+    }
+    let whom = || row.reserved_for.clone().or_else(|| row.reserved_station.clone()).unwrap_or_default();
+    (!way.is_open(row)).then(|| Contest { address, with: whom(), reserved: true })
 }
 
 /// The lease of this very session on another row: it ends, as the session is about to be somewhere else.
@@ -166,7 +244,8 @@ fn is_another(ask: &Ask, lease: &Lease) -> bool {
 }
 
 /// Step 1: the address that this session holds.
-fn own(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+fn own(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
+    let Way { ask, cx, .. } = *way;
     let is_own = |row: &Row| {
         row.status == Status::InUse && row.lease.as_ref().is_some_and(|l| l.key == ask.session.key)
     };
@@ -183,18 +262,20 @@ fn own(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>) ->
     if live && !is_redial(ask, lease) && !gives_way {
         return Some(repeated(raw, row, ask, cx));
     }
-    if (live || row.pool == pool) && !disputed {
-        return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
+    if (live || way.leads_to(row.pool)) && !disputed {
+        return Some(serve(raw, way.take_over(row), How::TakenOver));
     }
     over()
 }
 
 /// Step 2: the lease of an older session of the same station, or of the owner's session unheard longest where he has as
 /// many as he may.
-fn take_over(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+fn take_over(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
+    let Way { ask, cx, .. } = *way;
     // Not where somebody else was heard: he inherits.
     let live = |row: &Row| {
-        row.pool == pool
+        way.leads_to(row.pool)
+            && way.is_open(row)
             && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()
     };
@@ -213,25 +294,44 @@ fn take_over(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'
             .flatten()
     };
     let (raw, row) = same_station.or_else(over_limit)?;
-    Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver))
+    Some(serve(raw, way.take_over(row), How::TakenOver))
 }
 
-/// Step 3: the address last used by this owner from this station, else one that no other station of his used last.
-fn former(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Option<Choice> {
+/// Step 3: an address that is reserved for this owner, or this device, and that nobody holds.
+fn kept(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
+    let Way { ask, cx, .. } = *way;
+    let session = &ask.session;
+    let usable = |row: &Row| {
+        row.is_kept_for(&session.owner, session.station.as_deref())
+            && row.status != Status::InUse
+            && way.leads_to(row.pool)
+            && row.fresh_claim(cx.now, ask.rules.lease).is_none()
+    };
+    // What is reserved for the device says more than what is for its owner; then the one that he had last.
+    let rank = |row: &Row| {
+        let last = row.lease.as_ref().filter(|lease| lease.owner == session.owner);
+        (row.reserved_station.is_some(), last.map(|lease| lease.assigned_at), core::cmp::Reverse(row.id))
+    };
+    let (raw, row) = settled.iter().filter(|(_, row)| usable(row)).max_by_key(|(_, row)| rank(row))?;
+    Some(serve(raw, way.grant(row, "reserved"), How::Reserved))
+}
+
+/// Step 4: the address last used by this owner from this station, else one that no other station of his used last.
+fn former(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
+    let Way { ask, cx, .. } = *way;
     let usable = |row: &Row| {
         let of_owner = row.lease.as_ref().is_some_and(|lease| lease.owner == ask.session.owner);
         let same_station = ask.session.station.is_some() && station(row) == ask.session.station.as_deref();
         let free = match row.status {
             // Cooling is for others.
-            Status::Available => true,
+            Status::Available | Status::Reserved => way.is_open(row),
             // Lapsed: the redial of its own station is the proof that it is over.
-            Status::InUse => !row.is_live(cx.now) && same_station,
-            Status::Reserved => false,
+            Status::InUse => !row.is_live(cx.now) && same_station && way.is_open(row),
         };
         of_owner
             && free
             && !(cx.barred)(row.id)
-            && row.pool == pool
+            && way.leads_to(row.pool)
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()
             && (same_station || station(row).is_none())
     };
@@ -241,43 +341,37 @@ fn former(ask: &Ask, pool: i64, settled: &[(&Row, Row)], cx: &Circumstances<'_>)
         .max_by_key(|(_, row)| (station(row).is_some(), row.lease.as_ref().map(|lease| lease.assigned_at)))?;
     if row.status == Status::InUse {
         // Who lapsed may live all the same: nobody is forgotten before the new session starts.
-        return Some(serve(raw, life::take_over(row, ask, &cx.nas, cx.now, cx.token), How::TakenOver));
+        return Some(serve(raw, way.take_over(row), How::TakenOver));
     }
-    Some(serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "former address"), How::Former))
+    Some(serve(raw, way.grant(row, "former address"), How::Former))
 }
 
-/// Step 4: the address that the subscriber asks for, if it is of the pool and free.
+/// Step 5: the address that the subscriber asks for, if it is of the pools and free.
 fn requested(
-    ask: &Ask,
+    way: &Way<'_>,
     want: &Want,
-    pool: i64,
     settled: &[(&Row, Row)],
     ours: &dyn Fn(&IpNet, Option<i64>) -> bool,
-    cx: &Circumstances<'_>,
 ) -> Option<Choice> {
+    let Way { ask, chain, cx } = *way;
     let hint = want.hint?;
     let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == hint) else {
-        return ours(&hint, Some(pool)).then_some(Choice::NeedRow(hint));
+        let lies_in = |link: &Link| ours(&hint, Some(link.pool));
+        return chain.iter().any(lies_in).then_some(Choice::NeedRow(hint));
     };
     // One that another table gives to the subscriber himself waits behind its turn.
     let rested = row.queue_at.min(row.free_at) <= cx.now && !(cx.barred)(row.id);
-    let free = row.status == Status::Available && rested && row.pool == pool;
+    let free = row.status == Status::Available && rested && way.leads_to(row.pool) && way.is_open(row);
     (free && row.fresh_claim(cx.now, ask.rules.lease).is_none())
-        .then(|| serve(raw, life::grant(row, ask, &cx.nas, cx.now, cx.token, "requested"), How::Requested))
+        .then(|| serve(raw, way.grant(row, "requested"), How::Requested))
 }
 
-/// Steps 5 and 7: what the reserve has.
-fn free(
-    ask: &Ask,
-    pool: i64,
-    reserve: &mut dyn Reserve,
-    taken: &dyn Fn(i64) -> bool,
-    cx: &Circumstances<'_>,
-) -> Option<Choice> {
-    let (raw, how) = reserve.next(pool, &|id| taken(id) || (cx.barred)(id))?;
-    let row = cx.settle(&raw);
+/// Steps 6 to 8: what the reserve has, pool after pool, and at last what is doubtful.
+fn free(way: &Way<'_>, reserve: &mut dyn Reserve, taken: &dyn Fn(i64) -> bool) -> Option<Choice> {
+    let (raw, how) = reserve.next(way.chain, &|id| taken(id) || (way.cx.barred)(id))?;
+    let row = way.cx.settle(&raw);
     let detail = if how == How::Doubtful { "doubtful: lapsed, not proven free" } else { "free" };
-    Some(serve(&raw, life::grant(&row, ask, &cx.nas, cx.now, cx.token, detail), how))
+    Some(serve(&raw, way.grant(&row, detail), how))
 }
 
 fn station(row: &Row) -> Option<&str> {

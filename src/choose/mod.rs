@@ -10,11 +10,11 @@ mod grant;
 use ipnet::IpNet;
 
 use crate::engine::How;
-use crate::lease::{Change, Hold, NasFacts, Row, Time, life};
+use crate::lease::{Change, Hold, Link, NasFacts, Row, Seconds, Time, life};
 
 pub use account::{Accounts, account, undo};
 pub use foresee::foresee;
-pub use grant::{Choice, Served, Serving, choose};
+pub use grant::{Choice, Contested, Served, Serving, choose};
 
 /// What is true around a decision.
 #[derive(Clone, Copy)]
@@ -27,6 +27,8 @@ pub struct Circumstances<'a> {
     pub facts: &'a dyn Fn(i64) -> NasFacts,
     /// In which nothing becomes free by expiry.
     pub hold: Hold,
+    /// What a pool, by its id, says of the length of its leases (`ip_pool_pools.lease_seconds`).
+    pub ttl: &'a dyn Fn(i64) -> Option<Seconds>,
     /// 64 random bits, for this decision alone.
     pub token: i64,
     /// Rows (by id) whose address another table of the site gives to somebody else: granted to nobody.
@@ -46,10 +48,11 @@ pub const fn none_barred(_: i64) -> bool {
     false
 }
 
-/// Where free rows come from when nothing else fits: the strategy's order, then doubtful ones.
+/// Where free rows come from when nothing else fits.
 pub trait Reserve {
-    /// The next row of `pool` that looks free and is not in `taken`, and how it was found.
-    fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)>;
+    /// A row that looks free and is not in `taken`, and how it was found: of the first pool of `chain` that has one, in the
+    /// order of that pool's strategy; if none has, the doubtful one of them all that ended first.
+    fn next(&mut self, chain: &[Link], taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)>;
 }
 
 /// A change computed on the settled row, to be written against the row as it was read.

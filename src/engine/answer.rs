@@ -38,6 +38,8 @@ pub enum How {
     Former,
     /// The session holds it already.
     Repeated,
+    /// It is reserved for this owner, or this device.
+    Reserved,
     /// The address that the subscriber asked for.
     Requested,
     /// The reply stated it.
@@ -65,8 +67,21 @@ pub struct Grant {
     pub lease_seconds: Seconds,
     /// No accounting comes from this NAS: the session needs a Session-Timeout.
     pub nas_is_silent: bool,
+    /// Who held it, or whom it is reserved for: the reply states it for somebody else.
+    pub contest: Option<Box<Contest>>,
     /// Puts the row back. None where this request changed nothing (a repetition).
     pub undo: Option<Undo>,
+}
+
+/// An address that a reply states, and that another has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contest {
+    /// Which.
+    pub address: IpNet,
+    /// The owner that holds it, or whom it is reserved for.
+    pub with: String,
+    /// It is reserved for him, and not held.
+    pub reserved: bool,
 }
 
 /// What accounting did.
@@ -112,10 +127,14 @@ pub enum Answer {
     Granted(Vec<Grant>),
     /// The reply's own address stands, and is none of ours.
     Kept,
-    /// The pool exists and has no address left.
+    /// The reply's own address stands, though another has it, and he keeps the lease (`static_wins = no`).
+    Contested(Box<Contest>),
+    /// Neither the pool nor those behind it have an address left.
     Exhausted {
-        /// Its name.
+        /// The one that was asked first.
         pool: String,
+        /// Those behind it, in order.
+        behind: Vec<String>,
     },
     /// No pool of that name, neither of this NAS nor shared.
     UnknownPool {

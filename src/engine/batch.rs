@@ -66,6 +66,7 @@ impl Worker {
         self.meet(jobs)?;
         let snapshot = self.see(jobs)?;
         self.hear(jobs, snapshot.now)?;
+        self.batch += 1;
         Ok((self.decide(jobs, &snapshot)?, snapshot.now))
     }
 
@@ -195,7 +196,7 @@ impl Worker {
 
     fn lookup(&self, work: &Work, wide: bool) -> Lookup {
         match work {
-            Work::Grant(ask) => lookup_grant(ask, self.nas(&ask.session).1),
+            Work::Grant(ask) => lookup_grant(ask, self.nas(&ask.session).1, self.catalogue.reservations),
             Work::Account(event) => {
                 let (facts, space) = self.nas(&event.session);
                 lookup_event(event, facts.id, space, wide)
@@ -207,7 +208,7 @@ impl Worker {
     }
 }
 
-pub(super) fn lookup_grant(ask: &Ask, space: &str) -> Lookup {
+pub(super) fn lookup_grant(ask: &Ask, space: &str, reservations: bool) -> Lookup {
     let session = &ask.session;
     let named = ask.wants.iter().flat_map(|want| [want.stated, want.hint]).flatten();
     Lookup {
@@ -215,6 +216,7 @@ pub(super) fn lookup_grant(ask: &Ask, space: &str) -> Lookup {
         owner: Some((session.owner.clone(), session.station.clone())),
         held_by: (ask.rules.sessions_per_owner > 0)
             .then(|| (session.owner.clone(), ask.rules.sessions_per_owner + 16)),
+        reserved: reservations.then(|| (session.owner.clone(), session.station.clone())),
         addresses: named.map(|address| (space.to_owned(), address)).collect(),
         ..Lookup::default()
     }

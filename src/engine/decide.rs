@@ -13,7 +13,7 @@ use super::worker::Worker;
 use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, Served, Serving};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Ask, Change, Names, NasFacts, Row, Time};
+use crate::lease::{Accounting, AcctKind, Ask, Change, Link, Mode, Names, NasFacts, Row, Status, Time};
 use crate::store::{PoolRow, Snapshot, StoreError};
 
 /// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
@@ -70,19 +70,25 @@ impl Worker {
         let (nas, space) = self.nas(&ask.session);
         let space = space.to_owned();
         let catalogue = Arc::clone(&self.catalogue);
+        let managed = self.nases.get(&ask.session.nas).is_none_or(|known| known.row.mode == Mode::Managed);
         let mut changes = Vec::new();
-        let mut grants = Vec::new();
+        let mut grants: Vec<Grant> = Vec::new();
+        let mut kept = None;
         let engaged = &self.engaged.rows;
         let here = self.shared.clock.now();
         let names = self.names(ask);
         let barred_at_once = self.heard_of(ask, rows, &space, &names, now);
         for want in &ask.wants {
-            let pool = catalogue.pool(want.pool(), nas.id);
-            if pool.is_none() && want.stated.is_none() {
-                return Ok(Decision::Answer(Answer::UnknownPool { pool: want.pool().to_owned() }));
+            match catalogue.chain(&want.pools, nas.id, &mut self.chain) {
+                Err(pool) if want.stated.is_none() => {
+                    self.put_back(changes, now);
+                    return Ok(Decision::Answer(Answer::UnknownPool { pool: pool.to_owned() }));
+                }
+                _ if !managed => self.chain.clear(),
+                _ => {}
             }
-            let id = pool.map(|pool| pool.id);
             let of_nas = |id| Self::facts(&self.nases, id);
+            let ttl = |pool| catalogue.row(pool).and_then(|pool| pool.lease_seconds);
             let nas_at = |address: &str| Self::nas_at(&self.nases, address);
             let barred = |id: i64| barred_at_once.contains(&id) || self.occupied.bars(id, &names, here);
             let cx = Circumstances {
@@ -90,6 +96,7 @@ impl Worker {
                 nas,
                 facts: &of_nas,
                 hold: catalogue.hold,
+                ttl: &ttl,
                 token: super::random(),
                 barred: &barred,
             };
@@ -110,24 +117,36 @@ impl Worker {
                 server: &self.shared.server,
                 stripe: self.stripe,
                 token: super::random(),
+                batch: self.batch,
                 here: self.shared.clock.now(),
                 error: None,
             };
             let ours = |net: &IpNet, pool: Option<i64>| catalogue.pool_of(net.addr(), &space, pool).is_some();
             let taken = |id: i64| touched.contains(&id) || engaged.contains(&id);
-            let choice = choose::choose(ask, want, id, rows, &ours, &mut filling, &taken, &cx);
+            let choice = choose::choose(ask, want, &self.chain, rows, &ours, &mut filling, &taken, &cx);
             if let Some(error) = filling.error {
                 return Err(error);
             }
             match choice {
                 Choice::Kept => {}
-                Choice::NoneFree => {
-                    return Ok(Decision::Answer(Answer::Exhausted { pool: want.pool().to_owned() }));
+                Choice::Contested(contested) => {
+                    changes.extend(contested.change);
+                    kept = Some(contested.contest);
                 }
-                Choice::Prepare(first) => return Ok(Decision::Again(first)),
-                Choice::NeedRow(address) => return self.need_row(address.addr(), &space, now),
+                Choice::NoneFree => {
+                    self.put_back(changes, now);
+                    return Ok(Decision::Answer(self.exhausted()));
+                }
+                Choice::Prepare(first) => {
+                    self.put_back(changes, now);
+                    return Ok(Decision::Again(first));
+                }
+                Choice::NeedRow(address) => {
+                    self.put_back(changes, now);
+                    return self.need_row(address.addr(), &space, now);
+                }
                 Choice::Serve(served) => {
-                    let pool = catalogue.pools.iter().find(|pool| pool.id == served.row().pool);
+                    let pool = catalogue.row(served.row().pool);
                     grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));
                     if let Serving::Change(change) = served.what {
                         changes.push(*change);
@@ -135,8 +154,33 @@ impl Worker {
                 }
             }
         }
-        let answer = if grants.is_empty() { Answer::Kept } else { Answer::Granted(grants) };
+        let answer = match (grants.first_mut(), kept) {
+            (None, None) => Answer::Kept,
+            (None, Some(contest)) => Answer::Contested(Box::new(contest)),
+            (Some(first), kept) => {
+                first.contest = first.contest.take().or(kept.map(Box::new));
+                Answer::Granted(grants)
+            }
+        };
         Ok(if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) })
+    }
+
+    /// Rows that were chosen for an ask that is not served: the next one gets them.
+    fn put_back(&mut self, changes: Vec<Change>, now: Time) {
+        let is_free =
+            |row: &Row| row.status == Status::Available && !row.is_reserved() && row.queue_at <= now;
+        for change in changes.into_iter().filter(|change| is_free(&change.before)) {
+            if let Some(shelf) = self.shelves.get_mut(&change.before.pool) {
+                shelf.put_back(change.before);
+            }
+        }
+    }
+
+    /// The chain that is being looked at has nothing.
+    fn exhausted(&self) -> Answer {
+        let name = |link: &Link| self.catalogue.row(link.pool).map(|pool| pool.name.to_string());
+        let mut names = self.chain.iter().filter_map(name);
+        Answer::Exhausted { pool: names.next().unwrap_or_default(), behind: names.collect() }
     }
 
     /// How the subscriber may be written in other tables; empty where none says anything.
@@ -186,9 +230,9 @@ impl Worker {
         let catalogue = Arc::clone(&self.catalogue);
         let ours = |address: &IpNet| catalogue.pool_of(address.addr(), &space, None).is_some();
         let of_nas = |id| Self::facts(&self.nases, id);
-        let barred = &choose::none_barred;
-        let cx =
-            Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, token: super::random(), barred };
+        let ttl = |pool| catalogue.row(pool).and_then(|pool| pool.lease_seconds);
+        let (token, barred) = (super::random(), &choose::none_barred);
+        let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, ttl: &ttl, token, barred };
         let all = event.session.id.is_none() || job.wide.get();
         match choose::account(event, rows, all, &ours, &cx) {
             Accounts::NeedAll => {
@@ -236,6 +280,7 @@ impl Worker {
             nas: NasFacts::default(),
             facts: &of_nas,
             hold: self.catalogue.hold,
+            ttl: &|_| None,
             token: 0,
             barred: &choose::none_barred,
         };
@@ -257,6 +302,7 @@ fn grant_of(served: &Served, pool: Option<&PoolRow>, nas_is_silent: bool) -> Gra
         how: served.how,
         lease_seconds: row.lease.as_ref().map_or(0, |lease| lease.seconds),
         nas_is_silent,
+        contest: served.contest.clone().map(Box::new),
         undo: match &served.what {
             Serving::Change(change) if !renewed => {
                 Some(Undo { class: row.class(), before: Box::new(change.before.clone()) })

@@ -16,7 +16,7 @@ use super::stats::Counters;
 use super::worker::Worker;
 use super::{Answer, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Change, Session, Time, grants};
+use crate::lease::{Change, Session, Status, Time, grants};
 use crate::store::{Retry, Store, StoreError};
 
 /// After so long a flight is late: the disk stalls, or somebody holds a lock. The next goes off beside it.
@@ -237,6 +237,11 @@ impl Worker {
                 if *written {
                     pledges.note(change, now, here);
                     self.recent.keep(&change.after, Some(now), here);
+                    if change.after.status == Status::Available
+                        && let Some(shelf) = self.shelves.get_mut(&change.after.pool)
+                    {
+                        shelf.refresh();
+                    }
                 }
             }
         }

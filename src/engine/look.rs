@@ -12,7 +12,7 @@ use super::inbox::lock;
 use super::occupied::{Judge, is_anothers, nas_at};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, Mode, Names, NasFacts, Pick, Row, Session, Time};
+use crate::lease::{Ask, Link, Mode, Names, NasFacts, Pick, Row, Session, Time};
 use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Sources, Store, StoreError};
 
 /// Connections for looking, at most.
@@ -87,13 +87,16 @@ struct Glance<'a> {
 type Barred<'a> = dyn Fn(&mut dyn Store, i64, &[Row]) -> Vec<i64> + 'a;
 
 impl Reserve for Glance<'_> {
-    fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
-        let mut rows = self.store.free_rows(pool, store::FRONT, self.now, GLANCE).unwrap_or_default();
-        if rows.is_empty() {
-            rows = self.store.waiting_rows(pool, self.now, GLANCE).unwrap_or_default();
-        }
-        let barred = (self.barred)(self.store, pool, &rows);
-        rows.into_iter().find(|row| !taken(row.id) && !barred.contains(&row.id)).map(|row| (row, How::Free))
+    fn next(&mut self, chain: &[Link], taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
+        let mut one = |pool: i64| {
+            let mut rows = self.store.free_rows(pool, store::FRONT, self.now, GLANCE).unwrap_or_default();
+            if rows.is_empty() {
+                rows = self.store.waiting_rows(pool, self.now, GLANCE).unwrap_or_default();
+            }
+            let barred = (self.barred)(self.store, pool, &rows);
+            rows.into_iter().find(|row| !taken(row.id) && !barred.contains(&row.id))
+        };
+        chain.iter().find_map(|link| one(link.pool)).map(|row| (row, How::Free))
     }
 }
 
@@ -136,7 +139,7 @@ impl Engine {
         let Some(want) = ask.wants.first() else { return Ok(None) };
         let (nas, space) = nas_of(&catalogue, &ask.session);
         let mut store = self.readers.take(budget)?;
-        let snapshot = store.read(&[lookup_grant(ask, space)])?;
+        let snapshot = store.read(&[lookup_grant(ask, space, catalogue.reservations)])?;
         let rows = snapshot.rows.first().map_or(&[][..], Vec::as_slice);
         let facts = |id| {
             catalogue.nases.iter().find(|row| row.facts.id == id).map(|row| row.facts).unwrap_or_default()
@@ -147,16 +150,20 @@ impl Engine {
         };
         let seen = others(store.as_mut(), space, rows);
         let barred = |id| seen.contains(&id);
-        let hold = catalogue.hold;
-        let cx = Circumstances { now: snapshot.now, nas, facts: &facts, hold, token: 0, barred: &barred };
-        let pool = catalogue.pool(want.pool(), nas.id).map(|pool| pool.id);
+        let ttl = |pool| catalogue.row(pool).and_then(|pool| pool.lease_seconds);
+        let (now, hold) = (snapshot.now, catalogue.hold);
+        let cx = Circumstances { now, nas, facts: &facts, hold, ttl: &ttl, token: 0, barred: &barred };
+        let mut chain = Vec::new();
+        if catalogue.chain(&want.pools, nas.id, &mut chain).is_err() {
+            return Ok(None);
+        }
         let of_pool = |store: &mut dyn Store, pool: i64, rows: &[Row]| {
-            let space = catalogue.pools.iter().find(|row| row.id == pool).map_or(space, |row| &row.space);
+            let space = catalogue.row(pool).map_or(space, |row| &row.space);
             others(store, space, rows)
         };
         let mut glance = Glance { store: store.as_mut(), now: snapshot.now, barred: &of_pool };
         let unmade = |_: &IpNet, _| false;
-        let choice = choose::choose(ask, want, pool, rows, &unmade, &mut glance, &|_| false, &cx);
+        let choice = choose::choose(ask, want, &chain, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
             Choice::Serve(served) => Some(Peeked {
                 address: served.row().address,

@@ -129,8 +129,13 @@ mod tests {
 
     fn asks(id: &str, station: &str) -> Interest {
         let want = Want { attribute: "Framed-IP-Address".into(), ..Want::default() };
-        let ask =
-            Ask { session: session(id, station), wants: vec![want], lease_seconds: 3600, rules: rules() };
+        let ask = Ask {
+            session: session(id, station),
+            wants: vec![want],
+            lease_seconds: 3600,
+            least_seconds: 0,
+            rules: rules(),
+        };
         Interest::of(&Work::Grant(ask))
     }
 
@@ -158,6 +163,7 @@ mod tests {
             how: How::Free,
             lease_seconds: 3600,
             nas_is_silent: false,
+            contest: None,
             undo: None,
         }])
     }

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use answer::{Accounted, Answer, Grant, How, Ignored, LeaseOf, Peeked, Seen, Undo, Work};
+pub use answer::{Accounted, Answer, Contest, Grant, How, Ignored, LeaseOf, Peeked, Seen, Undo, Work};
 pub use clock::Clock;
 pub use crank::Crank;
 use inbox::{Inbox, lock};

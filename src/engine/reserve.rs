@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::How;
 use super::occupied::{ASIDE, Judge, Occupied};
 use crate::choose::Reserve;
-use crate::lease::{Change, Hold, NasFacts, Row, Rules, Status, Time, life, silence};
+use crate::lease::{Change, Hold, Link, NasFacts, Row, Rules, Status, Time, life, silence};
 use crate::store::{Catalogue, FRONT, Lookup, Place, Sources, Store, StoreError};
 
 /// How many rows are read at once.
@@ -19,19 +19,39 @@ const MAKE: u32 = 256;
 const TURNS: usize = 16;
 /// How long what was read is used: an administrator's change, another server's releases, show after that.
 const FRESH: Duration = Duration::from_secs(2);
+/// How long a pool that had nothing is passed over where there is another: what others release shows after that.
+const EMPTY: Duration = Duration::from_millis(250);
 /// The search for doubtful rows reads the whole pool.
 const SEARCH: Duration = Duration::from_secs(1);
 
 /// One pool's rows at hand.
 #[derive(Debug, Default)]
 pub struct Shelf {
-    rows: VecDeque<(Row, How)>,
+    rows: VecDeque<Row>,
+    /// Those that are not proven free, the longest ended first.
+    doubtful: VecDeque<Row>,
     /// Free rows that other tables give to somebody: for him alone.
     others: Vec<Row>,
     /// The last place that was read: the next reading goes on there, and not over all that was given away since.
     place: Option<Place>,
     read_at: Option<Instant>,
+    waited_at: Option<Instant>,
     searched_at: Option<Instant>,
+    /// When the pool was last found to have nothing, and for which batch.
+    empty_at: Option<(Instant, u64)>,
+}
+
+impl Shelf {
+    /// A row that nobody else holds after all.
+    pub fn put_back(&mut self, row: Row) {
+        self.empty_at = None;
+        self.rows.push_front(row);
+    }
+
+    /// A row of the pool was released.
+    pub fn refresh(&mut self) {
+        self.empty_at = None;
+    }
 }
 
 /// The shelves of all pools.
@@ -54,6 +74,8 @@ pub struct Filling<'a> {
     /// This server's number among how many: each begins with rows of its own.
     pub stripe: (usize, usize),
     pub token: i64,
+    /// The number of the batch: all of it is decided on one look.
+    pub batch: u64,
     /// The engine's clock.
     pub here: Instant,
     /// The first error of the store; the shelf then looks empty.
@@ -61,16 +83,46 @@ pub struct Filling<'a> {
 }
 
 impl Reserve for Filling<'_> {
-    fn next(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
+    fn next(&mut self, chain: &[Link], taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
+        // Pools that had nothing a moment ago are passed over, but nobody is told that all are full before they were looked at.
+        for again in [false, true] {
+            for link in chain {
+                let row = match self.was_empty(link.pool, again) {
+                    true => self.anothers(link.pool, taken),
+                    false => self.free(link.pool, taken),
+                };
+                if let Some(row) = row {
+                    return Some((row, How::Free));
+                }
+                // A pool that could not be read is not empty.
+                if self.error.is_some() {
+                    return None;
+                }
+            }
+        }
+        self.doubtful(chain, taken).map(|row| (row, How::Doubtful))
+    }
+}
+
+impl Filling<'_> {
+    /// The pool was found to have nothing: in this very batch, or (unless it is looked at `again`) a moment ago.
+    fn was_empty(&mut self, pool: i64, again: bool) -> bool {
+        let Some((here, batch)) = self.shelves.entry(pool).or_default().empty_at else { return false };
+        batch == self.batch || (!again && self.here.saturating_duration_since(here) < EMPTY)
+    }
+
+    /// The next free row of a pool.
+    fn free(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<Row> {
         let shelf = self.shelves.entry(pool).or_default();
         if shelf.read_at.is_none_or(|at| self.here.duration_since(at) > FRESH) {
-            *shelf = Shelf { read_at: Some(self.here), searched_at: shelf.searched_at, ..Shelf::default() };
+            let Shelf { waited_at, searched_at, .. } = *shelf;
+            *shelf = Shelf { read_at: Some(self.here), waited_at, searched_at, ..Shelf::default() };
         }
         for filled in [false, true] {
             let shelf = self.shelves.entry(pool).or_default();
-            while let Some((row, how)) = shelf.rows.pop_front() {
+            while let Some(row) = shelf.rows.pop_front() {
                 if !taken(row.id) {
-                    return Some((row, how));
+                    return Some(row);
                 }
             }
             if !filled && let Err(error) = self.fill(pool, taken) {
@@ -78,13 +130,20 @@ impl Reserve for Filling<'_> {
                 return None;
             }
         }
+        if let Some(row) = self.anothers(pool, taken) {
+            return Some(row);
+        }
+        self.shelves.entry(pool).or_default().empty_at = Some((self.here, self.batch));
+        None
+    }
+
+    /// A row of the pool that another table gives to whoever it is that does not take it for another's.
+    fn anothers(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<Row> {
         let others = &mut self.shelves.entry(pool).or_default().others;
         let place = others.iter().position(|row| !taken(row.id))?;
-        Some((others.swap_remove(place), How::Free))
+        Some(others.swap_remove(place))
     }
-}
 
-impl Filling<'_> {
     fn fill(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<(), StoreError> {
         let mut rows = self.read(pool, taken)?;
         // Addresses never used come first: they are the longest free.
@@ -101,18 +160,12 @@ impl Filling<'_> {
         if count > 1 {
             rows.sort_by_key(|row| usize::try_from(row.id).map_or(true, |id| id % count != mine));
         }
-        let mut found: VecDeque<_> = rows.into_iter().map(|row| (row, How::Free)).collect();
         let shelf = self.shelves.entry(pool).or_default();
-        let search = shelf.searched_at.is_none_or(|at| self.here.duration_since(at) > SEARCH);
-        if found.is_empty() && search {
-            shelf.searched_at = Some(self.here);
-            found = self.waiting(pool)?;
-            if found.is_empty() {
-                found = self.doubtful(pool)?;
-            }
+        if rows.is_empty() && shelf.waited_at.is_none_or(|at| self.here.duration_since(at) > SEARCH) {
+            shelf.waited_at = Some(self.here);
+            rows = self.waiting(pool)?;
         }
-        let shelf = self.shelves.entry(pool).or_default();
-        shelf.rows = found;
+        self.shelves.entry(pool).or_default().rows = rows.into();
         Ok(())
     }
 
@@ -126,6 +179,7 @@ impl Filling<'_> {
             let Some(from) = after else { return Ok(Vec::new()) };
             let mut rows = self.store.free_rows(pool, from, self.now, READ)?;
             let last = rows.last().map(|row| (row.queue_at, row.id));
+            let whole = rows.len() == READ as usize;
             rows.retain(|row| !taken(row.id));
             let (rows, aside) = self.sift(pool, rows)?;
             self.put_aside(&aside)?;
@@ -133,8 +187,8 @@ impl Filling<'_> {
                 self.shelves.entry(pool).or_default().place = last;
                 return Ok(rows);
             }
-            // Where all of them are somebody's already, the next may not be.
-            after = last.filter(|_| !aside.is_empty()).or_else(|| starts.next());
+            // Where all of them are somebody's already, or spoken for, the next may not be.
+            after = last.filter(|_| whole || !aside.is_empty()).or_else(|| starts.next());
         }
         Err(StoreError::Busy(
             "free addresses are being looked for behind those that other tables give away".into(),
@@ -172,11 +226,11 @@ impl Filling<'_> {
     }
 
     /// Nothing else is free: those that wait behind their turn. Who had them may have them no more, or be the one who asks.
-    fn waiting(&mut self, pool: i64) -> Result<VecDeque<(Row, How)>, StoreError> {
+    fn waiting(&mut self, pool: i64) -> Result<Vec<Row>, StoreError> {
         let rows = self.store.waiting_rows(pool, self.now, READ)?;
         let (free, others) = self.sift(pool, rows)?;
         self.shelves.entry(pool).or_default().others = others;
-        Ok(free.into_iter().map(|row| (row, How::Free)).collect())
+        Ok(free)
     }
 
     /// Makes rows until some are free: those that a router's sessions were adopted on are there already, thousands in a row
@@ -222,15 +276,46 @@ impl Filling<'_> {
         Ok(!changes.is_empty())
     }
 
-    fn doubtful(&mut self, pool: i64) -> Result<VecDeque<(Row, How)>, StoreError> {
+    /// Of all pools of the chain the doubtful row whose lease ended first.
+    fn doubtful(&mut self, chain: &[Link], taken: &dyn Fn(i64) -> bool) -> Option<Row> {
+        for link in chain {
+            if let Err(error) = self.search(link.pool) {
+                self.error.get_or_insert(error);
+                return None;
+            }
+        }
+        let mut first: Option<(Option<Time>, i64)> = None;
+        for link in chain {
+            let shelf = self.shelves.entry(link.pool).or_default();
+            while shelf.doubtful.front().is_some_and(|row| taken(row.id)) {
+                shelf.doubtful.pop_front();
+            }
+            let Some(end) = shelf.doubtful.front().map(Row::last_end) else { continue };
+            if first.is_none_or(|(other, _)| end < other) {
+                first = Some((end, link.pool));
+            }
+        }
+        let (_, pool) = first?;
+        self.shelves.entry(pool).or_default().doubtful.pop_front()
+    }
+
+    /// Looks for doubtful rows of a pool, unless that was done a moment ago.
+    fn search(&mut self, pool: i64) -> Result<(), StoreError> {
+        let shelf = self.shelves.entry(pool).or_default();
+        let searched = shelf.searched_at.is_some_and(|at| self.here.duration_since(at) <= SEARCH);
+        if searched || !shelf.doubtful.is_empty() {
+            return Ok(());
+        }
+        shelf.searched_at = Some(self.here);
         let rows = self.store.lapsed_rows(pool, self.now - self.rules.grace, READ)?;
         let is_doubtful = |row: &Row| {
             let settled = life::settle(row, self.now, &|nas| (self.facts)(nas).ended_before);
-            silence::is_doubtful(&settled, self.hold, self.now, self.rules)
+            !row.is_reserved() && silence::is_doubtful(&settled, self.hold, self.now, self.rules)
         };
         let rows = rows.into_iter().filter(is_doubtful).collect();
         let (rows, _) = self.sift(pool, rows)?;
-        Ok(rows.into_iter().map(|row| (row, How::Doubtful)).collect())
+        self.shelves.entry(pool).or_default().doubtful = rows.into();
+        Ok(())
     }
 }
 

@@ -27,6 +27,7 @@ counters! {
     grants_former,
     /// … of which asked for by the subscriber.
     grants_requested,
+    grants_reserved,
     /// … of which taken over from an older session of the same station.
     grants_taken_over,
     /// … of which stated by the reply.
@@ -120,7 +121,7 @@ impl Counters {
         Self::add(&self.served);
         match answer {
             Answer::Granted(grants) => grants.iter().for_each(|grant| self.count_grant(grant.how)),
-            Answer::Kept => {}
+            Answer::Kept | Answer::Contested(_) => {}
             Answer::Exhausted { .. } => Self::add(&self.exhausted),
             Answer::UnknownPool { .. } => Self::add(&self.unknown_pool),
             Answer::Unavailable { .. } => Self::add(&self.unavailable),
@@ -137,6 +138,7 @@ impl Counters {
             How::Free => None,
             How::Doubtful => Some(&self.grants_doubtful),
             How::Former => Some(&self.grants_former),
+            How::Reserved => Some(&self.grants_reserved),
             How::Requested => Some(&self.grants_requested),
             How::Static => Some(&self.grants_static),
             How::TakenOver => Some(&self.grants_taken_over),

@@ -16,7 +16,7 @@ use super::reserve::Shelves;
 use super::stats::Counters;
 use super::{Answer, Shared, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Hold, Mode, NasFacts, Rules, Time};
+use crate::lease::{Hold, Link, Mode, NasFacts, Rules, Time};
 use crate::store::{self, Catalogue, NasRow, Retry, Store, StoreError};
 
 /// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
@@ -63,6 +63,10 @@ pub struct Worker {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) nases: HashMap<String, Known>,
     pub(super) shelves: Shelves,
+    /// Counts the batches that were decided.
+    pub(super) batch: u64,
+    /// The chain that is being looked at: kept for its room.
+    pub(super) chain: Vec<Link>,
     pub(super) recent: Recent,
     /// Rows that the site's tables give to somebody.
     pub(super) occupied: Occupied,
@@ -123,6 +127,8 @@ impl Worker {
             catalogue,
             nases: HashMap::new(),
             shelves: Shelves::new(),
+            batch: 0,
+            chain: Vec::new(),
             recent: Recent::default(),
             occupied: Occupied::default(),
             deferred: VecDeque::new(),
@@ -356,7 +362,7 @@ impl Worker {
     pub(super) fn answer(&self, answered: &mut Answered, job: Job, answer: Answer) {
         let answer = match (&*job.work, answer) {
             (Work::Grant(_), Answer::Unavailable { why }) if faults::on(Fault::ErrorIsFull) => {
-                Answer::Exhausted { pool: why }
+                Answer::Exhausted { pool: why, behind: Vec::new() }
             }
             (_, answer) => answer,
         };
@@ -396,6 +402,14 @@ impl Worker {
         let withheld = catalogue.pools.iter().any(|pool| careful(pool.mode))
             || catalogue.nases.iter().any(|nas| careful(nas.mode));
         self.shared.withheld.store(withheld, Ordering::Relaxed);
+        if self.catalogue.version != catalogue.version {
+            for (pool, next, why) in catalogue.broken_links() {
+                log::warn!(
+                    "pool {}: its next pool {next} is ignored: {why}. `ippool-rs pool list` shows the chains",
+                    pool.name
+                );
+            }
+        }
         self.catalogue = Arc::new(catalogue);
         *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
     }

@@ -206,10 +206,9 @@ impl Hearing<'_> {
         match row.status {
             Status::InUse if mine => self.confirm(at, seen, address),
             Status::InUse => self.claim(at, seen, address),
-            _ if row.reserved_for.as_ref().is_some_and(|owner| *owner != seen.user)
-                || (row.status == Status::Reserved && row.reserved_for.is_none()) =>
-            {
-                let whom = row.reserved_for.clone().map_or_else(String::new, |owner| format!(" for {owner}"));
+            _ if !row.is_open_to(&seen.user, seen.station.as_deref()) => {
+                let whom = row.reserved_for.as_ref().or(row.reserved_station.as_ref());
+                let whom = whom.map_or_else(String::new, |whom| format!(" for {whom}"));
                 let detail =
                     format!("{} uses {address}, which is reserved{whom}: end that session", seen.user);
                 self.find(Kind::Reserved, Some(address), detail);

@@ -274,6 +274,5 @@ fn release(raw: &Row, settled: &Row, now: Time, rules: &Rules, token: i64) -> Ch
     for event in change.events.iter_mut().filter(|event| event.kind == EventKind::Release) {
         event.detail = "its session in radacct is stale".to_owned();
     }
-    let after = super::steps::kept_reserved(change.after);
-    Change { before: raw.clone(), after, events: change.events }
+    Change { before: raw.clone(), ..change }
 }

@@ -122,7 +122,7 @@ pub(super) fn adopt(
 ) -> Option<Change> {
     let nas = known.nases.first()?;
     let event = told(seen, key, seen.id.clone(), begun, known);
-    let mut change = life::adopt(settled, &event, nas.id, known.now, token);
+    let mut change = life::adopt(settled, &event, event.rules.lease, nas.id, known.now, token);
     change.before = raw.clone();
     if !seen.radius {
         // No accounting will ever come of it.
@@ -165,11 +165,5 @@ pub(super) fn release(
         event.detail = why.to_owned();
     }
     events.append(&mut change.events);
-    Change { before: raw.clone(), after: kept_reserved(change.after), events }
-}
-
-/// What is kept for somebody is not free for all once its lease has ended.
-pub(super) fn kept_reserved(row: Row) -> Row {
-    let reserved = row.status == Status::Available && row.reserved_for.is_some();
-    Row { status: if reserved { Status::Reserved } else { row.status }, ..row }
+    Change { before: raw.clone(), after: change.after, events }
 }

@@ -44,6 +44,7 @@ pub(super) fn free(n: u8) -> Row {
         attribute: "Framed-IP-Address".into(),
         status: Status::Available,
         reserved_for: None,
+        reserved_station: None,
         epoch: 0,
         expires_at: None,
         free_at: Time::EPOCH,

@@ -103,6 +103,15 @@ impl Pick {
     }
 }
 
+/// One pool of a chain: what a [`Pick`] means once the pools are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// `ip_pool_pools.id`.
+    pub pool: i64,
+    /// What the request says of the length of its leases, against what the pool does.
+    pub ttl: Option<Seconds>,
+}
+
 /// One thing wanted: an address for one attribute from the first of some pools that has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Want {
@@ -189,8 +198,11 @@ impl Mode {
     }
 }
 
+/// Length of a lease without an end: a hundred years, in seconds. A time like any other to whoever counts with it.
+pub const FOREVER: Seconds = 100 * 365 * 86_400;
+
 /// A request for addresses, from post-auth.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Ask {
     /// Who asks.
     pub session: Session,
@@ -198,8 +210,29 @@ pub struct Ask {
     pub wants: Vec<Want>,
     /// The lease's length, seconds (`Rules::lease`, or longer where the Acct-Interim-Interval of the reply demands it).
     pub lease_seconds: Seconds,
+    /// No lease is shorter, whatever its pool says, seconds: three times the Acct-Interim-Interval that goes out. 0 where
+    /// the session ends with its lease (Session-Timeout).
+    pub least_seconds: Seconds,
     /// The instance's rules.
     pub rules: Arc<Rules>,
+}
+
+impl Ask {
+    /// The length of its lease, where a pool or a profile says `ttl` (none: nothing; -1, or 0: without an end), seconds.
+    #[must_use]
+    pub fn length(&self, ttl: Option<Seconds>) -> Seconds {
+        length(ttl, self.lease_seconds, self.least_seconds)
+    }
+}
+
+/// The length of a lease by a pool's `ttl`, else `usual`; at least `least`, seconds.
+#[must_use]
+pub fn length(ttl: Option<Seconds>, usual: Seconds, least: Seconds) -> Seconds {
+    match ttl {
+        None => usual,
+        Some(seconds) if seconds <= 0 => FOREVER,
+        Some(seconds) => seconds.max(least).min(FOREVER),
+    }
 }
 
 /// Acct-Status-Type, as far as it concerns leases (RFC 2866 §5.1).

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::faults::{self, Fault};
 use super::{
     Accounting, Ask, Change, Claim, Event, EventKind, Lease, NasFacts, Predecessor, Row, Rules, Seconds,
-    Status, Time,
+    Session, Status, Time,
 };
 
 /// `released_by` of a lease that ended by expiry: no tombstone, its session may come back.
@@ -17,6 +17,9 @@ pub const BY_STOP: &str = "stop";
 pub const BY_NAS: &str = "nas";
 /// `released_by` of a grant whose request was rejected after all.
 pub const BY_REJECT: &str = "reject";
+
+/// Who was heard on an address longer ago than this is gone, however long its leases are, seconds.
+const HEARD: Seconds = 86_400;
 
 /// The row as it stands at `now`: an On/Off of a NAS ends what was granted there before. Who was heard on the address
 /// besides inherits it, or the predecessor whom an offer replaced gets it back. `ended_before` is the On/Off marker of a NAS.
@@ -35,14 +38,14 @@ pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) 
     if row.prev.is_some() {
         return with_predecessor(&row, now);
     }
-    let claim = row.fresh_claim(now, lease.seconds);
+    let claim = row.fresh_claim(now, lease.seconds.min(HEARD));
     let claim = claim.filter(|claim| ended_before(claim.nas).is_none_or(|end| end <= claim.seen_at));
     if let Some(claim) = claim {
         let claim = claim.clone();
         inherit(&mut row, &claim);
         return row;
     }
-    row.status = Status::Available;
+    row.status = row.vacant();
     row.expires_at = row.expires_at.map(|expires| expires.min(end));
     set_free(&mut row, end);
     row.claim = None;
@@ -81,7 +84,7 @@ pub(super) fn set_free(row: &mut Row, at: Time) {
 }
 
 /// A new lease for `ask` at the NAS `nas`. It is younger than the On/Off that the NAS has told of, whatever the clock says.
-fn lease_for(ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Lease {
+fn lease_for(ask: &Ask, seconds: Seconds, nas: &NasFacts, now: Time, token: i64) -> Lease {
     let session = &ask.session;
     Lease {
         owner: session.owner.clone(),
@@ -93,7 +96,7 @@ fn lease_for(ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Lease {
         key: session.key.clone(),
         session_id: session.id.clone(),
         token,
-        seconds: ask.lease_seconds,
+        seconds,
         regular: false,
         assigned_at: nas.ended_before.map_or(now, |ended| ended.max(now)),
         started_at: None,
@@ -101,14 +104,22 @@ fn lease_for(ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Lease {
 }
 
 /// Until when an offer stands: for a NAS that accounts, until its Start is due; else for the whole lease.
-fn offer_end(ask: &Ask, nas: &NasFacts, now: Time) -> Time {
+fn offer_end(ask: &Ask, seconds: Seconds, nas: &NasFacts, now: Time) -> Time {
     let accounts = nas.accounts(now, ask.rules.silent) && !faults::on(Fault::OffersLeak);
-    now + if accounts { ask.rules.offer.min(ask.lease_seconds) } else { ask.lease_seconds }
+    now + if accounts { ask.rules.offer.min(seconds) } else { seconds }
 }
 
-/// Gives a row that nobody holds to `ask`.
+/// Gives a row that nobody holds to `ask`, for `seconds`.
 #[must_use]
-pub fn grant(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64, detail: &str) -> Change {
+pub fn grant(
+    before: &Row,
+    ask: &Ask,
+    seconds: Seconds,
+    nas: &NasFacts,
+    now: Time,
+    token: i64,
+    detail: &str,
+) -> Change {
     let mut after = before.clone();
     let mut events = Vec::new();
     if before.status == Status::InUse {
@@ -119,10 +130,10 @@ pub fn grant(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64, det
                 .map(|old| event_of(EventKind::End, before.expires_at.unwrap_or(now), old, BY_EXPIRY)),
         );
     }
-    occupy(&mut after, lease_for(ask, nas, now, token), "module");
-    after.expires_at = Some(offer_end(ask, nas, now));
+    occupy(&mut after, lease_for(ask, seconds, nas, now, token), "module");
+    after.expires_at = Some(offer_end(ask, seconds, nas, now));
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
-    set_free(&mut after, now + ask.lease_seconds.max(silence));
+    set_free(&mut after, now + seconds.max(silence));
     events.extend(after.lease.as_ref().map(|new| event_of(EventKind::Grant, now, new, detail)));
     Change { before: before.clone(), after, events }
 }
@@ -130,8 +141,8 @@ pub fn grant(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64, det
 /// Gives a row that an older session of the same subscriber holds to `ask`; that session is remembered until the new one
 /// starts. An offer that nobody took up is not worth remembering where there is a session that started.
 #[must_use]
-pub fn take_over(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Change {
-    let mut change = grant(before, ask, nas, now, token, "redial");
+pub fn take_over(before: &Row, ask: &Ask, seconds: Seconds, nas: &NasFacts, now: Time, token: i64) -> Change {
+    let mut change = grant(before, ask, seconds, nas, now, token, "redial");
     let old = before.lease.clone().zip(before.expires_at);
     let unstarted = before.lease.as_ref().is_some_and(|lease| lease.started_at.is_none());
     let remembered = match (&before.prev, old) {
@@ -176,7 +187,7 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
     if lease.started_at.is_some() {
         return redial.then(moved);
     }
-    let (end, until) = (before.expires_at?, offer_end(ask, nas, now));
+    let (end, until) = (before.expires_at?, offer_end(ask, lease.seconds, nas, now));
     if until.micros_since(end) * 3 <= until.micros_since(now) && !redial {
         return None;
     }
@@ -286,7 +297,7 @@ pub fn release(before: &Row, by: &'static str, at: Time, now: Time, rules: &Rule
         return Change { before: before.clone(), after: with_predecessor(before, now), events };
     }
     let mut after = before.clone();
-    after.status = Status::Available;
+    after.status = after.vacant();
     after.expires_at = Some(before.expires_at.map_or(now, |end| end.min(now)));
     set_free(&mut after, now + rules.cooldown);
     after.prev = None;
@@ -294,7 +305,8 @@ pub fn release(before: &Row, by: &'static str, at: Time, now: Time, rules: &Rule
     after.released_by = Some(by.into());
     let claim = before.fresh_claim(now, rules.lease);
     if let Some(claim) = claim.filter(|_| !faults::on(Fault::ClaimForgotten)) {
-        let heir = heir_of(claim, rules.lease, token);
+        let seconds = before.lease.as_ref().map_or(rules.lease, |lease| lease.seconds.max(rules.lease));
+        let heir = heir_of(claim, seconds, token);
         events.push(event_of(EventKind::Adoption, now, &heir, "inherited from the session that ended"));
         hold_started(&mut after, heir, claim.seen_at, rules, "adopted");
     }
@@ -306,7 +318,7 @@ pub fn release(before: &Row, by: &'static str, at: Time, now: Time, rules: &Rule
 #[must_use]
 pub fn vacate(change: &Change, now: Time) -> Change {
     let mut after = change.before.clone();
-    after.status = Status::Available;
+    after.status = after.vacant();
     after.expires_at = after.expires_at.map(|end| end.min(now));
     set_free(&mut after, now);
     (after.prev, after.claim) = (None, None);
@@ -315,9 +327,9 @@ pub fn vacate(change: &Change, now: Time) -> Change {
     Change { before: change.before.clone(), after, events: change.events.clone() }
 }
 
-/// A session without a lease of ours was heard on a row that is free: it gets a lease, bound at once.
+/// A session without a lease of ours was heard on a row that is free: it gets a lease for `seconds`, bound at once.
 #[must_use]
-pub fn adopt(before: &Row, event: &Accounting, nas: i64, now: Time, token: i64) -> Change {
+pub fn adopt(before: &Row, event: &Accounting, seconds: Seconds, nas: i64, now: Time, token: i64) -> Change {
     let (session, at) = (&event.session, event.at(now));
     let lease = Lease {
         owner: session.owner.clone(),
@@ -329,7 +341,7 @@ pub fn adopt(before: &Row, event: &Accounting, nas: i64, now: Time, token: i64) 
         key: session.key.clone(),
         session_id: session.id.clone(),
         token,
-        seconds: event.rules.lease,
+        seconds,
         regular: false,
         assigned_at: at,
         started_at: Some(at),
@@ -343,7 +355,24 @@ pub fn adopt(before: &Row, event: &Accounting, nas: i64, now: Time, token: i64) 
 /// Somebody was heard on a row that another holds. `None`: known, and heard a short while ago.
 #[must_use]
 pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Change> {
-    let session = &event.session;
+    contend(before, &event.session, &event.rules, nas, event.at(now), now)
+}
+
+/// A reply states a row that another holds, or that is reserved for another, and he keeps it. `None`: known.
+#[must_use]
+pub fn claim_stated(before: &Row, ask: &Ask, nas: i64, now: Time) -> Option<Change> {
+    let mut change = contend(before, &ask.session, &ask.rules, nas, now, now)?;
+    if before.status != Status::InUse {
+        // Nobody is waited for.
+        change.after.claim = None;
+    }
+    for event in &mut change.events {
+        event.detail = format!("stated by a reply; {}", event.detail);
+    }
+    Some(change)
+}
+
+fn contend(before: &Row, session: &Session, rules: &Rules, nas: i64, at: Time, now: Time) -> Option<Change> {
     let new = Claim {
         nas,
         owner: session.owner.clone(),
@@ -352,10 +381,10 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
         key: session.key.clone(),
         seen_at: now,
     };
-    let old = before.fresh_claim(now, event.rules.lease);
+    let old = before.fresh_claim(now, rules.lease);
     let same = old.is_some_and(|old| old.is_of(&new));
     // The first claimant stays while he is heard; a second one is told of, but takes nobody's place.
-    let heard = if same { event.rules.lease / 12 } else { event.rules.lease / 3 };
+    let heard = if same { rules.lease / 12 } else { rules.lease / 3 };
     if old.is_some_and(|old| old.seen_at + heard > now) {
         return None;
     }
@@ -364,10 +393,20 @@ pub fn claim(before: &Row, event: &Accounting, nas: i64, now: Time) -> Option<Ch
     let events = if same {
         Vec::new()
     } else {
-        let holder = before.lease.as_ref().map_or("nobody known", |lease| lease.owner.as_str());
-        vec![session_event(EventKind::Conflict, event.at(now), event, nas, &format!("held by {holder}"))]
+        vec![session_event(EventKind::Conflict, at, session, nas, &has(before))]
     };
     Some(Change { before: before.clone(), after, events })
+}
+
+/// Who has a row, in words.
+fn has(row: &Row) -> String {
+    let holder = row.lease.as_ref().filter(|_| row.status == Status::InUse);
+    match (holder, row.reserved_for.as_ref().or(row.reserved_station.as_ref())) {
+        (Some(lease), _) => format!("held by {}", lease.owner),
+        (None, Some(whom)) => format!("reserved for {whom}"),
+        (None, None) if row.status == Status::Reserved => "reserved for nobody".to_owned(),
+        (None, None) => "held by nobody known".to_owned(),
+    }
 }
 
 /// The request that was granted this is rejected after all: the row as it was before. `None`: it is no longer that grant,
@@ -384,7 +423,7 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
     let mut after = original.clone();
     after.epoch = row.epoch + 1;
     // Who was heard meanwhile is not forgotten.
-    match row.fresh_claim(now, lease.seconds) {
+    match row.fresh_claim(now, lease.seconds.min(HEARD)) {
         Some(claim) if after.status == Status::InUse => after.claim = Some(Box::new(claim.clone())),
         Some(claim) => {
             after.lease = row.lease.clone();
@@ -397,8 +436,15 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
 
 /// The reply states an address of ours for this ask. Nobody else holds it, or whoever does gives way.
 #[must_use]
-pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: i64) -> Change {
-    let mut change = grant(before, ask, nas, now, token, "stated by the reply");
+pub fn record_static(
+    before: &Row,
+    ask: &Ask,
+    seconds: Seconds,
+    nas: &NasFacts,
+    now: Time,
+    token: i64,
+) -> Change {
+    let mut change = grant(before, ask, seconds, nas, now, token, "stated by the reply");
     change.after.source = Some("static".into());
     if let Some(loser) = before.live_lease(now) {
         change
@@ -412,6 +458,9 @@ pub fn record_static(before: &Row, ask: &Ask, nas: &NasFacts, now: Time, token: 
             key: loser.key.clone(),
             seen_at: now,
         }));
+    } else if !before.is_open_to(&ask.session.owner, ask.session.station.as_deref()) {
+        let event = session_event(EventKind::Conflict, now, &ask.session, nas.id, &has(before));
+        change.events.insert(0, event);
     }
     change
 }
@@ -468,15 +517,15 @@ pub fn event_of(kind: EventKind, at: Time, lease: &Lease, detail: &str) -> Event
     }
 }
 
-fn session_event(kind: EventKind, at: Time, event: &Accounting, nas: i64, detail: &str) -> Event {
+fn session_event(kind: EventKind, at: Time, session: &Session, nas: i64, detail: &str) -> Event {
     Event {
         kind,
         at,
-        owner: event.session.owner.clone(),
-        username: event.session.username.clone(),
+        owner: session.owner.clone(),
+        username: session.username.clone(),
         nas: Some(nas),
-        session_id: event.session.id.clone(),
-        calling_station_id: event.session.calling_station_id.clone(),
+        session_id: session.id.clone(),
+        calling_station_id: session.calling_station_id.clone(),
         detail: detail.into(),
     }
 }

@@ -18,7 +18,7 @@ mod station;
 mod time;
 pub mod unit;
 
-pub use ask::{Accounting, AcctKind, Ask, Mode, Pick, Session, Strategy, Want};
+pub use ask::{Accounting, AcctKind, Ask, FOREVER, Link, Mode, Pick, Session, Strategy, Want, length};
 pub use class::Class;
 pub use name::{escape, escape_as_rlm_sql, unescape};
 pub use occupant::{By, Names, Occupant, SourceName, SourceNames, grants, static_address};

@@ -324,6 +324,7 @@ mod tests {
             attribute: "Framed-IP-Address".into(),
             status: Status::InUse,
             reserved_for: None,
+            reserved_station: None,
             epoch: 1,
             expires_at: None,
             free_at: Time::EPOCH,

@@ -213,8 +213,10 @@ pub struct Row {
     pub attribute: Arc<str>,
     /// As stored.
     pub status: Status,
-    /// The only owner who may have it.
+    /// The only owner who may have it; what no owner is called: nobody may.
     pub reserved_for: Option<String>,
+    /// The only station that may have it.
+    pub reserved_station: Option<String>,
     /// Count of its grants, take-overs, adoptions and restorations.
     pub epoch: i64,
     /// When the current holding ends, or ended; none: nobody ever held it.
@@ -256,6 +258,33 @@ impl Row {
     #[must_use]
     pub fn live_lease(&self, now: Time) -> Option<&Lease> {
         self.lease.as_deref().filter(|_| self.is_live(now))
+    }
+
+    /// It is kept for somebody.
+    #[must_use]
+    pub const fn is_reserved(&self) -> bool {
+        self.reserved_for.is_some() || self.reserved_station.is_some()
+    }
+
+    /// It is kept for this owner, from this station. What is reserved without a name is kept for nobody.
+    #[must_use]
+    pub fn is_kept_for(&self, owner: &str, station: Option<&str>) -> bool {
+        self.is_reserved()
+            && self.reserved_for.as_deref().is_none_or(|whom| whom == owner)
+            && self.reserved_station.as_deref().is_none_or(|whose| Some(whose) == station)
+    }
+
+    /// This owner, from this station, may have it as far as reservations go.
+    #[must_use]
+    pub fn is_open_to(&self, owner: &str, station: Option<&str>) -> bool {
+        let free_for_all = !self.is_reserved() && self.status != Status::Reserved;
+        free_for_all || self.is_kept_for(owner, station)
+    }
+
+    /// What it is once nobody holds it.
+    #[must_use]
+    pub const fn vacant(&self) -> Status {
+        if self.is_reserved() { Status::Reserved } else { Status::Available }
     }
 
     /// The Class of the lease that holds it.

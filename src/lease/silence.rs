@@ -38,7 +38,7 @@ pub fn due(
         });
     }
     let mut after = settled.clone();
-    after.status = Status::Available;
+    after.status = after.vacant();
     after.queue_at = after.free_at;
     after.claim = None;
     after.prev = None;

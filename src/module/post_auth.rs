@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use crate::engine::{Answer, Grant, How, Undo, Work};
+use crate::engine::{Answer, Contest, Grant, How, Undo, Work};
 use crate::lease::{Ask, Mode, Want};
 
-use super::accompany::{accompany, items, lengthened};
+use super::accompany::{accompany, items, least, lengthened};
 use super::identity;
 use super::limit::Kind;
 use super::observe::observe;
@@ -58,10 +58,7 @@ fn decided(
     }
     let session = identity::session(facts);
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
-    let mut picks = core::mem::take(&mut matched.picks);
-    for ttl in picks.iter_mut().filter_map(|pick| pick.ttl.as_mut()).filter(|ttl| **ttl > 0) {
-        *ttl = lengthened(settings, reply, *ttl);
-    }
+    let picks = core::mem::take(&mut matched.picks);
     let mode = if careful { settings.mode.max(engine.mode(&session.nas, &picks)) } else { Mode::Managed };
     if mode == Mode::Off || (mode == Mode::Observe && session.owner.is_empty()) {
         return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
@@ -83,6 +80,7 @@ fn decided(
             stated: stated_out,
         }],
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
+        least_seconds: least(settings, reply),
         rules: settings.rules.clone(),
         session,
     };
@@ -95,9 +93,10 @@ fn decided(
     }
     match answer {
         Answer::Granted(grants) => granted(settings, reply, &who, grants, matched),
-        Answer::Exhausted { pool } => refused(settings.on_exhausted, exhausted(&who, &pool)),
+        Answer::Exhausted { pool, behind } => refused(settings.on_exhausted, exhausted(&who, &pool, &behind)),
         Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
         Answer::Unavailable { why } => unavailable(settings, &who, &why),
+        Answer::Kept => Outcome::new(Code::Noop, "this pool, or NAS, gives out no addresses (its mode)"),
         other => {
             unavailable(settings, &who, &format!("the engine answered {other:?} to a request for an address"))
         }
@@ -175,11 +174,13 @@ fn keep_stated(settings: &Settings, reply: &Reply, who: &Who, answer: Answer) ->
     let mut outcome = Outcome::new(Code::Noop, "the reply has an address already").with(Message::Exists);
     match answer {
         Answer::Granted(grants) => {
-            for grant in grants {
+            for mut grant in grants {
+                outcome.notes.extend(grant.contest.take().map(|contest| contested(who, &contest, true)));
                 accompany(settings, reply, who, &mut outcome, grant);
             }
             outcome.debug = "the reply has an address already, which is recorded".into();
         }
+        Answer::Contested(contest) => outcome.notes.push(contested(who, &contest, false)),
         Answer::Unavailable { why } => outcome.notes.push(Note::warning(
             Kind::Unavailable,
             "static",
@@ -219,9 +220,14 @@ fn refused(refusal: Refusal, note: Note) -> Outcome {
     Outcome::failed(code, note)
 }
 
-fn exhausted(who: &Who, pool: &str) -> Note {
+fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
+    let too = if behind.is_empty() {
+        String::new()
+    } else {
+        format!(", and so is {} behind it", behind.join(", "))
+    };
     let text = format!(
-        "pool {pool} is full: no address for user {} at NAS {}. `ippool-rs lease list --pool {pool}` says who holds them, \
+        "pool {pool} is full{too}: no address for user {} at NAS {}. `ippool-rs lease list --pool {pool}` says who holds them, \
          `ippool-rs pool add {pool} RANGE` (with --nas, if it is one NAS' own) adds addresses",
         who.user, who.nas
     );
@@ -267,4 +273,29 @@ fn doubtful(who: &Who, grant: &Grant) -> Note {
         grant.pool
     );
     Note::warning(Kind::Doubtful, &grant.pool, text)
+}
+
+/// The reply states an address that another has.
+fn contested(who: &Who, contest: &Contest, wins: bool) -> Note {
+    let Contest { address, with, reserved } = contest;
+    let address = match address.prefix_len() == address.max_prefix_len() {
+        true => address.addr().to_string(),
+        false => address.to_string(),
+    };
+    let has = if *reserved { "is reserved for" } else { "is held by" };
+    let nobody = with.is_empty() || with.starts_with('=');
+    let whom = if nobody { "nobody" } else { with };
+    let outcome = match (wins, reserved) {
+        (true, false) => {
+            "the lease is the former's now (static_wins = yes), and the latter uses the address for as long as he is on line"
+        }
+        (true, true) => "the lease is the former's for this session (static_wins = yes)",
+        (false, _) => "the lease stays the latter's (static_wins = no), and both may use the address",
+    };
+    let text = format!(
+        "the reply states {address} for user {} at NAS {}, and that address {has} {whom}: {outcome}. `ippool-rs explain {address}` says who \
+         is who; give one of them another address, or exclude {address} from the pool",
+        who.user, who.nas
+    );
+    Note::warning(Kind::Conflict, &address, text)
 }

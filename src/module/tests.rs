@@ -101,6 +101,7 @@ fn grant(how: How) -> Grant {
         how,
         lease_seconds: 3600,
         nas_is_silent: false,
+        contest: None,
         undo: None,
     }
 }
@@ -153,7 +154,8 @@ fn a_lease_outlives_three_interims_whoever_chose_the_interval() {
         (&[], Some(1800), 5400, None),
         (&[], Some(300), 3600, None),
     ] {
-        let engine = granted(How::Free);
+        let leased = Grant { lease_seconds: seconds, ..grant(How::Free) };
+        let engine = Engine::new(Answer::Granted(vec![leased]));
         let outcome = run(lines, &alice(), &Reply { interim_interval: reply, ..Reply::default() }, &engine);
         assert_eq!(engine.ask().lease_seconds, seconds, "{lines:?} {reply:?}");
         let interval = outcome.changes.iter().find_map(|change| match change {
@@ -318,7 +320,7 @@ fn hints_that_nobody_can_have_are_dropped() {
 
 #[test]
 fn each_failure_has_its_code_and_names_user_nas_and_pool() {
-    let full = Answer::Exhausted { pool: "gold".into() };
+    let full = Answer::Exhausted { pool: "gold".into(), behind: Vec::new() };
     let unknown = Answer::UnknownPool { pool: "gold".into() };
     let away = Answer::Unavailable { why: "the database does not answer".into() };
     for (answer, item, value, code) in [

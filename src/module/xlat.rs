@@ -103,6 +103,7 @@ impl Instance {
                 stated: None,
             }],
             lease_seconds: settings.rules.lease,
+            least_seconds: 0,
             rules: settings.rules.clone(),
         };
         let peeked = self

@@ -46,6 +46,8 @@ pub struct Lookup {
     pub key: Option<String>,
     /// Last used by this owner, from this station or from none that is known.
     pub owner: Option<(String, Option<String>)>,
+    /// Reserved for this owner, or this station.
+    pub reserved: Option<(String, Option<String>)>,
     /// Held by this owner, whatever the station: at most so many.
     pub held_by: Option<(String, u32)>,
     /// Bound to, or left by, this (NAS, Acct-Session-Id).

@@ -63,7 +63,7 @@ pub const COLUMNS: &str = "a.id, a.ip_address, a.pool_id, a.attribute, a.status,
      a.owner, a.username, a.subscriber_id, a.station, a.calling_station_id, a.lease_nas_id, a.session_key, a.session_id, \
      a.token, a.lease_seconds, a.regular, a.assigned_at, a.started_at, \
      a.prev_station, a.prev_calling_station_id, a.prev_nas_id, a.prev_session_key, a.prev_session_id, a.prev_token, \
-     a.prev_lease_seconds, a.prev_assigned_at, a.prev_started_at, a.prev_expires_at, a.prev_free_at";
+     a.prev_lease_seconds, a.prev_assigned_at, a.prev_started_at, a.prev_expires_at, a.prev_free_at, a.reserved_station";
 
 type Text0 = Nullable<Text>;
 type Int0 = Nullable<BigInt>;
@@ -90,6 +90,7 @@ pub type RowSql<T, A> = (
     ),
     (Text0, Text0, Text0, Text0, Text0, Int0, Text0, Text0, Int0, Int0, Bool, Nullable<T>, Nullable<T>),
     (Text0, Text0, Int0, Text0, Text0, Int0, Int0, Nullable<T>, Nullable<T>, Nullable<T>, Nullable<T>),
+    Text0,
 );
 
 type Str0 = Option<String>;
@@ -141,11 +142,11 @@ type PrevCells = (
 );
 
 /// A row as the database client gives it.
-pub type Loaded = (RowCells, LeaseCells, PrevCells);
+pub type Loaded = (RowCells, LeaseCells, PrevCells, Str0);
 
 /// The row that `loaded` is.
 #[must_use]
-pub fn row_of((cells, lease, prev): Loaded) -> Row {
+pub fn row_of((cells, lease, prev, reserved_station): Loaded) -> Row {
     let (
         id,
         Net(address),
@@ -170,6 +171,7 @@ pub fn row_of((cells, lease, prev): Loaded) -> Row {
         // The column is checked by the schema; what an older or newer one may add is nobody's to grant.
         status: Status::parse(&status).unwrap_or(Status::Reserved),
         reserved_for,
+        reserved_station,
         epoch,
         expires_at: time(expires_at),
         free_at,
@@ -256,6 +258,16 @@ macro_rules! pool_columns {
     };
 }
 pub(super) use pool_columns;
+
+/// Whether there is a reservation that a request could ask for. What an import reserves for nobody is `=nobody: …`
+/// ([`crate::import::nobody`]).
+macro_rules! reservations {
+    () => {
+        "SELECT EXISTS (SELECT 1 FROM ip_pool_assignments WHERE reserved_for IS NOT NULL AND substr(reserved_for, 1, 8) <> '=nobody:') \
+         OR EXISTS (SELECT 1 FROM ip_pool_assignments WHERE reserved_station IS NOT NULL)"
+    };
+}
+pub(super) use reservations;
 
 /// A row of `ip_pool_pools` as the database client gives it.
 pub type PoolCells = (

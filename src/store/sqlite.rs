@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel::sqlite::Sqlite as Backend;
 use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
 use ipnet::IpNet;
@@ -15,7 +15,7 @@ use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_sqlite;
 use super::rows::{
     At, COLUMNS, Loaded, NasCells, Net, PoolCells, PoolSql, Record, RowSql, address_key, is_common,
-    key_address, nas_columns, nas_of, pool_columns, pool_of, row_of,
+    key_address, nas_columns, nas_of, pool_columns, pool_of, reservations, row_of,
 };
 use super::statement::{forget_others, statements};
 use super::{Heard, Lookup, Snapshot, Sources, Store, StoreError, connect, sources};
@@ -49,11 +49,13 @@ selects! {
     BY_STATION = "WHERE a.owner = $ AND a.station = $ ORDER BY a.assigned_at DESC LIMIT 16";
     BY_OWNER = "WHERE a.owner = $ AND a.station IS NULL ORDER BY a.assigned_at DESC LIMIT 16";
     HELD_BY = "WHERE a.owner = $ AND a.status = 'in_use' LIMIT $";
+    RESERVED_FOR = "WHERE a.reserved_for = $ LIMIT 16";
+    RESERVED_STATION = "WHERE a.reserved_station = $ LIMIT 16";
     BY_SESSION = "WHERE a.lease_nas_id = $ AND a.session_id = $ LIMIT 256";
     BY_PREV = "WHERE a.prev_nas_id = $ AND a.prev_session_id = $ AND a.prev_session_key IS NOT NULL LIMIT 16";
     BY_ID = "WHERE a.id = $";
     BY_ADDRESS = "WHERE a.address_space = $ AND a.ip_address = $";
-    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL AND a.reserved_station IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
@@ -69,6 +71,10 @@ statements! { Backend, SqliteConnection;
     ByOwner { owner: &'a str => Text } -> RowsSql = BY_OWNER;
     /// Held by an owner.
     HeldBy { owner: &'a str => Text, limit: i64 => BigInt } -> RowsSql = HELD_BY;
+    /// Reserved for an owner.
+    ReservedFor { owner: &'a str => Text } -> RowsSql = RESERVED_FOR;
+    /// Reserved for a station.
+    ReservedStation { station: &'a str => Text } -> RowsSql = RESERVED_STATION;
     /// Bound to a session.
     BySession { nas: i64 => BigInt, id: &'a str => Text } -> RowsSql = BY_SESSION;
     /// Taken over from a session.
@@ -114,6 +120,8 @@ statements! { Backend, SqliteConnection;
         "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $";
     /// All pools.
     Pools {} -> PoolSql = concat!("SELECT ", pool_columns!(), " FROM ip_pool_pools");
+    /// Whether some rows are reserved for somebody.
+    Reservations {} -> Bool = reservations!();
     /// All ranges.
     Ranges {} -> (BigInt, Binary, Binary, Nullable<Binary>) = "SELECT pool_id, first_key, last_key, next_key FROM ip_pool_ranges";
     /// The pool's ranges that are not made whole.
@@ -296,6 +304,12 @@ impl Sqlite {
                 rows.extend(self.load(ByStation::new(owner, station))?);
             }
             rows.extend(self.load(ByOwner::new(owner))?);
+        }
+        if let Some((owner, station)) = &lookup.reserved {
+            rows.extend(self.load(ReservedFor::new(owner))?);
+            if let Some(station) = station {
+                rows.extend(self.load(ReservedStation::new(station))?);
+            }
         }
         if let Some((owner, limit)) = &lookup.held_by {
             rows.extend(self.load(HeldBy::new(owner, i64::from(*limit)))?);
@@ -497,6 +511,7 @@ impl Store for Sqlite {
             let pools = Pools::new().load::<PoolCells>(connection)?;
             let ranges = Ranges::new().load::<(i64, Vec<u8>, Vec<u8>, Option<Vec<u8>>)>(connection)?;
             let nases = Nases::new().load::<NasCells>(connection)?;
+            let reservations = Reservations::new().load::<bool>(connection)?;
             let mut meta = |name: &str| -> QueryResult<Option<Time>> {
                 let value = Meta::new(name).load::<String>(connection)?.into_iter().next();
                 Ok(value.and_then(|text| Time::from_text(&text)))
@@ -519,6 +534,7 @@ impl Store for Sqlite {
                 pools: pools.into_iter().map(|pool| pool_of(pool, &ranges)).collect(),
                 ranges,
                 nases: nases.into_iter().map(nas_of).collect(),
+                reservations: reservations.first() == Some(&true),
                 hold,
             })
         };

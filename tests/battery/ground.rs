@@ -55,13 +55,19 @@ pub fn ask(owner: &str, id: &str, station: Option<&str>) -> Ask {
         key: Session::key_of("192.0.2.1", Some(id), None, station, owner),
         ..Session::default()
     };
-    Ask { session, wants: Vec::new(), lease_seconds: 3600, rules: Arc::new(Rules::default()) }
+    Ask {
+        session,
+        wants: Vec::new(),
+        lease_seconds: 3600,
+        least_seconds: 0,
+        rules: Arc::new(Rules::default()),
+    }
 }
 
 /// The row given to that ask at NAS 7.
 pub fn granted(row: &Row, ask: &Ask, now: Time) -> Change {
     let nas = NasFacts { id: 7, accounting_at: Some(now), ..NasFacts::default() };
-    life::grant(row, ask, &nas, now, 0x0123_4567_89ab_cdef, "battery")
+    life::grant(row, ask, ask.lease_seconds, &nas, now, 0x0123_4567_89ab_cdef, "battery")
 }
 
 /// Writes changes that have nothing to do with each other.

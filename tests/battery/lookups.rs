@@ -80,7 +80,7 @@ fn who_was_replaced_by_a_take_over_is_found_by_his_session() {
         let old = give(store, &read, &ask("a", "1", Some(MAC)));
         let at = now(store);
         let nas = rlm_ippool_rs::lease::NasFacts { id: 7, ..Default::default() };
-        let change = life::take_over(&old, &ask("a", "2", Some(MAC)), &nas, at, 5);
+        let change = life::take_over(&old, &ask("a", "2", Some(MAC)), 3600, &nas, at, 5);
         assert_eq!(write(store, &[change], at), [true]);
         let replaced = |id: &str| Lookup { replaced: Some((7, id.to_owned())), ..Lookup::default() };
         assert_eq!(found(store, by_session(7, "2")), [read.id]);

@@ -41,7 +41,6 @@ fn only(config: &mut Config, folder: &std::path::Path, lines: &str) {
 }
 
 #[test]
-#[ignore = "the engine asks only the first pool as yet"]
 fn a_full_premium_pool_falls_back_to_the_standard_pool() {
     let world = World::new("", |config, folder| only(config, folder, &customer("")));
     let first = ask(&world, "alice", "premium");
@@ -68,7 +67,6 @@ fn behind_a_blocker_nothing_is_asked() {
 }
 
 #[test]
-#[ignore = "the engine asks only the first pool as yet"]
 fn a_blocker_and_a_weight_may_be_expansions() {
     let premium =
         "blocker = \"%{control:Tmp-String-0}\"\n\t\t\t\tweight = \"%{%{control:Tmp-Integer-0}:-100}\"";

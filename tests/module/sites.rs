@@ -45,7 +45,6 @@ fn said(answer: &Packet) -> String {
 }
 
 #[test]
-#[ignore = "the engine asks only the first pool as yet"]
 fn premium_users_fall_back_to_the_standard_pool() {
     const PREMIUM: Pool = ("PREMIUM_POOL", [10, 1, 1, 0], [10, 1, 1, 0]);
     const STANDARD: Pool = ("STANDARD_POOL", [10, 1, 2, 0], [10, 1, 2, 255]);

@@ -22,6 +22,7 @@ fn row(n: u32) -> Row {
         attribute: "Framed-IP-Address".into(),
         status: Status::InUse,
         reserved_for: None,
+        reserved_station: None,
         epoch: 1,
         expires_at: Some(BEGUN + 3000),
         free_at: BEGUN + 3060,

@@ -113,6 +113,7 @@ impl Db {
             attribute: "Framed-IP-Address".into(),
             status: Status::Available,
             reserved_for: None,
+            reserved_station: None,
             epoch: 0,
             expires_at: None,
             free_at: Time::EPOCH,

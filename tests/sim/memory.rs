@@ -191,6 +191,7 @@ impl Store for Memory {
                 pools: db.pools.clone(),
                 ranges: db.ranges.iter().zip(&db.next).map(unmade).collect(),
                 nases: db.nases.iter().map(|nas| nas.row.clone()).collect(),
+                reservations: false,
                 hold: db.hold,
             })
         })

@@ -40,6 +40,7 @@ impl World {
                     session: session.asks_as.clone(),
                     wants: vec![want],
                     lease_seconds: rules.lease,
+                    least_seconds: 0,
                     rules,
                 })
             }

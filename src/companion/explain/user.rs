@@ -45,7 +45,10 @@ fn next(
 ) -> Result<Option<(String, &'static str)>, Failure> {
     let nas = catalogue.nases.iter().find(|nas| Some(&nas.key) == last.nas.as_ref());
     let facts = nas.map(|nas| nas.facts).unwrap_or_default();
-    let Some(pool) = catalogue.pool(&last.pool_name, facts.id) else { return Ok(None) };
+    let (pools, mut chain) = (vec![Pick::of(last.pool_name.clone())], Vec::new());
+    if catalogue.chain(&pools, facts.id, &mut chain).is_err() {
+        return Ok(None);
+    }
     let owner = last.owner.clone().or_else(|| last.username.clone()).unwrap_or_default();
     let session = Session {
         nas: last.nas.clone().unwrap_or_default(),
@@ -58,16 +61,21 @@ fn next(
         ..Session::default()
     };
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), &ids, pool.id)?;
-    let pools = vec![Pick::of(last.pool_name.clone())];
+    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), &ids, &chain)?;
     let want = Want { attribute: last.attribute.clone(), pools, ..Want::default() };
     let rules = Rules::default();
-    let ask = Ask { session, wants: vec![want], lease_seconds: rules.lease, rules: Arc::new(rules) };
+    let ask = Ask {
+        session,
+        wants: vec![want],
+        lease_seconds: rules.lease,
+        least_seconds: 0,
+        rules: Arc::new(rules),
+    };
     let of =
         |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
-    let barred = &none_barred;
-    let cx = Circumstances { now, nas: facts, facts: &of, hold: catalogue.hold, token: 0, barred };
-    let found = foresee(&ask, pool.id, &seen, free, &cx);
+    let (ttl, barred) = (|_| None, &none_barred);
+    let cx = Circumstances { now, nas: facts, facts: &of, hold: catalogue.hold, ttl: &ttl, token: 0, barred };
+    let found = foresee(&ask, &chain, &seen, free, &cx);
     Ok(found.map(|(address, why)| (address.addr().to_string(), why)))
 }
 

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::find;
 use super::ledger::Ledger;
 use super::words::Words;
-use crate::lease::{Row, Time};
+use crate::lease::{Link, Row, Time};
 use crate::store::{FRONT, Lookup, StoreError};
 
 /// Addresses of a pool in one state, by the NAS of their session.
@@ -138,16 +138,21 @@ impl Ledger {
         owner: &str,
         station: Option<&str>,
         ids: &[i64],
-        pool: i64,
+        chain: &[Link],
     ) -> Result<(Time, Vec<Row>, Option<Row>), StoreError> {
         let lookup = Lookup {
             owner: Some((owner.to_owned(), station.map(str::to_owned))),
+            reserved: Some((owner.to_owned(), station.map(str::to_owned))),
             ids: ids.to_vec(),
             ..Lookup::default()
         };
         let mut snapshot = self.store.read(core::slice::from_ref(&lookup))?;
         let rows = snapshot.rows.pop().unwrap_or_default();
-        let free = self.store.free_rows(pool, FRONT, snapshot.now, 1)?.pop();
-        Ok((snapshot.now, rows, free))
+        for link in chain {
+            if let Some(free) = self.store.free_rows(link.pool, FRONT, snapshot.now, 1)?.pop() {
+                return Ok((snapshot.now, rows, Some(free)));
+            }
+        }
+        Ok((snapshot.now, rows, None))
     }
 }

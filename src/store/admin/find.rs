@@ -110,7 +110,7 @@ pub(super) fn state(words: &Words) -> String {
          WHEN a.status = 'in_use' AND a.expires_at > {now} THEN 'online' \
          WHEN {prev} AND a.prev_expires_at > {now} THEN 'online' \
          WHEN a.status = 'in_use' AND (a.free_at > {now} OR {held_back}) OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
-         WHEN a.status = 'reserved' OR a.reserved_for IS NOT NULL THEN 'reserved' \
+         WHEN a.status = 'reserved' OR a.reserved_for IS NOT NULL OR a.reserved_station IS NOT NULL THEN 'reserved' \
          WHEN a.free_at > {now} THEN 'cooling' ELSE 'free' END"
     )
 }

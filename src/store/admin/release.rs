@@ -36,7 +36,7 @@ pub(super) fn release_one(link: &mut Link, lease: &LeaseRow) -> Result<bool, Sto
     let changed = link.execute(
         &format!(
             "UPDATE ip_pool_assignments SET \
-             status = CASE WHEN reserved_for IS NULL THEN 'available' ELSE 'reserved' END, \
+             status = CASE WHEN reserved_for IS NULL AND reserved_station IS NULL THEN 'available' ELSE 'reserved' END, \
              expires_at = {now}, free_at = {now}, queue_at = {now}, released_at = {now}, released_by = 'admin', \
              {others}, updated_at = {now} \
              WHERE id = ? AND epoch = ? AND status = 'in_use'",

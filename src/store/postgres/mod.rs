@@ -23,7 +23,7 @@ use super::catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 use super::error::classify_postgres;
 use super::rows::{
     At, COLUMNS, Loaded, NasCells, Net, PoolCells, PoolSql, RowSql, nas_columns, nas_of, pool_columns,
-    pool_of, row_of,
+    pool_of, reservations, row_of,
 };
 use super::statement::{forget_others, statements};
 use super::{DatabaseUrl, Heard, Lookup, Retry, Snapshot, Sources, Store, StoreError, connect};
@@ -48,7 +48,7 @@ macro_rules! selects {
 // `status || ''` keeps the planner from reading all rows in use by the index of sessions, which looks small to it whenever
 // many have logged in since it last looked.
 selects! {
-    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at, a.id LIMIT $";
+    FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL AND a.reserved_station IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
     LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
@@ -87,6 +87,8 @@ statements! { Backend, PgConnection;
         "SELECT fence FROM ip_pool_leader WHERE role = 'companion' AND fence = $ FOR KEY SHARE";
     /// All pools.
     Pools {} -> PoolSql = concat!("SELECT ", pool_columns!(), " FROM ip_pool_pools");
+    /// Whether some rows are reserved for somebody.
+    Reservations {} -> Bool = reservations!();
     /// All ranges.
     Ranges {} -> (BigInt, Inet, Inet, Bool) = "SELECT pool_id, first_address, last_address, next_address IS NOT NULL FROM ip_pool_ranges";
     /// All NASes.
@@ -343,6 +345,7 @@ impl Store for Postgres {
             pools: pools.into_iter().map(|pool| pool_of(pool, &ranges)).collect(),
             ranges,
             nases: nases.into_iter().map(nas_of).collect(),
+            reservations: self.load::<_, bool>(Reservations::new())?.first() == Some(&true),
             hold,
         })
     }

@@ -45,6 +45,8 @@ fn read_sql(wide: bool) -> String {
             ("int8", "id"),
             ("text", "space"),
             ("inet", "address"),
+            ("text", "kept"),
+            ("text", "device"),
         ]);
         probes.extend([
             // `status || ''` keeps the planner from the index of sessions.
@@ -52,6 +54,8 @@ fn read_sql(wide: bool) -> String {
             "a.prev_nas_id = u.prev_nas AND a.prev_session_id = u.prev AND a.prev_session_key IS NOT NULL LIMIT 16".to_owned(),
             "a.id = u.id LIMIT 1".to_owned(),
             "a.address_space = u.space AND a.ip_address = u.address LIMIT 1".to_owned(),
+            "a.reserved_for = u.kept LIMIT 16".to_owned(),
+            "a.reserved_station = u.device LIMIT 16".to_owned(),
         ]);
     }
     let elements: Vec<String> =
@@ -87,6 +91,7 @@ statements! { Backend, PgConnection;
         held: &'a Strs<'a> => Texts, most: &'a [Option<i64>] => Numbers,
         prev_nas: &'a [Option<i64>] => Numbers, prev: &'a Strs<'a> => Texts,
         id: &'a [Option<i64>] => Numbers, space: &'a Strs<'a> => Texts, address: &'a [Option<Net>] => Array<Nullable<Inet>>,
+        kept: &'a Strs<'a> => Texts, device: &'a Strs<'a> => Texts,
         count: i32 => Integer,
     } -> FoundSql = READ_WIDE;
 }
@@ -108,6 +113,8 @@ pub struct Probes<'a> {
     id: Vec<Option<i64>>,
     space: Strs<'a>,
     address: Vec<Option<Net>>,
+    kept: Strs<'a>,
+    device: Strs<'a>,
 }
 
 impl<'a> Probes<'a> {
@@ -134,6 +141,7 @@ impl<'a> Probes<'a> {
         let session = lookup.and_then(|lookup| lookup.session.as_ref());
         let held = lookup.and_then(|lookup| lookup.held_by.as_ref());
         let replaced = lookup.and_then(|lookup| lookup.replaced.as_ref());
+        let kept = lookup.and_then(|lookup| lookup.reserved.as_ref());
         self.lookups.push(number);
         self.key.push(lookup.and_then(|lookup| lookup.key.as_deref()));
         self.owner.push(owner.map(|(owner, _)| &**owner));
@@ -144,6 +152,8 @@ impl<'a> Probes<'a> {
         self.most.push(held.map(|(_, most)| i64::from(*most)));
         self.prev_nas.push(replaced.map(|(nas, _)| *nas));
         self.prev.push(replaced.map(|(_, session)| &**session));
+        self.kept.push(kept.map(|(owner, _)| &**owner));
+        self.device.push(kept.and_then(|(_, station)| station.as_deref()));
     }
 
     /// Some probe is one of those that few need.
@@ -152,6 +162,7 @@ impl<'a> Probes<'a> {
             || self.prev.iter().any(Option::is_some)
             || self.id.iter().any(Option::is_some)
             || self.address.iter().any(Option::is_some)
+            || self.kept.iter().any(Option::is_some)
     }
 
     fn count(&self) -> i32 {
@@ -178,6 +189,8 @@ impl<'a> Probes<'a> {
             &self.id,
             &self.space,
             &self.address,
+            &self.kept,
+            &self.device,
             self.count(),
         )
     }
