@@ -9,6 +9,7 @@ use super::config::Section;
 use super::profile::{Profiles, pool_updates};
 use super::request::Number;
 use super::template::{Template, attribute};
+use super::trigger::Trigger;
 use super::update::Update;
 use super::{layout, log, signals};
 
@@ -24,6 +25,7 @@ pub(super) struct Plan {
     pub(super) subscriber_id: Option<Template>,
     pub(super) profiles: Profiles,
     pub(super) pool_updates: Vec<Option<Update>>,
+    pub(super) pool_full: Option<Trigger>,
     exists: Option<Template>,
     success: Option<Template>,
     clear: Option<Template>,
@@ -131,6 +133,7 @@ fn plan(section: Section<'_>, draft: &mut Draft) -> Option<Plan> {
         hint,
         profiles,
         pool_updates,
+        pool_full: Trigger::find(section),
     })
 }
 
