@@ -210,6 +210,46 @@ fn a_pool_that_there_is_not_is_refused_at_the_start_with_its_line() {
 }
 
 #[test]
+fn conditions_are_asked_by_many_threads_at_once() {
+    let lines = customer("blocker = \"%{%{control:Tmp-String-0}:-no}\"");
+    let world = World::new("", |config, folder| only(config, folder, &lines));
+    std::thread::scope(|scope| {
+        for user in ["a", "b", "c", "d", "e", "f"] {
+            let world = &world;
+            scope.spawn(move || {
+                for _ in 0..40 {
+                    in_pool(world, &ask(world, user, "basic"), MAIN);
+                }
+            });
+        }
+        for _ in 0..40 {
+            in_pool(&world, &ask(&world, "premium", "premium"), TINY);
+        }
+    });
+}
+
+#[test]
+fn a_profile_may_have_leases_without_an_end() {
+    let lines = customer("").replacen("ttl = 86400", "ttl = -1", 1) + "\tsession_timeout = yes\n";
+    let world = World::new("", |config, folder| {
+        only(config, folder, &lines);
+        config.post_auth +=
+            "\t\tupdate reply {\n\t\t\t&Reply-Message := \"%{ippool_rs:lease expires_at}\"\n\t\t}\n";
+    });
+    let alice = ask(&world, "alice", "basic");
+    in_pool(&world, &alice, MAIN);
+    // Interims all the same, as of the usual lease; and no end of the session.
+    assert_eq!(
+        (alice.get_u32(attr::ACCT_INTERIM_INTERVAL), alice.get(attr::SESSION_TIMEOUT)),
+        (Some(600), None)
+    );
+    assert!(world.account(&event(status::START, "alice", &alice)));
+    let again = ask(&world, "alice", "basic");
+    let until = String::from_utf8_lossy(again.get(attr::REPLY_MESSAGE).unwrap_or_default()).into_owned();
+    assert!(until.starts_with("21"), "a hundred years: {until}");
+}
+
+#[test]
 fn hostile_names_in_conditions_harm_nobody() {
     let lines = r#"	profile a {
 		condition = "&Tmp-String-1 =~ /^(a|aa|%{User-Name})+(x*x*)*y$/ || \"%{Tmp-String-1}\" == \"%{User-Name}\""
