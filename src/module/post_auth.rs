@@ -157,7 +157,9 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, ma
         let IpAddr::V4(address) = grant.address.addr() else {
             return unavailable(settings, who, "the engine granted an IPv6 address for Framed-IP-Address");
         };
-        outcome.debug = format!("granted {address} of pool {} ({:?})", grant.pool, grant.how);
+        let by = matched.profile.map(|at| format!(" by profile {}", settings.profiles[at].name));
+        outcome.debug =
+            format!("granted {address} of pool {} ({:?}){}", grant.pool, grant.how, by.unwrap_or_default());
         outcome.changes.push(Change::Address(address));
         if grant.how == How::Doubtful {
             outcome.notes.push(doubtful(who, &grant));

@@ -281,6 +281,7 @@ impl Settings {
         ]
         .into_iter()
         .map(|(name, value)| format!("{name} = {value}"))
+        .chain(self.profiles.iter().map(Profile::line))
         .collect()
     }
 }
