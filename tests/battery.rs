@@ -8,6 +8,8 @@ mod common;
 #[path = "cli/db.rs"]
 mod db;
 
+#[path = "battery/by_number.rs"]
+mod by_number;
 #[path = "battery/ground.rs"]
 mod ground;
 #[path = "battery/lookups.rs"]

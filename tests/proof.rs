@@ -49,6 +49,8 @@ mod unique;
 mod adopt;
 #[path = "proof/budget.rs"]
 mod budget;
+#[path = "proof/chains.rs"]
+mod chains;
 #[path = "proof/crash.rs"]
 mod crash;
 #[path = "proof/durable.rs"]

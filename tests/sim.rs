@@ -1,10 +1,12 @@
 //! The simulator: one process, one seed, one run, on a virtual clock. The engine, the choice and the life cycle are the real
 //! ones; database, network, NASes and subscribers are simulated, with their faults.
 //!
-//! `SIM_SEEDS`, `SIM_STEPS`: how much. `SIM_SEED`: only this one, with its last events. Not here: SQL, radiusd.
+//! `SIM_SEEDS`, `SIM_STEPS`: how much. `SIM_SEED`: only this one, with its last events. `SIM_MODEL`: how many orders against the model. Not here: SQL, radiusd.
 #![cfg(test)]
 #![allow(missing_docs, unused_crate_dependencies, reason = "a test")]
 
+#[path = "sim/by_number.rs"]
+mod by_number;
 #[path = "sim/check.rs"]
 mod check;
 #[path = "sim/db.rs"]
@@ -13,6 +15,8 @@ mod db;
 mod liveness;
 #[path = "sim/memory.rs"]
 mod memory;
+#[path = "sim/model.rs"]
+mod model;
 #[cfg(feature = "faults")]
 #[path = "sim/mutations.rs"]
 mod mutations;

@@ -2,7 +2,7 @@
 //! router.
 
 // Helpers of tests are no tests to clippy.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "sweep/closes.rs"]
 mod closes;
@@ -20,6 +20,8 @@ mod fake_router;
 mod ground;
 #[path = "sweep/keeps.rs"]
 mod keeps;
+#[path = "sweep/kill.rs"]
+mod kill;
 #[path = "sweep/radacct.rs"]
 mod radacct;
 #[path = "sweep/radius.rs"]

@@ -55,6 +55,8 @@ typedef struct value_pair {
 		uint32_t integer;
 		uint8_t ipaddr[4];
 		uint8_t ipv6addr[16];
+		uint8_t ipv6prefix[18];
+		uint8_t ipv4prefix[6];
 	} data;
 } VALUE_PAIR;
 

@@ -11,8 +11,12 @@ ALTER TABLE ip_pool_pools ADD COLUMN message text;         -- what a subscriber 
 ALTER TABLE ip_pool_assignments ADD COLUMN reserved_station text; -- with reserved_for: whom a reserved address is for
 ALTER TABLE ip_pool_assignments ADD COLUMN ordered boolean NOT NULL DEFAULT false; -- its pool gives out by number
 
+-- Rows are made from next_address upwards; a pool that gives out its highest first makes them downwards: what lies behind
+-- until_address has been made that way. Null: nothing.
+ALTER TABLE ip_pool_ranges ADD COLUMN until_address inet;
+
 -- Only rows of pools that give out by number are in it: the others pay nothing for it.
-CREATE INDEX ip_pool_assignments_order ON ip_pool_assignments (pool_id, ip_address)
+CREATE INDEX ip_pool_assignments_order ON ip_pool_assignments (pool_id, ip_address, queue_at)
     WHERE ordered AND status = 'available';
 CREATE INDEX ip_pool_assignments_reserved_for ON ip_pool_assignments (reserved_for) WHERE reserved_for IS NOT NULL;
 CREATE INDEX ip_pool_assignments_reserved_station ON ip_pool_assignments (reserved_station)

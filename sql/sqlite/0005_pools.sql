@@ -11,8 +11,12 @@ ALTER TABLE ip_pool_pools ADD COLUMN message TEXT;         -- what a subscriber 
 ALTER TABLE ip_pool_assignments ADD COLUMN reserved_station TEXT; -- with reserved_for: whom a reserved address is for
 ALTER TABLE ip_pool_assignments ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0; -- its pool gives out by number
 
+-- Rows are made from next_key upwards; a pool that gives out its highest first makes them downwards: what lies behind
+-- until_key has been made that way. Null: nothing.
+ALTER TABLE ip_pool_ranges ADD COLUMN until_key BLOB;
+
 -- Only rows of pools that give out by number are in it: the others pay nothing for it.
-CREATE INDEX ip_pool_assignments_order ON ip_pool_assignments (pool_id, ip_key)
+CREATE INDEX ip_pool_assignments_order ON ip_pool_assignments (pool_id, ip_key, queue_at)
     WHERE ordered AND status = 'available';
 CREATE INDEX ip_pool_assignments_reserved_for ON ip_pool_assignments (reserved_for) WHERE reserved_for IS NOT NULL;
 CREATE INDEX ip_pool_assignments_reserved_station ON ip_pool_assignments (reserved_station)

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Change, Lease, Row, Session, Status, Time, length, life};
+use crate::lease::{Accounting, AcctKind, Change, Lease, Named, Row, Session, Status, Time, length, life};
 
 /// What was decided for an accounting event.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,8 +16,19 @@ pub enum Accounts {
     Do(Vec<Change>, Accounted),
     /// The rows bound to its session do not decide: all others that it names have to be seen.
     NeedAll,
+    /// What else was granted under this session key has to be seen.
+    NeedKin(String),
     /// The row of this address, which lies in a range of ours, is not made yet.
     NeedRow(IpNet),
+}
+
+/// What has been looked up for an event besides the rows bound to its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen<'a> {
+    /// Those named by its Class, those whose predecessor it is, and those of the addresses it names.
+    pub all: bool,
+    /// Those held under this session key.
+    pub kin: Option<&'a str>,
 }
 
 /// How a row relates to the session of an event.
@@ -29,45 +40,167 @@ enum Evidence {
     Predecessor,
 }
 
-/// Decides a Start, Interim or Stop. `rows`: those bound to its session, named by its Class, those whose predecessor it
-/// is, and those of the addresses it names; or, where `all` is false, only those bound to its session. `ours` tells whether
-/// an address lies in a range of ours.
+/// A row as it was read, and as it stands now.
+type Settled<'a> = (&'a Row, Row);
+
+/// Decides a Start, Interim or Stop. `rows`: those bound to its session, and those of `seen`. `ours` tells whether an address lies
+/// in a range of ours.
+///
+/// A session may have several things, each in an attribute of its own: the event is heard for each attribute by itself.
 #[must_use]
 pub fn account(
     event: &Accounting,
     rows: &[Row],
-    all: bool,
+    seen: Seen<'_>,
     ours: &dyn Fn(&IpNet) -> bool,
     cx: &Circumstances<'_>,
 ) -> Accounts {
-    let settled: Vec<(&Row, Row)> = rows.iter().map(|row| (row, cx.settle(row))).collect();
-    let holder = best(event, &settled, Evidence::Holder, cx);
-    if let Some((raw, row)) = holder {
-        return held(event, raw, row, &settled, cx);
-    }
-    if !all {
+    let settled: Vec<Settled<'_>> = rows.iter().map(|row| (row, cx.settle(row))).collect();
+    let lone = || match (settled.as_slice(), event.addresses.as_slice()) {
+        ([(row, _)], [] | [_]) => {
+            event.addresses.iter().all(|named| *named.attribute == *carrier(event, row))
+        }
+        _ => false,
+    };
+    if settled.is_empty() && !seen.all {
         return Accounts::NeedAll;
     }
-    if let Some((raw, row)) = best(event, &settled, Evidence::Predecessor, cx) {
+    if !event.rules.several && lone() {
+        let holder = best(event, &settled, None, Evidence::Holder, cx);
+        return one(event, &settled, None, holder, seen, ours, cx);
+    }
+    each(event, &settled, seen, ours, cx)
+}
+
+/// The attribute in which the event names the row, else the one in which the row went out.
+fn carrier<'a>(event: &'a Accounting, row: &'a Row) -> &'a str {
+    let named = event.addresses.iter().find(|named| named.address == row.address);
+    named.map_or(&*row.attribute, |named| &*named.attribute)
+}
+
+/// Of this attribute; none: any.
+fn is_of(event: &Accounting, row: &Row, attribute: Option<&str>) -> bool {
+    attribute.is_none_or(|attribute| carrier(event, row) == attribute)
+}
+
+/// The event for each attribute of its session.
+fn each(
+    event: &Accounting,
+    settled: &[Settled<'_>],
+    seen: Seen<'_>,
+    ours: &dyn Fn(&IpNet) -> bool,
+    cx: &Circumstances<'_>,
+) -> Accounts {
+    let mut attributes: Vec<&str> = Vec::new();
+    for (row, _) in settled {
+        let attribute = carrier(event, row);
+        if !attributes.contains(&attribute) {
+            attributes.push(attribute);
+        }
+    }
+    for named in &event.addresses {
+        if !attributes.contains(&&*named.attribute) && ours(&named.address) {
+            attributes.push(&named.attribute);
+        }
+    }
+    let mut holders: Vec<_> = attributes
+        .iter()
+        .map(|attribute| best(event, settled, Some(attribute), Evidence::Holder, cx))
+        .collect();
+    // What was granted with the lease that is being bound is bound with it, whatever the NAS says of it.
+    let anchor = holders.iter().flatten().find_map(|(_, row)| unbound(event, row));
+    if let Some(anchor) = anchor.filter(|_| event.rules.several) {
+        if seen.kin != Some(anchor.key.as_str()) {
+            return Accounts::NeedKin(anchor.key.clone());
+        }
+        for (attribute, holder) in attributes.iter().zip(&mut holders).filter(|(_, holder)| holder.is_none())
+        {
+            let kin = |(raw, row): &&Settled<'_>| is_of(event, raw, Some(attribute)) && is_kin(anchor, row);
+            *holder = settled.iter().find(kin).map(|(raw, row)| (*raw, row));
+        }
+    }
+    let known = holders.iter().any(Option::is_some);
+    let mut all = Vec::new();
+    let mut outcome = Accounted::Ignored(Ignored::Stranger);
+    if attributes.is_empty() {
+        return one(event, settled, None, None, seen, ours, cx);
+    }
+    for (number, (attribute, holder)) in attributes.iter().zip(holders).enumerate() {
+        let is_named = event.addresses.iter().any(|named| *named.attribute == **attribute);
+        if holder.is_none() && known && !is_named {
+            continue;
+        }
+        match one(event, settled, Some(attribute), holder, seen, ours, cx) {
+            Accounts::Do(changes, done) => {
+                all.extend(changes);
+                outcome = if number == 0 { done } else { outcome.or(done) };
+            }
+            needed => return needed,
+        }
+    }
+    Accounts::Do(all, outcome)
+}
+
+/// The lease, if the event is the first of its session, which was not known by its id when it was granted.
+fn unbound<'r>(event: &Accounting, row: &'r Row) -> Option<&'r Lease> {
+    let lease = row.lease.as_deref()?;
+    (event.session.id.is_some() && lease.session_id.is_none() && lease.started_at.is_none()).then_some(lease)
+}
+
+/// Granted to the same session as `lease`.
+fn is_kin(lease: &Lease, row: &Row) -> bool {
+    row.status == Status::InUse
+        && row.lease.as_deref().is_some_and(|other| {
+            other.key == lease.key
+                && other.nas == lease.nas
+                && other.owner == lease.owner
+                && other.session_id.is_none()
+                && other.started_at.is_none()
+        })
+}
+
+/// The event for one attribute (none: there is but one): `holder` is the row that is its session's.
+fn one(
+    event: &Accounting,
+    settled: &[Settled<'_>],
+    attribute: Option<&str>,
+    holder: Option<(&Row, &Row)>,
+    seen: Seen<'_>,
+    ours: &dyn Fn(&IpNet) -> bool,
+    cx: &Circumstances<'_>,
+) -> Accounts {
+    if let Some((raw, row)) = holder {
+        return held(event, raw, row, settled, attribute, cx);
+    }
+    if !seen.all {
+        return Accounts::NeedAll;
+    }
+    if let Some((raw, row)) = best(event, settled, attribute, Evidence::Predecessor, cx) {
         return preceded(event, raw, row, cx);
     }
     if event.kind == AcctKind::Stop {
-        return Accounts::Do(withdrawn(event, &settled, cx), Accounted::Ignored(Ignored::Stranger));
+        let changes = withdrawn(event, settled, attribute, cx);
+        return Accounts::Do(changes, Accounted::Ignored(Ignored::Stranger));
     }
-    stranger(event, &settled, ours, cx)
+    stranger(event, settled, attribute, ours, cx)
 }
 
 /// Who was heard using an address that another holds has ended, and inherits nothing any more.
-fn withdrawn(event: &Accounting, settled: &[(&Row, Row)], cx: &Circumstances<'_>) -> Vec<Change> {
+fn withdrawn(
+    event: &Accounting,
+    settled: &[Settled<'_>],
+    attribute: Option<&str>,
+    cx: &Circumstances<'_>,
+) -> Vec<Change> {
     let claims = |row: &Row| {
         row.claim.as_ref().is_some_and(|claim| claim.nas == cx.nas.id && claim.key == event.session.key)
     };
-    let change = |(raw, row): &(&Row, Row)| Change {
+    let change = |(raw, row): &Settled<'_>| Change {
         before: (*raw).clone(),
         after: Row { claim: None, ..row.clone() },
         events: Vec::new(),
     };
-    settled.iter().filter(|(_, row)| claims(row)).map(change).collect()
+    settled.iter().filter(|(raw, row)| is_of(event, raw, attribute) && claims(row)).map(change).collect()
 }
 
 /// The reject of a request that was granted `undo`.
@@ -85,7 +218,8 @@ fn ignored(why: Ignored) -> Accounts {
 /// owner decides.
 fn best<'r, 'a>(
     event: &Accounting,
-    settled: &'r [(&'a Row, Row)],
+    settled: &'r [Settled<'a>],
+    attribute: Option<&str>,
     evidence: Evidence,
     cx: &Circumstances<'_>,
 ) -> Option<(&'a Row, &'r Row)> {
@@ -105,13 +239,14 @@ fn best<'r, 'a>(
         let own_key = Session::is_own(&event.session.key);
         (
             own_key && lease.is_some_and(|lease| lease.key == event.session.key),
-            event.addresses.contains(&row.address),
+            event.names(&row.address),
             owner,
             row.status == Status::InUse,
             lease.map(|lease| lease.assigned_at),
         )
     };
-    settled.iter().filter(|(_, row)| fits(row)).max_by_key(|(_, row)| rank(row)).map(|(raw, row)| (*raw, row))
+    let fitting = settled.iter().filter(|(raw, row)| is_of(event, raw, attribute) && fits(row));
+    fitting.max_by_key(|(_, row)| rank(row)).map(|(raw, row)| (*raw, row))
 }
 
 /// P2: (a) bound, (b) to be bound by its Class, (c) to be bound by what fits.
@@ -125,7 +260,7 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
         return lease.nas == cx.nas.id
             && lease.owner == event.session.owner
             && lease.station == event.session.station
-            && event.addresses.contains(&row.address);
+            && event.names(&row.address);
     }
     if lease.started_at.is_some() {
         return false;
@@ -140,7 +275,7 @@ fn is_holder(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_
         && row.status == Status::InUse
         && lease.nas == cx.nas.id
         && lease.owner == event.session.owner
-        && event.addresses.contains(&row.address)
+        && event.names(&row.address)
         && began + life::ROUNDING >= lease.assigned_at
 }
 
@@ -161,8 +296,8 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
         _ => false,
     };
     let same_owner = event.session.owner.is_empty() || lease.owner == event.session.owner;
-    let names_row = event.addresses.contains(&row.address);
-    let names_another = event.addresses.iter().any(|address| same_kind(address, &row.address)) && !names_row;
+    let names_row = event.names(&row.address);
+    let names_another = !names_row && event.addresses.iter().any(|named| *named.attribute == *row.attribute);
     let same_id = same_id || (event.kind == AcctKind::Stop && faults::on(Fault::LateStopFrees));
     // Some NASes name the user differently in accounting; then the device must be the same.
     let caller = event.session.calling_station_id.as_ref();
@@ -174,11 +309,6 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
 /// than the lease is of another session.
 fn is_older(event: &Accounting, lease: &Lease, cx: &Circumstances<'_>) -> bool {
     event.delay > 0 && event.at(cx.now) + life::ROUNDING < lease.assigned_at
-}
-
-fn same_kind(a: &IpNet, b: &IpNet) -> bool {
-    matches!((a, b), (IpNet::V4(_), IpNet::V4(_)) | (IpNet::V6(_), IpNet::V6(_)))
-        && a.prefix_len() == b.prefix_len()
 }
 
 fn token_fits(event: &Accounting, row: &Row, lease: &Lease) -> bool {
@@ -194,7 +324,8 @@ fn held(
     event: &Accounting,
     raw: &Row,
     row: &Row,
-    settled: &[(&Row, Row)],
+    settled: &[Settled<'_>],
+    attribute: Option<&str>,
     cx: &Circumstances<'_>,
 ) -> Accounts {
     let ended = row.status != Status::InUse;
@@ -230,7 +361,7 @@ fn held(
     };
     let mut changes = vec![against(raw, change)];
     if first {
-        changes.extend(unbind(event, raw, settled));
+        changes.extend(unbind(event, raw, settled, attribute));
     }
     Accounts::Do(changes, if first { Accounted::Started } else { Accounted::Renewed })
 }
@@ -240,11 +371,13 @@ fn held(
 fn unbind<'a>(
     event: &'a Accounting,
     raw: &'a Row,
-    settled: &'a [(&Row, Row)],
+    settled: &'a [Settled<'_>],
+    attribute: Option<&'a str>,
 ) -> impl Iterator<Item = Change> + 'a {
     let own_key = raw.lease.as_ref().is_some_and(|lease| Session::is_own(&lease.key));
     let older = move |row: &Row| {
         row.id != raw.id
+            && is_of(event, row, attribute)
             && !(own_key && row.lease.as_ref().is_some_and(|lease| Session::is_own(&lease.key)))
             && row.lease.as_ref().is_some_and(|lease| {
                 lease.session_id.is_some()
@@ -285,11 +418,14 @@ fn preceded(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) ->
 /// A Start or Interim of a session that we know nothing of, on an address that may be ours.
 fn stranger(
     event: &Accounting,
-    settled: &[(&Row, Row)],
+    settled: &[Settled<'_>],
+    attribute: Option<&str>,
     ours: &dyn Fn(&IpNet) -> bool,
     cx: &Circumstances<'_>,
 ) -> Accounts {
-    let Some(address) = event.addresses.iter().find(|address| ours(address)) else {
+    let fits = |named: &&Named| attribute.is_none_or(|attribute| *named.attribute == *attribute);
+    let Some(Named { address, .. }) = event.addresses.iter().filter(fits).find(|named| ours(&named.address))
+    else {
         return ignored(if event.addresses.is_empty() { Ignored::Stranger } else { Ignored::NotOurs });
     };
     let Some((raw, row)) = settled.iter().find(|(_, row)| row.address == *address) else {
@@ -325,6 +461,10 @@ fn last_held(row: &Row) -> Time {
 
 fn adopted(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) -> Accounts {
     let seconds = length((cx.ttl)(row.pool), event.rules.lease, 0);
-    let change = life::adopt(row, event, seconds, cx.nas.id, cx.now, cx.token);
+    let mut change = life::adopt(row, event, seconds, cx.nas.id, cx.now, cx.token);
+    let carrier = carrier(event, row);
+    if *change.after.attribute != *carrier {
+        change.after.attribute = carrier.into();
+    }
     Accounts::Do(vec![against(raw, change)], Accounted::Adopted)
 }

@@ -80,14 +80,18 @@ pub fn choose(
     cx: &Circumstances<'_>,
 ) -> Choice {
     if let Some(stated) = want.stated {
-        return state(ask, stated, rows, ours, cx);
+        return carried(want, state(ask, want, stated, rows, ours, cx));
     }
     if chain.is_empty() {
         return Choice::Kept;
     }
     let settled: Vec<(&Row, Row)> = rows
         .iter()
-        .filter(|row| *row.attribute == *want.attribute && !taken(row.id))
+        .filter(|row| {
+            // What is free goes out in whatever attribute it is wanted for.
+            let asked_for = row.status == Status::Available && want.hint == Some(row.address);
+            (*row.attribute == *want.attribute || asked_for) && !taken(row.id)
+        })
         .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))
         .collect();
@@ -98,7 +102,18 @@ pub fn choose(
         .or_else(|| former(&way, &settled))
         .or_else(|| requested(&way, want, &settled, ours))
         .or_else(|| free(&way, reserve, taken))
-        .unwrap_or(Choice::NoneFree)
+        .map_or(Choice::NoneFree, |choice| carried(want, choice))
+}
+
+/// What is served goes out in the attribute that it is wanted for.
+fn carried(want: &Want, mut choice: Choice) -> Choice {
+    if let Choice::Serve(served) = &mut choice
+        && let Serving::Change(change) = &mut served.what
+        && *change.after.attribute != *want.attribute
+    {
+        change.after.attribute = want.attribute.as_str().into();
+    }
+    choice
 }
 
 /// What every step looks at.
@@ -163,6 +178,7 @@ fn repeated(raw: &Row, settled: &Row, ask: &Ask, cx: &Circumstances<'_>) -> Choi
 /// Step 0: the reply states an address. It goes out whatever is decided here; the question is only how it is recorded.
 fn state(
     ask: &Ask,
+    want: &Want,
     stated: IpNet,
     rows: &[Row],
     ours: &dyn Fn(&IpNet, Option<i64>) -> bool,
@@ -182,7 +198,7 @@ fn state(
         return Choice::Contested(Box::new(Contested { contest: contest.clone(), change }));
     }
     // The session may hold another row of ours, by an earlier grant: its key can be bound only once.
-    let others = rows.iter().filter(|other| other.id != raw.id && other.attribute == raw.attribute);
+    let others = rows.iter().filter(|other| other.id != raw.id && *other.attribute == *want.attribute);
     let stale: Vec<Change> = others.filter_map(|other| superseded(ask, other, cx)).collect();
     if !stale.is_empty() {
         return Choice::Prepare(stale);

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use crate::engine::How;
 use crate::lease::{Change, Hold, Link, NasFacts, Row, Seconds, Time, life};
 
-pub use account::{Accounts, account, undo};
+pub use account::{Accounts, Seen, account, undo};
 pub use foresee::foresee;
 pub use grant::{Choice, Contested, Served, Serving, choose};
 

@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::pool::stored;
 use super::pool_remove::holder;
+use crate::lease::number::count;
 use crate::store::address_text;
 use crate::store::admin::{Admin, Filter, LeaseRow};
 
@@ -18,8 +19,8 @@ pub(super) fn run(desk: &Desk, release: &LeaseRelease) -> Result<Exit, Failure> 
     let more = if leases.len() > named.len() { " …" } else { "" };
     let named = format!("{}{more}", named.join(", "));
     if !(release.yes || release.dry_run) {
-        let noun = if leases.len() == 1 { "lease" } else { "leases" };
-        desk.screen.confirm(&format!("{} {noun} would be released: {named}.", leases.len()))?;
+        let many = count(leases.len(), "lease");
+        desk.screen.confirm(&format!("{many} would be released: {named}."))?;
     }
     admin.release(&leases, !release.dry_run)?;
     if !desk.screen.is_table() {

@@ -11,6 +11,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Field, Records, shown};
 use super::pool::stored;
 use crate::lease::Time;
+use crate::lease::number::count;
 use crate::store::admin::{Admin, Merged, Nas, NasChange};
 
 pub(super) fn run(desk: &Desk, verb: NasVerb) -> Result<Exit, Failure> {
@@ -159,8 +160,11 @@ fn merge(
         return Err(Failure::new(Exit::Usage, format!("{} is one NAS already", old.nas_key)));
     }
     let what = format!(
-        "{} leases in use and {} pools of {} become those of {}",
-        old.leases, old.pools, old.nas_key, new.nas_key
+        "{} in use and {} of {} become those of {}",
+        count(old.leases, "lease"),
+        count(old.pools, "pool"),
+        old.nas_key,
+        new.nas_key
     );
     if dry_run {
         desk.screen.note(&format!("(dry run, nothing was changed) {what}"));
@@ -171,8 +175,11 @@ fn merge(
     }
     let Merged { leases, pools, gone } = admin.merge_nas(&old, &new)?;
     desk.screen.note(&format!(
-        "{leases} rows and {pools} pools of {} are those of {} now",
-        old.nas_key, new.nas_key
+        "{} and {} of {} are those of {} now",
+        count(leases, "row"),
+        count(pools, "pool"),
+        old.nas_key,
+        new.nas_key
     ));
     if !gone {
         desk.screen.warning(&format!(

@@ -9,6 +9,7 @@ use super::args::PoolAdd;
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::pool::{number, stored, usage};
+use crate::lease::number::count;
 use crate::lease::range::LARGE;
 use crate::lease::{AddressRange, Unit};
 use crate::store::admin::{Added, NewRanges};
@@ -58,13 +59,12 @@ fn tell(desk: &Desk, dry_run: bool, added: &Added, pieces: &[AddressRange]) {
     let what: Vec<_> = pieces.iter().take(4).map(ToString::to_string).collect();
     let more = if pieces.len() > what.len() { " …" } else { "" };
     desk.screen.note(&format!(
-        "{}{}pool {}: {} added in {} {}: {}{more}",
+        "{}{}pool {}: {} added in {}: {}{more}",
         if dry_run { "(dry run, nothing was changed) " } else { "" },
         if added.new_pool { "new " } else { "" },
         added.pool,
         added.pool.unit.amount(added.pool.unit.count_all(pieces)),
-        pieces.len(),
-        if pieces.len() == 1 { "range" } else { "ranges" },
+        count(pieces.len(), "range"),
         what.join(", "),
     ));
     if added.new_nas

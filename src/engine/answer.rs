@@ -1,11 +1,10 @@
 //! What the engine is asked and what it answers: one place, one meaning.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::lease::{Accounting, Ask, Class, Row, Seconds, Session};
+use crate::lease::{Accounting, Ask, Class, Row, Seconds, Session, Takes, Unit};
 
 /// One piece of work for the engine.
 #[derive(Clone, Debug)]
@@ -84,6 +83,17 @@ pub struct Contest {
     pub reserved: bool,
 }
 
+/// Something optional that could not be granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The attribute.
+    pub attribute: String,
+    /// The pool that was asked first.
+    pub pool: String,
+    /// There is no such pool; else it is full.
+    pub unknown: bool,
+}
+
 /// What accounting did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Accounted {
@@ -103,6 +113,23 @@ pub enum Accounted {
     Renewed,
     /// The session of the lease began.
     Started,
+}
+
+impl Accounted {
+    /// What is told of an event that did this to one thing of its session, and `other` to another.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        let weight = |done: &Self| match done {
+            Self::Ignored(_) | Self::NasEnded => 0,
+            Self::Confirmed => 1,
+            Self::Renewed => 2,
+            Self::Adopted => 3,
+            Self::Started => 4,
+            Self::Released => 5,
+            Self::Conflict => 6,
+        };
+        if weight(&other) > weight(&self) { other } else { self }
+    }
 }
 
 /// Why an accounting event was ignored.
@@ -125,6 +152,8 @@ pub enum Ignored {
 pub enum Answer {
     /// Addresses were granted, or are still held; each is committed. In the order of the ask's wants.
     Granted(Vec<Grant>),
+    /// As [`Self::Granted`], without what the ask called optional and no pool had.
+    Partly(Vec<Grant>, Vec<LeftOut>),
     /// The reply's own address stands, and is none of ours.
     Kept,
     /// The reply's own address stands, though another has it, and he keeps the lease (`static_wins = no`).
@@ -140,6 +169,17 @@ pub enum Answer {
     UnknownPool {
         /// The name.
         pool: String,
+    },
+    /// The pool gives out what the attribute does not hold.
+    Unfit {
+        /// Its name.
+        pool: String,
+        /// What it gives out.
+        gives: Unit,
+        /// The attribute.
+        attribute: String,
+        /// What that holds.
+        takes: Takes,
     },
     /// Accounting was dealt with.
     Accounted(Accounted),
@@ -203,7 +243,7 @@ pub enum LeaseOf {
         /// The NAS that asks: its address space counts.
         nas: String,
         /// The address.
-        address: IpAddr,
+        address: IpNet,
     },
     /// The one of this session.
     Session(Box<Session>),

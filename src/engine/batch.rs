@@ -105,11 +105,7 @@ impl Worker {
         let mut known = Vec::with_capacity(jobs.len());
         for job in jobs {
             let row = self.recall(job, here).cloned();
-            lookups.push(if row.is_some() {
-                Lookup::default()
-            } else {
-                self.lookup(&job.work, job.wide.get())
-            });
+            lookups.push(if row.is_some() { Lookup::default() } else { self.lookup(job) });
             known.push(row);
         }
         let nothing = lookups.iter().all(|lookup| *lookup == Lookup::default());
@@ -131,7 +127,7 @@ impl Worker {
     /// The row of an event's session, if it was seen a moment ago.
     fn recall(&self, job: &Job, here: Instant) -> Option<&Row> {
         let Work::Account(event) = &*job.work else { return None };
-        let id = event.session.id.as_ref().filter(|_| !job.wide.get())?;
+        let id = event.session.id.as_ref().filter(|_| !job.wide.get() && !event.rules.several)?;
         let nas = self.nases.get(&event.session.nas)?.row.facts.id;
         self.recent.find(nas, id, here)
     }
@@ -194,12 +190,13 @@ impl Worker {
             .map_or((NasFacts::default(), "default"), |known| (known.row.facts, known.row.space.as_str()))
     }
 
-    fn lookup(&self, work: &Work, wide: bool) -> Lookup {
-        match work {
+    fn lookup(&self, job: &Job) -> Lookup {
+        match &*job.work {
             Work::Grant(ask) => lookup_grant(ask, self.nas(&ask.session).1, self.catalogue.reservations),
             Work::Account(event) => {
                 let (facts, space) = self.nas(&event.session);
-                lookup_event(event, facts.id, space, wide)
+                let kin = job.kin.borrow().clone();
+                lookup_event(event, facts.id, space, job.wide.get(), kin)
             }
             Work::Undo(undo) => {
                 Lookup { ids: undo.iter().map(|undo| undo.class.id).collect(), ..Lookup::default() }
@@ -223,7 +220,7 @@ pub(super) fn lookup_grant(ask: &Ask, space: &str, reservations: bool) -> Lookup
 }
 
 /// Nearly every event is of the session that holds the row: that is looked up first, and the rest only if it is not.
-fn lookup_event(event: &Accounting, nas: i64, space: &str, wide: bool) -> Lookup {
+fn lookup_event(event: &Accounting, nas: i64, space: &str, wide: bool, kin: Option<String>) -> Lookup {
     if matches!(event.kind, AcctKind::On | AcctKind::Off) {
         return Lookup::default();
     }
@@ -233,11 +230,11 @@ fn lookup_event(event: &Accounting, nas: i64, space: &str, wide: bool) -> Lookup
     }
     Lookup {
         // A NAS without ids is known by the key of its session.
-        key: event.session.id.is_none().then(|| event.session.key.clone()),
+        key: kin.or_else(|| event.session.id.is_none().then(|| event.session.key.clone())),
         replaced: session.clone(),
         session,
         ids: event.classes.iter().map(|class| class.id).collect(),
-        addresses: event.addresses.iter().map(|address| (space.to_owned(), *address)).collect(),
+        addresses: event.addresses.iter().map(|named| (space.to_owned(), named.address)).collect(),
         ..Lookup::default()
     }
 }

@@ -1,8 +1,8 @@
 //! What is decided for each job of a batch: the pure choice ([`crate::choose`]) with all that it has to know around it.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ipnet::IpNet;
 
@@ -10,10 +10,10 @@ use super::inbox::Job;
 use super::occupied::{Judge, is_anothers};
 use super::reserve::Filling;
 use super::worker::Worker;
-use super::{Accounted, Answer, Grant, How, Ignored, Undo, Work};
-use crate::choose::{self, Accounts, Choice, Circumstances, Served, Serving};
+use super::{Accounted, Answer, Grant, How, Ignored, LeftOut, Undo, Work};
+use crate::choose::{self, Accounts, Choice, Circumstances, Seen, Served, Serving};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Ask, Change, Link, Mode, Names, NasFacts, Row, Status, Time};
+use crate::lease::{Accounting, AcctKind, Ask, Change, Link, Mode, Names, NasFacts, Row, Status, Time, Want};
 use crate::store::{PoolRow, Snapshot, StoreError};
 
 /// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
@@ -70,9 +70,11 @@ impl Worker {
         let (nas, space) = self.nas(&ask.session);
         let space = space.to_owned();
         let catalogue = Arc::clone(&self.catalogue);
-        let managed = self.nases.get(&ask.session.nas).is_none_or(|known| known.row.mode == Mode::Managed);
-        let mut changes = Vec::new();
+        let withheld = self.shared.withheld.load(Ordering::Relaxed);
+        let mode = self.nases.get(&ask.session.nas).map(|known| known.row.mode).unwrap_or_default();
+        let mut changes: Vec<Change> = Vec::new();
         let mut grants: Vec<Grant> = Vec::new();
+        let mut left_out = Vec::new();
         let mut kept = None;
         let engaged = &self.engaged.rows;
         let here = self.shared.clock.now();
@@ -80,12 +82,27 @@ impl Worker {
         let barred_at_once = self.heard_of(ask, rows, &space, &names, now);
         for want in &ask.wants {
             match catalogue.chain(&want.pools, nas.id, &mut self.chain) {
-                Err(pool) if want.stated.is_none() => {
-                    self.put_back(changes, now);
-                    return Ok(Decision::Answer(Answer::UnknownPool { pool: pool.to_owned() }));
+                Err(_) if want.stated.is_some() => {}
+                Err(_) if want.optional => {
+                    left_out.push(left(want, true));
+                    continue;
                 }
-                _ if !managed => self.chain.clear(),
-                _ => {}
+                Err(pool) => {
+                    return Ok(self.none_of(&changes, now, Answer::UnknownPool { pool: pool.to_owned() }));
+                }
+                Ok(()) => {}
+            }
+            // What gives out something else is no pool of this want's; that it is the first one is a mistake.
+            let fits = |link: &Link| catalogue.row(link.pool).is_some_and(|pool| want.takes.fits(pool.unit));
+            let first = self.chain.first().filter(|first| want.stated.is_none() && !fits(first));
+            if let Some(pool) = first.and_then(|first| catalogue.row(first.pool)) {
+                return Ok(self.none_of(&changes, now, unfit(want, pool)));
+            }
+            self.chain.retain(fits);
+            if withheld {
+                let managed =
+                    |link: &Link| catalogue.row(link.pool).map(|pool| pool.mode) == Some(Mode::Managed);
+                self.chain.retain(|link| mode == Mode::Managed && managed(link));
             }
             let of_nas = |id| Self::facts(&self.nases, id);
             let ttl = |pool| catalogue.row(pool).and_then(|pool| pool.lease_seconds);
@@ -121,8 +138,9 @@ impl Worker {
                 here: self.shared.clock.now(),
                 error: None,
             };
-            let ours = |net: &IpNet, pool: Option<i64>| catalogue.pool_of(net.addr(), &space, pool).is_some();
-            let taken = |id: i64| touched.contains(&id) || engaged.contains(&id);
+            let ours = |net: &IpNet, pool: Option<i64>| catalogue.giver(net, &space, pool).is_some();
+            let spoken_for = |id: i64| changes.iter().any(|change| change.before.id == id);
+            let taken = |id: i64| touched.contains(&id) || engaged.contains(&id) || spoken_for(id);
             let choice = choose::choose(ask, want, &self.chain, rows, &ours, &mut filling, &taken, &cx);
             if let Some(error) = filling.error {
                 return Err(error);
@@ -133,17 +151,18 @@ impl Worker {
                     changes.extend(contested.change);
                     kept = Some(contested.contest);
                 }
+                Choice::NoneFree if want.optional => left_out.push(left(want, false)),
                 Choice::NoneFree => {
-                    self.put_back(changes, now);
-                    return Ok(Decision::Answer(self.exhausted()));
+                    let exhausted = self.exhausted();
+                    return Ok(self.none_of(&changes, now, exhausted));
                 }
                 Choice::Prepare(first) => {
-                    self.put_back(changes, now);
+                    self.put_back(&changes, now);
                     return Ok(Decision::Again(first));
                 }
-                Choice::NeedRow(address) => {
-                    self.put_back(changes, now);
-                    return self.need_row(address.addr(), &space, now);
+                Choice::NeedRow(net) => {
+                    self.put_back(&changes, now);
+                    return self.need_row(&net, &space, now);
                 }
                 Choice::Serve(served) => {
                     let pool = catalogue.row(served.row().pool);
@@ -154,24 +173,30 @@ impl Worker {
                 }
             }
         }
-        let answer = match (grants.first_mut(), kept) {
-            (None, None) => Answer::Kept,
-            (None, Some(contest)) => Answer::Contested(Box::new(contest)),
-            (Some(first), kept) => {
-                first.contest = first.contest.take().or(kept.map(Box::new));
-                Answer::Granted(grants)
-            }
+        if let (Some(first), Some(_)) = (grants.first_mut(), &kept) {
+            first.contest = first.contest.take().or(kept.take().map(Box::new));
+        }
+        let answer = match (grants.is_empty(), left_out.is_empty(), kept) {
+            (true, true, Some(contest)) => Answer::Contested(Box::new(contest)),
+            (true, true, None) => Answer::Kept,
+            (false, true, _) => Answer::Granted(grants),
+            (_, false, _) => Answer::Partly(grants, left_out),
         };
         Ok(if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) })
     }
 
-    /// Rows that were chosen for an ask that is not served: the next one gets them.
-    fn put_back(&mut self, changes: Vec<Change>, now: Time) {
+    /// All or nothing: what was chosen for the ask's other wants is free for the next.
+    fn none_of(&mut self, chosen: &[Change], now: Time, answer: Answer) -> Decision {
+        self.put_back(chosen, now);
+        Decision::Answer(answer)
+    }
+
+    fn put_back(&mut self, chosen: &[Change], now: Time) {
         let is_free =
             |row: &Row| row.status == Status::Available && !row.is_reserved() && row.queue_at <= now;
-        for change in changes.into_iter().filter(|change| is_free(&change.before)) {
+        for change in chosen.iter().filter(|change| is_free(&change.before)) {
             if let Some(shelf) = self.shelves.get_mut(&change.before.pool) {
-                shelf.put_back(change.before);
+                shelf.put_back(change.before.clone());
             }
         }
     }
@@ -206,10 +231,10 @@ impl Worker {
         rows.iter().filter(barred).map(|row| row.id).collect()
     }
 
-    fn need_row(&mut self, address: IpAddr, space: &str, now: Time) -> Result<Decision, StoreError> {
+    fn need_row(&mut self, net: &IpNet, space: &str, now: Time) -> Result<Decision, StoreError> {
         let catalogue = Arc::clone(&self.catalogue);
-        match (catalogue.pool_of(address, space, None), self.store.as_mut()) {
-            (Some(pool), Some(store)) => store.make_row(pool, address, now).map(|()| Decision::LookAgain),
+        match (catalogue.giver(net, space, None), self.store.as_mut()) {
+            (Some(pool), Some(store)) => store.make_row(pool, net.addr(), now).map(|()| Decision::LookAgain),
             _ => Ok(Decision::Answer(Answer::Kept)),
         }
     }
@@ -228,15 +253,23 @@ impl Worker {
         }
         let space = space.to_owned();
         let catalogue = Arc::clone(&self.catalogue);
-        let ours = |address: &IpNet| catalogue.pool_of(address.addr(), &space, None).is_some();
+        let ours = |net: &IpNet| catalogue.giver(net, &space, None).is_some();
         let of_nas = |id| Self::facts(&self.nases, id);
         let ttl = |pool| catalogue.row(pool).and_then(|pool| pool.lease_seconds);
         let (token, barred) = (super::random(), &choose::none_barred);
         let cx = Circumstances { now, nas, facts: &of_nas, hold: catalogue.hold, ttl: &ttl, token, barred };
-        let all = event.session.id.is_none() || job.wide.get();
-        match choose::account(event, rows, all, &ours, &cx) {
+        let kin = job.kin.borrow();
+        let seen = Seen { all: event.session.id.is_none() || job.wide.get(), kin: kin.as_deref() };
+        let decided = choose::account(event, rows, seen, &ours, &cx);
+        drop(kin);
+        match decided {
             Accounts::NeedAll => {
                 job.wide.set(true);
+                Ok(Decision::LookAgain)
+            }
+            Accounts::NeedKin(key) => {
+                job.wide.set(true);
+                job.kin.replace(Some(key));
                 Ok(Decision::LookAgain)
             }
             Accounts::Do(changes, accounted) if changes.is_empty() => {
@@ -246,7 +279,7 @@ impl Worker {
                 done(accounted)
             }
             Accounts::Do(changes, accounted) => Ok(Decision::Write(changes, Answer::Accounted(accounted))),
-            Accounts::NeedRow(address) => self.need_row(address.addr(), &space, now),
+            Accounts::NeedRow(net) => self.need_row(&net, &space, now),
         }
     }
 
@@ -287,6 +320,19 @@ impl Worker {
         let changes: Vec<Change> = undo.iter().filter_map(|undo| choose::undo(undo, rows, &cx)).collect();
         let answer = Answer::Undone(changes.len());
         if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }
+    }
+}
+
+fn left(want: &Want, unknown: bool) -> LeftOut {
+    LeftOut { attribute: want.attribute.clone(), pool: want.pool().to_owned(), unknown }
+}
+
+fn unfit(want: &Want, pool: &PoolRow) -> Answer {
+    Answer::Unfit {
+        pool: pool.name.to_string(),
+        gives: pool.unit,
+        attribute: want.attribute.clone(),
+        takes: want.takes,
     }
 }
 

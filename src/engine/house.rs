@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::reserve::{due, write_each};
 use super::worker::{Known, Worker};
-use crate::lease::{NasFacts, Time, silence};
+use crate::lease::{NasFacts, Strategy, Time, silence};
 use crate::store::{Heard, NasRow, StoreError};
 
 /// How often the catalogue's version and the clock are looked at.
@@ -48,7 +48,12 @@ impl Worker {
     /// Which pools have fewer unused rows than a storm may need, though their ranges have more.
     fn look_ahead(&mut self) -> Result<(), StoreError> {
         let Some(store) = self.store.as_mut() else { return Ok(()) };
-        for range in self.catalogue.ranges.iter().filter(|range| range.unmade) {
+        // Of those that give out from the upper end, or anywhere, rows are made where they are given out.
+        let upwards = |pool: i64| {
+            let strategy = self.catalogue.row(pool).map(|pool| pool.strategy);
+            matches!(strategy, Some(Strategy::Lru | Strategy::Ascending))
+        };
+        for range in self.catalogue.ranges.iter().filter(|range| range.unmade && upwards(range.pool)) {
             if let Entry::Vacant(place) = self.ahead.entry(range.pool) {
                 let fresh = store.fresh_rows(range.pool, AHEAD)?;
                 if fresh < AHEAD / 2 {
@@ -99,7 +104,8 @@ impl Worker {
         let (_, now) = store.pulse()?;
         self.tick(now)?;
         self.save_heard(now)?;
-        let counters = self.shared.counters.snapshot().to_line();
+        let counters = concat!("version=", env!("CARGO_PKG_VERSION"), " ").to_owned()
+            + &self.shared.counters.snapshot().to_line();
         let Some(store) = self.store.as_mut() else { return Ok(()) };
         let seen = store.heartbeat(&self.shared.server, &counters, now)?;
         self.has_written(now)?;

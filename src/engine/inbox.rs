@@ -1,6 +1,6 @@
 //! Where hooks leave their work and wait for the answer; where the engine's thread finds it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -82,6 +82,8 @@ pub struct Job {
     pub alone: bool,
     /// What is looked up first did not suffice: everything is looked up.
     pub wide: Cell<bool>,
+    /// What was granted under this session key is looked up, too.
+    pub kin: RefCell<Option<String>>,
 }
 
 /// What the engine's thread is told.
@@ -115,6 +117,7 @@ impl Inbox {
             slot: Arc::clone(&slot),
             alone: false,
             wide: Cell::new(false),
+            kin: RefCell::default(),
         });
         let enough = waiting.wanted > 0 && waiting.jobs.len() >= waiting.wanted;
         if enough {

@@ -78,6 +78,7 @@ impl Readers {
 /// A shelf that only looks: the oldest free row, and nothing brought up to date for it.
 struct Glance<'a> {
     store: &'a mut dyn Store,
+    catalogue: &'a Catalogue,
     now: Time,
     /// Of some rows of a pool, those that are another's by the site's tables.
     barred: &'a Barred<'a>,
@@ -89,7 +90,10 @@ type Barred<'a> = dyn Fn(&mut dyn Store, i64, &[Row]) -> Vec<i64> + 'a;
 impl Reserve for Glance<'_> {
     fn next(&mut self, chain: &[Link], taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
         let mut one = |pool: i64| {
-            let mut rows = self.store.free_rows(pool, store::FRONT, self.now, GLANCE).unwrap_or_default();
+            let mut rows = match self.catalogue.row(pool) {
+                Some(row) => self.store.next_rows(row, self.now, GLANCE).unwrap_or_default(),
+                None => Vec::new(),
+            };
             if rows.is_empty() {
                 rows = self.store.waiting_rows(pool, self.now, GLANCE).unwrap_or_default();
             }
@@ -195,7 +199,8 @@ impl Engine {
             let space = catalogue.row(pool).map_or(space, |row| &row.space);
             others(store, space, rows)
         };
-        let mut glance = Glance { store: store.as_mut(), now: snapshot.now, barred: &of_pool };
+        let mut glance =
+            Glance { store: store.as_mut(), catalogue: catalogue, now: snapshot.now, barred: &of_pool };
         let unmade = |_: &IpNet, _| false;
         let choice = choose::choose(ask, want, &chain, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
@@ -241,10 +246,9 @@ impl Engine {
             catalogue.nases.iter().find(|row| row.key == nas).map_or("default", |row| row.space.as_str())
         };
         let lookup = match of {
-            LeaseOf::Address { nas, address } => Lookup {
-                addresses: vec![(space_of(nas).to_owned(), IpNet::from(*address))],
-                ..Lookup::default()
-            },
+            LeaseOf::Address { nas, address } => {
+                Lookup { addresses: vec![(space_of(nas).to_owned(), *address)], ..Lookup::default() }
+            }
             LeaseOf::Session(session) => Lookup { key: Some(session.key.clone()), ..Lookup::default() },
         };
         let snapshot = self.readers.take(budget)?.read(&[lookup])?;

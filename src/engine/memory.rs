@@ -30,7 +30,7 @@ pub enum Interest {
 /// The leases.
 #[derive(Debug, Default)]
 pub struct Memory {
-    leases: Mutex<HashMap<Key, (Grant, Instant)>>,
+    leases: Mutex<HashMap<Key, (Vec<Grant>, Instant)>>,
 }
 
 impl Interest {
@@ -60,17 +60,14 @@ impl Memory {
     pub fn pass(&self, interest: Interest, answer: Answer, now: Instant) -> Answer {
         match (interest, answer) {
             (Interest::Grant(key, offer), Answer::Granted(grants)) => {
-                if let [grant] = grants.as_slice() {
-                    self.learn(key, grant.clone(), now + offer, now);
-                }
+                self.learn(key, grants.clone(), now + offer, now);
                 Answer::Granted(grants)
             }
             (Interest::Grant(key, _), unavailable @ Answer::Unavailable { .. }) => {
                 let leases = lock(&self.leases);
                 let known = leases.get(&key).filter(|(_, until)| *until > now);
-                known.map_or(unavailable, |(grant, _)| {
-                    Answer::Granted(vec![Grant { how: How::Repeated, undo: None, ..grant.clone() }])
-                })
+                let again = |grant: &Grant| Grant { how: How::Repeated, undo: None, ..grant.clone() };
+                known.map_or(unavailable, |(grants, _)| Answer::Granted(grants.iter().map(again).collect()))
             }
             (Interest::Session(key, lives), answer @ Answer::Accounted(_)) => {
                 self.hear(&key, lives, &answer, now);
@@ -80,13 +77,13 @@ impl Memory {
         }
     }
 
-    fn learn(&self, key: Key, grant: Grant, until: Instant, now: Instant) {
+    fn learn(&self, key: Key, grants: Vec<Grant>, until: Instant, now: Instant) {
         let mut leases = lock(&self.leases);
         if leases.len() >= MANY {
             leases.retain(|_, (_, until)| *until > now);
         }
         if leases.len() < MANY {
-            leases.insert(key, (grant, until));
+            leases.insert(key, (grants, until));
         }
     }
 

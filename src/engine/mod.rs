@@ -5,6 +5,7 @@
 
 mod answer;
 mod batch;
+mod by_number;
 mod clock;
 mod crank;
 mod decide;
@@ -29,7 +30,9 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use answer::{Accounted, Answer, Contest, Grant, How, Ignored, LeaseOf, Peeked, Seen, Undo, Work};
+pub use answer::{
+    Accounted, Answer, Contest, Grant, How, Ignored, LeaseOf, LeftOut, Peeked, Seen, Undo, Work,
+};
 pub use clock::Clock;
 pub use crank::Crank;
 use inbox::{Inbox, lock};

@@ -11,6 +11,8 @@ use crate::lease::{Change, Lease, Row, Status, Time};
 
 /// For how long a row is believed. Interims come at least a minute apart: none is ever answered from here alone twice.
 const FRESH: Duration = Duration::from_secs(10);
+/// A row, since when it is known, and whether it is the only one of its session.
+type Entry = Box<(Row, Instant, bool)>;
 /// Rows of one generation.
 const MANY: usize = 8192;
 
@@ -21,18 +23,18 @@ type Key = u64;
 #[derive(Debug, Default)]
 pub struct Recent {
     hashes: RandomState,
-    young: HashMap<Key, Box<(Row, Instant)>>,
-    old: HashMap<Key, Box<(Row, Instant)>>,
+    young: HashMap<Key, Entry>,
+    old: HashMap<Key, Entry>,
 }
 
 impl Recent {
-    /// The row that is bound to this session.
+    /// The row that is bound to this session, if no other is.
     pub fn find(&self, nas: i64, id: &str, here: Instant) -> Option<&Row> {
         let key = self.hashes.hash_one((nas, id));
-        let (row, at) = &**self.young.get(&key).or_else(|| self.old.get(&key))?;
+        let (row, at, alone) = &**self.young.get(&key).or_else(|| self.old.get(&key))?;
         let is_its = |lease: &Lease| lease.nas == nas && lease.session_id.as_deref() == Some(id);
         let fresh = here.saturating_duration_since(*at) < FRESH;
-        (fresh && row.lease.as_deref().is_some_and(is_its)).then_some(row)
+        (fresh && *alone && row.lease.as_deref().is_some_and(is_its)).then_some(row)
     }
 
     /// A row as it is in the database since `now`.
@@ -42,9 +44,12 @@ impl Recent {
         if self.young.len() >= MANY {
             self.old = std::mem::take(&mut self.young);
         }
+        // What a session has besides is of another attribute: then it is looked up.
+        let known = self.young.get(&key).or_else(|| self.old.get(&key));
+        let alone = known.is_none_or(|known| known.2 && known.0.id == row.id);
         let mut row = row.clone();
         row.updated_at = now.unwrap_or(row.updated_at);
-        self.young.insert(key, Box::new((row, here)));
+        self.young.insert(key, Box::new((row, here, alone)));
     }
 
     /// A change was written, or somebody else was faster: what was known of its sessions is no longer true.
@@ -53,8 +58,12 @@ impl Recent {
             .map(|row| row.lease.as_deref().and_then(|lease| self.key_of(lease)));
         let twice = keys[0] == keys[1];
         for key in keys.into_iter().skip(usize::from(twice)).flatten() {
-            self.young.remove(&key);
-            self.old.remove(&key);
+            let is_its = |known: &&Entry| known.2 && known.0.id == change.before.id;
+            for generation in [&mut self.young, &mut self.old] {
+                if generation.get(&key).as_ref().is_some_and(is_its) {
+                    generation.remove(&key);
+                }
+            }
         }
     }
 

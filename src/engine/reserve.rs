@@ -5,6 +5,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use super::How;
 use super::occupied::{ASIDE, Judge, Occupied};
 use crate::choose::Reserve;
@@ -12,11 +14,11 @@ use crate::lease::{Change, Hold, Link, NasFacts, Row, Rules, Status, Time, life,
 use crate::store::{Catalogue, FRONT, Lookup, Place, Sources, Store, StoreError};
 
 /// How many rows are read at once.
-const READ: u32 = 256;
+pub(super) const READ: u32 = 256;
 /// How many rows of a range are made at once: a few milliseconds.
-const MAKE: u32 = 256;
+pub(super) const MAKE: u32 = 256;
 /// How many times that is done for one request.
-const TURNS: usize = 16;
+pub(super) const TURNS: usize = 16;
 /// How long what was read is used: an administrator's change, another server's releases, show after that.
 const FRESH: Duration = Duration::from_secs(2);
 /// How long a pool that had nothing is passed over where there is another: what others release shows after that.
@@ -34,6 +36,8 @@ pub struct Shelf {
     others: Vec<Row>,
     /// The last place that was read: the next reading goes on there, and not over all that was given away since.
     place: Option<Place>,
+    /// The same of a pool that gives out by number.
+    pub(super) number: Option<IpNet>,
     read_at: Option<Instant>,
     waited_at: Option<Instant>,
     searched_at: Option<Instant>,
@@ -145,6 +149,14 @@ impl Filling<'_> {
     }
 
     fn fill(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Result<(), StoreError> {
+        let by_number = self.catalogue.row(pool).filter(|row| row.is_by_number());
+        if let Some(row) = by_number {
+            let rows = self.by_number(row, taken)?;
+            if !rows.is_empty() {
+                self.shelve(pool, rows);
+                return Ok(());
+            }
+        }
         let mut rows = self.read(pool, taken)?;
         // Addresses never used come first: they are the longest free.
         if rows.first().is_none_or(|row| row.queue_at > Time::EPOCH) {
@@ -156,17 +168,22 @@ impl Filling<'_> {
             }
             rows = self.read(pool, taken)?;
         }
-        let (mine, count) = self.stripe;
-        if count > 1 {
-            rows.sort_by_key(|row| usize::try_from(row.id).map_or(true, |id| id % count != mine));
-        }
         let shelf = self.shelves.entry(pool).or_default();
         if rows.is_empty() && shelf.waited_at.is_none_or(|at| self.here.duration_since(at) > SEARCH) {
             shelf.waited_at = Some(self.here);
             rows = self.waiting(pool)?;
         }
-        self.shelves.entry(pool).or_default().rows = rows.into();
+        self.shelve(pool, rows);
         Ok(())
+    }
+
+    /// Puts rows on the pool's shelf: those first that other servers do not begin with.
+    fn shelve(&mut self, pool: i64, mut rows: Vec<Row>) {
+        let (mine, count) = self.stripe;
+        if count > 1 {
+            rows.sort_by_key(|row| usize::try_from(row.id).map_or(true, |id| id % count != mine));
+        }
+        self.shelves.entry(pool).or_default().rows = rows.into();
     }
 
     /// The oldest free rows, from where the last reading ended; from the front if that gives none. Those that this batch
@@ -196,7 +213,7 @@ impl Filling<'_> {
     }
 
     /// The rows whose address nobody has by another table, and the others.
-    fn sift(&mut self, pool: i64, rows: Vec<Row>) -> Result<(Vec<Row>, Vec<Row>), StoreError> {
+    pub(super) fn sift(&mut self, pool: i64, rows: Vec<Row>) -> Result<(Vec<Row>, Vec<Row>), StoreError> {
         if rows.is_empty() || self.sources.known().is_silent() {
             return Ok((rows, Vec::new()));
         }
@@ -216,7 +233,7 @@ impl Filling<'_> {
     }
 
     /// Rows that are somebody's by another table are not looked at each time: they wait behind their turn.
-    fn put_aside(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+    pub(super) fn put_aside(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         let later = |row: &Row| {
             let queue_at = self.now + ASIDE + row.id.rem_euclid(ASIDE);
             Change { before: row.clone(), after: Row { queue_at, ..row.clone() }, events: Vec::new() }

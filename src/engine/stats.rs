@@ -120,10 +120,12 @@ impl Counters {
     pub fn count(&self, answer: &Answer) {
         Self::add(&self.served);
         match answer {
-            Answer::Granted(grants) => grants.iter().for_each(|grant| self.count_grant(grant.how)),
+            Answer::Granted(grants) | Answer::Partly(grants, _) => {
+                grants.iter().for_each(|grant| self.count_grant(grant.how))
+            }
             Answer::Kept | Answer::Contested(_) => {}
             Answer::Exhausted { .. } => Self::add(&self.exhausted),
-            Answer::UnknownPool { .. } => Self::add(&self.unknown_pool),
+            Answer::UnknownPool { .. } | Answer::Unfit { .. } => Self::add(&self.unknown_pool),
             Answer::Unavailable { .. } => Self::add(&self.unavailable),
             Answer::Undone(count) => {
                 self.undone.fetch_add(*count as u64, Ordering::Relaxed);

@@ -48,6 +48,8 @@ pub const PW_TYPE_INTEGER: c_int = 2;
 pub const PW_TYPE_IPV4_ADDR: c_int = 3;
 pub const PW_TYPE_OCTETS: c_int = 6;
 pub const PW_TYPE_IPV6_ADDR: c_int = 8;
+pub const PW_TYPE_IPV6_PREFIX: c_int = 9;
+pub const PW_TYPE_IPV4_PREFIX: c_int = 20;
 
 /// `log_type_t` (log.h).
 pub const L_INFO: c_int = 3;

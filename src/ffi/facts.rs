@@ -1,13 +1,13 @@
 //! From a REQUEST to owned facts: one pass over each list, then the expansions.
 
-use crate::lease::Class;
+use crate::lease::{Class, Named, unit};
 use crate::module::{Facts, Reply};
 
 use super::bindings as c;
 use super::request::{Number, Pair, Request};
 use super::state::Plan;
 
-/// RFC 2865, 2866, 2869, 3162 numbers.
+/// Numbers of RFC 2865, 2866, 2869, 3162, 4818, 6911.
 pub(super) mod number {
     pub(in crate::ffi) const USER_NAME: u32 = 1;
     pub(in crate::ffi) const NAS_IP_ADDRESS: u32 = 4;
@@ -26,6 +26,9 @@ pub(super) mod number {
     pub(in crate::ffi) const ACCT_INTERIM_INTERVAL: u32 = 85;
     pub(in crate::ffi) const NAS_PORT_ID: u32 = 87;
     pub(in crate::ffi) const NAS_IPV6_ADDRESS: u32 = 95;
+    pub(in crate::ffi) const FRAMED_IPV6_PREFIX: u32 = 97;
+    pub(in crate::ffi) const DELEGATED_IPV6_PREFIX: u32 = 123;
+    pub(in crate::ffi) const FRAMED_IPV6_ADDRESS: u32 = 168;
     /// Internal, dictionary.freeradius.internal.
     pub(in crate::ffi) const MODULE_SUCCESS_MESSAGE: u32 = 1075;
     /// Internal.
@@ -59,13 +62,20 @@ fn take(facts: &mut Facts, attribute: u32, pair: Pair<'_>) {
             *slot = pair.bytes().map(<[u8]>::to_vec);
         }
     };
+    let mut name = |attribute: &'static str| {
+        let named = pair.net().map(|address| Named { attribute: attribute.into(), address });
+        facts.addresses.extend(named);
+    };
     let integer = |slot: &mut Option<u32>| *slot = slot.or_else(|| pair.integer());
     match attribute {
         number::USER_NAME => bytes(&mut facts.user_name),
         number::NAS_IP_ADDRESS => facts.nas_ip_address = facts.nas_ip_address.or_else(|| pair.ipv4()),
         number::NAS_PORT => integer(&mut facts.nas_port),
         number::SERVICE_TYPE => integer(&mut facts.service_type),
-        number::FRAMED_IP_ADDRESS => facts.addresses.extend(pair.ipv4()),
+        number::FRAMED_IP_ADDRESS => name(unit::FRAMED_IP_ADDRESS),
+        number::FRAMED_IPV6_ADDRESS => name(unit::FRAMED_IPV6_ADDRESS),
+        number::FRAMED_IPV6_PREFIX => name(unit::FRAMED_IPV6_PREFIX),
+        number::DELEGATED_IPV6_PREFIX => name(unit::DELEGATED_IPV6_PREFIX),
         number::CLASS => facts.classes.extend(pair.bytes().and_then(Class::parse)),
         number::CALLING_STATION_ID => bytes(&mut facts.calling_station_id),
         number::NAS_IDENTIFIER => bytes(&mut facts.nas_identifier),

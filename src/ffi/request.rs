@@ -5,7 +5,9 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
 use core::slice;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::bindings as c;
 
@@ -123,6 +125,24 @@ impl<'p> Pair<'p> {
         }
         // SAFETY: for this type the union holds the address, in network order.
         Some(Ipv4Addr::from(unsafe { self.0.data.ipaddr }))
+    }
+
+    /// Its address or prefix, of either family. What is behind the length of a prefix does not count (RFC 3162 §2.3: it is
+    /// zero); one that is longer than there are bits is none.
+    pub(super) fn net(self) -> Option<IpNet> {
+        match self.1.type_ {
+            c::PW_TYPE_IPV6_PREFIX => {
+                // SAFETY: for this type the union holds a reserved byte, the length, and the prefix in network order.
+                let [_, length, octets @ ..] = unsafe { self.0.data.ipv6prefix };
+                Ipv6Net::new(octets.into(), length).ok().map(|net| net.trunc().into())
+            }
+            c::PW_TYPE_IPV4_PREFIX => {
+                // SAFETY: as above, of IPv4.
+                let [_, length, octets @ ..] = unsafe { self.0.data.ipv4prefix };
+                Ipv4Net::new(octets.into(), length & 0x3f).ok().map(|net| net.trunc().into())
+            }
+            _ => self.ipv4().map(IpAddr::V4).or_else(|| self.ipv6().map(IpAddr::V6)).map(IpNet::from),
+        }
     }
 
     /// Its IPv6 address.

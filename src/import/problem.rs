@@ -4,6 +4,7 @@ use core::fmt;
 use std::net::IpAddr;
 
 use super::Reserve;
+use crate::lease::number::count;
 use crate::lease::{AddressRange, Unit};
 
 /// Something that a plan comes up against.
@@ -96,12 +97,12 @@ impl fmt::Display for Problem {
             ),
             Self::Claimed { pool, by, range, total } => write!(
                 f,
-                "{total} of the pool {pool} ({range} first) belong to {by}, and are left out: take them away \
+                "{total} of the pool {pool} ({range} first) left out, of {by}: take them away \
                  there, or, if the same addresses are meant to be used twice, give this router an address_space of its own"
             ),
             Self::Moves { pool, other, range, total } => write!(
                 f,
-                "{total} ({range} first) go from the pool {other} to {pool} only when nobody holds them: import \
+                "{total} ({range} first) will go from the pool {other} to {pool} only when nobody holds them: import \
                  again later"
             ),
             Self::Other { pool, is, wanted } => write!(
@@ -146,8 +147,9 @@ impl fmt::Display for Problem {
             ),
             Self::Dhcp { pool, total, first } => write!(
                 f,
-                "{total} addresses of the pool {pool} ({first} first) are leased by the router's DHCP server, and nothing here \
-                 knows of them: write dhcp = true into its [[router]], so that `ippool-rs reconcile --apply` makes them leases"
+                "{} of the pool {pool} ({first} first) leased by the router's DHCP server, and nothing here \
+                 knows of it: write dhcp = true into its [[router]], so that `ippool-rs reconcile --apply` makes them leases",
+                count(*total, "address")
             ),
         }
     }

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::guard::{Standing, weigh};
 use super::plan::{Deed, Finding, Kind, Mark, Plan, Step, Verdict};
 use super::{ABSENCE_GAP, Complete, Known, Listing, Seen, YOUNG, steps};
+use crate::lease::number::count;
 use crate::lease::{Change, Lease, Row, Status, life};
 
 /// What follows from a complete list of a router. `token` draws 64 random bits for each new lease.
@@ -145,14 +146,13 @@ impl Hearing<'_> {
             }
         }
         if nowhere > 0 {
-            let detail = format!("{nowhere} sessions have no address (yet)");
+            let detail = format!("{} without an address (yet)", count(nowhere, "session"));
             self.find(Kind::NoAddress, None, detail);
         }
         if let Some(example) = self.outside.first().copied() {
             let detail = format!(
-                "{} sessions have addresses outside every pool, such as {example}: add a pool, if they are to be \
-                 looked after",
-                self.outside.len()
+                "{} with an address outside every pool, such as {example}: add a pool, if they are to be looked after",
+                count(self.outside.len(), "session")
             );
             self.find(Kind::Outside, None, detail);
         }
@@ -293,8 +293,9 @@ impl Hearing<'_> {
             }
             Standing::Dropped { expected } => {
                 let detail = format!(
-                    "{listed} sessions where {expected} were expected, and it was not restarted: nobody is taken for gone. \
-                     If that is right, run `ippool-rs reconcile --router NAME --accept-drop --apply`"
+                    "{} where {expected} were expected, and it was not restarted: nobody is taken for gone. \
+                     If that is right, run `ippool-rs reconcile --router NAME --accept-drop --apply`",
+                    count(listed, "session")
                 );
                 self.find(Kind::Drop, None, detail);
             }

@@ -1,11 +1,14 @@
 //! What comes in at the front door: a request for addresses, and an accounting event. Owned copies, nothing borrowed.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 
-use super::{Class, Rules, Seconds, Time, escape};
+use super::unit::Takes;
+use super::{Class, Rules, Seconds, Time, Unit, escape};
 
 /// Longest session key kept in plain text, bytes. Longer ones are hashed: PostgreSQL indexes at most 2704 bytes.
 const PLAIN_KEY: usize = 400;
@@ -123,6 +126,10 @@ pub struct Want {
     pub hint: Option<IpNet>,
     /// The one that the reply states already: it goes out whatever we think, and is recorded.
     pub stated: Option<IpNet>,
+    /// What the attribute holds.
+    pub takes: Takes,
+    /// If no pool has one, the others of the ask are served all the same.
+    pub optional: bool,
 }
 
 impl Want {
@@ -259,8 +266,8 @@ pub struct Accounting {
     pub session: Session,
     /// Those of the packet's Class attributes that are ours.
     pub classes: Vec<Class>,
-    /// The addresses that the packet names.
-    pub addresses: Vec<IpNet>,
+    /// The addresses and prefixes that the packet names.
+    pub addresses: Vec<Named>,
     /// Acct-Delay-Time, seconds, at most one day.
     pub delay: Seconds,
     /// Acct-Session-Time, seconds.
@@ -269,10 +276,57 @@ pub struct Accounting {
     pub rules: Arc<Rules>,
 }
 
+/// An address or prefix, as a packet names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// In which attribute.
+    pub attribute: Cow<'static, str>,
+    /// Which.
+    pub address: IpNet,
+}
+
+/// In the attribute that such a thing has unless somebody says otherwise.
+impl From<IpNet> for Named {
+    fn from(address: IpNet) -> Self {
+        let unit = Unit::of(address.addr(), Some(address.prefix_len()));
+        Self { attribute: unit.attribute().into(), address }
+    }
+}
+
+impl From<IpAddr> for Named {
+    fn from(address: IpAddr) -> Self {
+        IpNet::from(address).into()
+    }
+}
+
 impl Accounting {
+    /// The packet names it, in whatever attribute.
+    #[must_use]
+    pub fn names(&self, address: &IpNet) -> bool {
+        self.addresses.iter().any(|named| named.address == *address)
+    }
+
     /// When it happened: arrival − Acct-Delay-Time.
     #[must_use]
     pub fn at(&self, now: Time) -> Time {
         now - self.delay.clamp(0, 86_400)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_as_long_as_somebody_says_and_never_shorter_than_three_interims() {
+        let ask = Ask { lease_seconds: 3600, least_seconds: 900, ..Ask::default() };
+        for (ttl, seconds) in
+            [(None, 3600), (Some(7200), 7200), (Some(60), 900), (Some(-1), FOREVER), (Some(0), FOREVER)]
+        {
+            assert_eq!(ask.length(ttl), seconds, "{ttl:?}");
+        }
+        // Where the session ends with its lease, it is as short as that.
+        assert_eq!(Ask { least_seconds: 0, ..ask }.length(Some(60)), 60);
+        assert_eq!(length(Some(i64::MAX), 3600, 0), FOREVER);
     }
 }

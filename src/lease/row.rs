@@ -55,6 +55,8 @@ pub struct Rules {
     pub sessions_per_owner: u32,
     /// `static_wins`: an address stated by the reply takes the row from another's live lease.
     pub static_wins: bool,
+    /// A request may get several things at once (`attribute NAME { }`): what a session has is then several rows.
+    pub several: bool,
     /// `on_unavailable = last_known`: leases seen are remembered for a time without the database.
     pub last_known: bool,
 }
@@ -69,6 +71,7 @@ impl Default for Rules {
             cooldown: 10,
             sessions_per_owner: 0,
             static_wins: true,
+            several: false,
             last_known: false,
         }
     }

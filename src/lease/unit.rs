@@ -18,6 +18,45 @@ pub const FRAMED_IPV6_PREFIX: &str = "Framed-IPv6-Prefix";
 /// The attribute that carries a prefix for the subscriber's own network (RFC 4818 §3).
 pub const DELEGATED_IPV6_PREFIX: &str = "Delegated-IPv6-Prefix";
 
+/// What an attribute holds, by its type.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Takes {
+    /// An IPv4 address.
+    #[default]
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
+    /// A prefix of IPv4, an address being one of full length.
+    Ipv4Prefix,
+    /// A prefix of IPv6, an address being one of full length.
+    Ipv6Prefix,
+}
+
+impl Takes {
+    /// What the pool gives out fits into the attribute.
+    #[must_use]
+    pub const fn fits(self, unit: Unit) -> bool {
+        match self {
+            Self::Ipv4 => !unit.ipv6 && unit.prefix_length().is_none(),
+            Self::Ipv6 => unit.ipv6 && unit.prefix_length().is_none(),
+            Self::Ipv4Prefix => !unit.ipv6,
+            Self::Ipv6Prefix => unit.ipv6,
+        }
+    }
+}
+
+/// `IPv4 addresses`, `prefixes of IPv6`: for messages.
+impl core::fmt::Display for Takes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Ipv4 => "IPv4 addresses",
+            Self::Ipv6 => "IPv6 addresses",
+            Self::Ipv4Prefix => "prefixes of IPv4",
+            Self::Ipv6Prefix => "prefixes of IPv6",
+        })
+    }
+}
+
 /// Of which family, and how many bits. Never longer than the family's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Unit {
@@ -118,6 +157,28 @@ impl Unit {
         let wide = u32::from(self.bits() - self.length);
         let back = u128::try_from(count).ok()?.checked_mul(1_u128.checked_shl(wide)?)?;
         range::from_number(self.ipv6, number(self.around(address).network()).checked_sub(back)?)
+    }
+
+    /// The uppermost `count` between the one of `first` and that of `last`, the highest first, and the last address of what is
+    /// left below them.
+    #[must_use]
+    pub fn top_of(self, first: IpAddr, last: IpAddr, count: usize) -> (Vec<IpNet>, Option<IpAddr>) {
+        let (mut top, mut at) = (Vec::new(), Some(last).filter(|last| first <= *last));
+        while let Some(address) = at.filter(|_| top.len() < count) {
+            let span = self.span(address);
+            top.push(self.around(address));
+            at = range::back(span.first()).filter(|below| first <= *below);
+        }
+        (top, at)
+    }
+
+    /// The one of this number, from 0, of a range.
+    #[must_use]
+    pub fn nth(self, range: &AddressRange, at: u128) -> Option<IpNet> {
+        let wide = u32::from(self.bits() - self.length);
+        let first = number(self.around(range.first()).network());
+        let found = first.checked_add(at.checked_mul(1_u128.checked_shl(wide)?)?)?;
+        range::from_number(self.ipv6, found).map(|address| self.around(address))
     }
 
     /// All of them that a range has, in order.
@@ -222,6 +283,22 @@ impl core::fmt::Display for Unit {
             (None, false) => f.write_str("IPv4 addresses"),
         }
     }
+}
+
+/// Canonical text: `10.0.0.1`, `2001:db8::/56`; a host's address without its length.
+#[must_use]
+pub fn address_text(address: &IpNet) -> String {
+    if address.prefix_len() == address.max_prefix_len() {
+        address.addr().to_string()
+    } else {
+        address.to_string()
+    }
+}
+
+/// Reads what [`address_text`] writes.
+#[must_use]
+pub fn parse_address(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
 }
 
 const fn number(address: IpAddr) -> u128 {

@@ -3,10 +3,8 @@
 //! radiusd acknowledges only `ok` and `updated` (`rad_accounting()`, src/main/acct.c). Whatever the event means to us, it is
 //! acknowledged once the database has dealt with it; else the NAS would repeat it for ever.
 
-use ipnet::{IpNet, Ipv4Net};
-
 use crate::engine::{Accounted, Answer, Work};
-use crate::lease::{Accounting, AcctKind, Mode};
+use crate::lease::{Accounting, AcctKind, Mode, Named, address_text};
 
 use super::identity;
 use super::limit::Kind;
@@ -75,13 +73,8 @@ fn kind(status_type: Option<u32>) -> Option<AcctKind> {
     }
 }
 
-fn addresses(facts: &Facts) -> Vec<IpNet> {
-    facts
-        .addresses
-        .iter()
-        .filter(|address| !address.is_unspecified())
-        .map(|&address| IpNet::V4(Ipv4Net::from(address)))
-        .collect()
+fn addresses(facts: &Facts) -> Vec<Named> {
+    facts.addresses.iter().filter(|named| !named.address.addr().is_unspecified()).cloned().collect()
 }
 
 fn code(done: Accounted) -> Code {
@@ -112,11 +105,14 @@ fn unavailable(mode: Mode, kind: AcctKind, user: &str, nas: &str, why: &str) -> 
     Outcome::failed(Code::Fail, Note::failure(Kind::Unavailable, "accounting", text))
 }
 
-fn conflict(user: &str, nas: &str, addresses: &[IpNet]) -> Note {
-    let address = addresses.first().map(|address| address.addr().to_string()).unwrap_or_default();
+fn conflict(user: &str, nas: &str, addresses: &[Named]) -> Note {
+    let all: Vec<String> = addresses.iter().map(|named| address_text(&named.address)).collect();
+    let address = all.first().map(String::as_str).unwrap_or_default();
+    let among = if all.len() > 1 { "one of which" } else { "which" };
     let text = format!(
-        "user {user} at NAS {nas} uses {address}, which is leased to somebody else. `ippool-rs lease show {address}` shows both; one of them has \
-         to be disconnected"
+        "user {user} at NAS {nas} uses {}, {among} is leased to somebody else. `ippool-rs lease show {address}` shows both; one of them has \
+         to be disconnected",
+        all.join(" and ")
     );
-    Note::warning(Kind::Conflict, &address, text)
+    Note::warning(Kind::Conflict, address, text)
 }

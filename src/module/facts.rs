@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::lease::Class;
+use crate::lease::{Class, Named};
 
 /// Facts of a request (RFC 2865, RFC 2866), as bytes where the RFC has text. Of attributes that come twice the first
 /// counts, except for `addresses` and `classes`.
@@ -36,8 +36,9 @@ pub struct Facts {
     pub delay: Option<u32>,
     /// Acct-Session-Time (46), seconds.
     pub session_time: Option<u32>,
-    /// Each Framed-IP-Address (8).
-    pub addresses: Vec<Ipv4Addr>,
+    /// Each address and prefix that may be one of ours: Framed-IP-Address (8), Framed-IPv6-Prefix (97), Delegated-IPv6-Prefix
+    /// (123), Framed-IPv6-Address (168), and whatever else the instance gives out.
+    pub addresses: Vec<Named>,
     /// Those of the Class attributes (25) that are ours.
     pub classes: Vec<Class>,
     /// The request's `req_attribute_name`.

@@ -78,6 +78,7 @@ fn decided(
             pools: picks,
             hint: hint(facts),
             stated: stated_out,
+            ..Want::default()
         }],
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
         least_seconds: least(settings, reply),

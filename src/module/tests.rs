@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::engine::{Accounted, Answer, Grant, How, Ignored, Peeked, Seen, Work};
+use crate::engine::{Accounted, Answer, Contest, Grant, How, Ignored, Peeked, Seen, Work};
 use crate::lease::{AcctKind, Ask, Class, Mode, Pick};
 use crate::store::StoreError;
 
@@ -270,6 +270,34 @@ fn the_default_pool_is_only_for_those_who_want_an_address() {
 }
 
 #[test]
+fn a_stated_address_that_another_has_goes_out_and_is_told_of() {
+    let contest = |reserved| {
+        let address = "198.51.100.7/32".parse().unwrap();
+        Box::new(Contest { address, with: "bob".into(), reserved })
+    };
+    let reply = Reply { address: Some(Ipv4Addr::new(198, 51, 100, 7)), ..Reply::default() };
+    let recorded = |reserved| Grant { contest: Some(contest(reserved)), ..grant(How::Static) };
+    for (answer, says) in [
+        (Answer::Granted(vec![recorded(false)]), "is held by bob: the lease is the former's now"),
+        (
+            Answer::Granted(vec![recorded(true)]),
+            "is reserved for bob: the lease is the former's for this session",
+        ),
+        (
+            Answer::Contested(contest(false)),
+            "is held by bob: the lease stays the latter's (static_wins = no)",
+        ),
+    ] {
+        let outcome = run(&[], &alice(), &reply, &Engine::new(answer));
+        assert_eq!(outcome.code, Code::Noop);
+        let told = outcome.notes.iter().any(|note| {
+            note.text.contains("the reply states 198.51.100.7 for user alice") && note.text.contains(says)
+        });
+        assert!(told, "{:?}", outcome.notes);
+    }
+}
+
+#[test]
 fn an_address_in_the_reply_stands_and_is_recorded() {
     let reply = Reply { address: Some(Ipv4Addr::new(203, 0, 113, 9)), ..Reply::default() };
     let engine = granted(How::Static);
@@ -406,7 +434,7 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
     let facts = Facts {
         status_type: Some(3),
         delay: Some(u32::MAX),
-        addresses: vec![Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(198, 51, 100, 7)],
+        addresses: [[0; 4], [198, 51, 100, 7]].map(|v4| IpAddr::from(v4).into()).into(),
         classes: vec![FENCE],
         ..alice()
     };
@@ -417,5 +445,5 @@ fn an_event_is_at_most_a_day_old_and_names_no_empty_address() {
         (event.kind, event.delay, event.classes.as_slice()),
         (AcctKind::Interim, 86_400, &[FENCE][..])
     );
-    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap()]);
+    assert_eq!(event.addresses, ["198.51.100.7/32".parse::<IpNet>().unwrap().into()]);
 }

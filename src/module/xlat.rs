@@ -1,7 +1,7 @@
 //! `%{ippool_rs:…}`: what may be asked, and the answers as text.
 
 use crate::engine::LeaseOf;
-use crate::lease::{Ask, Lease, Pick, Row, Status, Time, Want, escape};
+use crate::lease::{Ask, Lease, Pick, Row, Status, Time, Want, address_text, escape};
 
 use super::post_auth::hint;
 use super::{Facts, Instance, identity};
@@ -100,7 +100,7 @@ impl Instance {
                 attribute: settings.attribute_name.clone(),
                 pools: vec![Pick::of(escape(pool.as_bytes()))],
                 hint: hint(facts),
-                stated: None,
+                ..Want::default()
             }],
             lease_seconds: settings.rules.lease,
             least_seconds: 0,
@@ -110,7 +110,7 @@ impl Instance {
             .engine()
             .peek(&ask, settings.timeout)
             .map_err(|why| settings.database.scrub(&why.to_string()))?;
-        Ok(peeked.map(|peeked| peeked.address.addr().to_string()).unwrap_or_default())
+        Ok(peeked.map(|peeked| address_text(&peeked.address)).unwrap_or_default())
     }
 
     /// The lease of the request's session; in accounting, where the session's key may be another than at the grant, that on
@@ -126,8 +126,8 @@ impl Instance {
         };
         let found = look(LeaseOf::Session(Box::new(session)))?;
         match facts.addresses.first() {
-            Some(&address) if found.is_none() && facts.status_type.is_some() => {
-                look(LeaseOf::Address { nas, address: address.into() })
+            Some(named) if found.is_none() && facts.status_type.is_some() => {
+                look(LeaseOf::Address { nas, address: named.address })
             }
             _ => Ok(found),
         }
@@ -139,7 +139,7 @@ fn lease_item(item: &str, row: &Row, pool: &str) -> String {
     let of = |read: fn(&Lease) -> Option<String>| lease.and_then(read).unwrap_or_default();
     let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
     match item {
-        "ip_address" => row.address.addr().to_string(),
+        "ip_address" => address_text(&row.address),
         "pool_name" => pool.to_owned(),
         "status" => row.status.as_str().to_owned(),
         "epoch" => row.epoch.to_string(),

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::lease::{Hold, Link, Mode, NasFacts, Pick, Seconds, Strategy, Unit};
 
 /// A row of `ip_pool_pools`.
@@ -28,6 +30,14 @@ pub struct PoolRow {
     pub mode: Mode,
     /// What a subscriber is told who gets an address of it.
     pub message: Option<String>,
+}
+
+impl PoolRow {
+    /// It gives out by number: its rows are marked as `ordered`.
+    #[must_use]
+    pub fn is_by_number(&self) -> bool {
+        self.strategy != Strategy::Lru
+    }
 }
 
 /// A row of `ip_pool_ranges`.
@@ -82,7 +92,7 @@ impl Catalogue {
     }
 
     /// The pools that `picks` mean for a NAS, in the order in which they are asked: each, and behind it its next pools (of the
-    /// same NAS, else shared), every one once, until one that nothing may follow. What is not `managed` gives out nothing.
+    /// same NAS, else shared), every one once, until one that nothing may follow.
     /// They are put into `chain`; the name that means none is the error.
     ///
     /// # Errors
@@ -91,7 +101,7 @@ impl Catalogue {
     pub fn chain<'p>(&self, picks: &'p [Pick], nas: i64, chain: &mut Vec<Link>) -> Result<(), &'p str> {
         chain.clear();
         let mut unknown = None;
-        let (mut known, mut withheld) = (false, false);
+        let mut known = false;
         for pick in picks {
             let mut next = self.pool(&pick.pool, nas);
             match next {
@@ -100,15 +110,11 @@ impl Catalogue {
             }
             while let Some(pool) = next.filter(|pool| chain.iter().all(|link| link.pool != pool.id)) {
                 chain.push(Link { pool: pool.id, ttl: pick.ttl });
-                withheld |= pool.mode != Mode::Managed;
                 next = self.behind(pool, nas).filter(|_| !pick.stop);
             }
             if pick.stop {
                 break;
             }
-        }
-        if withheld {
-            chain.retain(|link| self.row(link.pool).is_some_and(|pool| pool.mode == Mode::Managed));
         }
         unknown.filter(|_| !known).map_or(Ok(()), Err)
     }
@@ -135,8 +141,10 @@ impl Catalogue {
                 seen.push(next.id);
                 at = self.behind(next, nas);
             }
-            if at.is_some_and(|back| back.id == pool.id) && seen.iter().all(|&id| id >= pool.id) {
-                broken.push((pool, name, "the chain comes back to where it began"));
+            let is_first = at.is_some_and(|back| back.id == pool.id) && seen.iter().all(|&id| id >= pool.id);
+            let last = seen.last().and_then(|&id| self.row(id)).filter(|_| is_first);
+            if let Some((last, next)) = last.and_then(|last| Some((last, last.next.as_deref()?))) {
+                broken.push((last, next, "the chain comes back to where it began"));
             }
         }
         broken
@@ -146,6 +154,12 @@ impl Catalogue {
     #[must_use]
     pub fn row(&self, id: i64) -> Option<&PoolRow> {
         self.pools.iter().find(|pool| pool.id == id)
+    }
+
+    /// The pool that gives out exactly this in the address space; only `pool`, if one is given.
+    #[must_use]
+    pub fn giver(&self, net: &IpNet, space: &str, pool: Option<i64>) -> Option<&PoolRow> {
+        self.pool_of(net.addr(), space, pool).filter(|pool| pool.unit.around(net.addr()) == *net)
     }
 
     /// The pool whose range an address of the address space lies in; only `pool`, if one is given.
@@ -158,5 +172,66 @@ impl Catalogue {
                 range.first.is_ipv4() == address.is_ipv4() && pool.is_none_or(|id| id == range.pool)
             })
             .find_map(|range| self.pools.iter().find(|pool| pool.id == range.pool && pool.space == space))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(id: i64, name: &str, nas: Option<i64>, next: Option<&str>) -> PoolRow {
+        PoolRow { id, name: name.into(), nas, next: next.map(str::to_owned), ..PoolRow::default() }
+    }
+
+    fn chain(catalogue: &Catalogue, picks: &[Pick], nas: i64) -> Result<Vec<i64>, String> {
+        let mut chain = Vec::new();
+        catalogue.chain(picks, nas, &mut chain).map_err(str::to_owned)?;
+        Ok(chain.iter().map(|link| link.pool).collect())
+    }
+
+    fn site() -> Catalogue {
+        let pools = vec![
+            pool(1, "gold", None, Some("silver")),
+            pool(2, "silver", None, Some("bronze")),
+            pool(3, "bronze", None, Some("gold")),
+            pool(4, "silver", Some(7), None),
+            pool(5, "alone", None, Some("gone")),
+            pool(6, "selfish", None, Some("selfish")),
+        ];
+        Catalogue { pools, ..Catalogue::default() }
+    }
+
+    #[test]
+    fn a_chain_follows_the_next_pools_of_its_nas_and_comes_to_an_end() {
+        let site = site();
+        assert_eq!(chain(&site, &[Pick::of("gold")], 1), Ok(vec![1, 2, 3]));
+        assert_eq!(chain(&site, &[Pick::of("bronze")], 1), Ok(vec![3, 1, 2]));
+        // NAS 7 has a pool of that name of its own, which leads nowhere.
+        assert_eq!(chain(&site, &[Pick::of("gold")], 7), Ok(vec![1, 4]));
+        assert_eq!(chain(&site, &[Pick::of("selfish")], 1), Ok(vec![6]));
+        assert_eq!(chain(&site, &[Pick::of("alone")], 1), Ok(vec![5]));
+    }
+
+    #[test]
+    fn each_pool_is_asked_once_and_nothing_behind_a_blocker() {
+        let site = site();
+        let stop = |name: &str| Pick { stop: true, ..Pick::of(name) };
+        assert_eq!(
+            chain(&site, &[Pick::of("silver"), Pick::of("gold"), Pick::of("alone")], 1),
+            Ok(vec![2, 3, 1, 5])
+        );
+        assert_eq!(chain(&site, &[stop("gold"), Pick::of("alone")], 1), Ok(vec![1]));
+        assert_eq!(chain(&site, &[Pick::of("alone"), stop("gold")], 1), Ok(vec![5, 1]));
+        // A name that means nothing is passed over where another does.
+        assert_eq!(chain(&site, &[Pick::of("gone"), Pick::of("alone")], 1), Ok(vec![5]));
+        assert_eq!(chain(&site, &[Pick::of("gone"), stop("lost")], 1), Err("gone".to_owned()));
+        assert_eq!(chain(&site, &[], 1), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_loop_and_a_next_pool_that_there_is_not_are_told_once_each() {
+        let site = site();
+        let broken: Vec<_> = site.broken_links().iter().map(|(pool, next, _)| (pool.id, *next)).collect();
+        assert_eq!(broken, [(3, "gold"), (5, "gone"), (6, "selfish")]);
     }
 }

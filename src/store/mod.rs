@@ -5,6 +5,7 @@
 
 #[cfg(feature = "companion")]
 pub mod admin;
+mod by_number;
 mod catalogue;
 #[cfg(feature = "sqlite")]
 mod clock;
@@ -30,14 +31,16 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+pub use crate::lease::{address_text, parse_address};
+pub use by_number::ByNumber;
 pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
 pub use connect::DatabaseUrl;
 pub use error::{Retry, StoreError};
-pub use rows::{address_key, address_text, key_address, parse_address};
+pub use rows::{address_key, key_address};
 pub use sources::{Known, Scout, Sources};
 pub use warrant::Warrant;
 
-use crate::lease::{Change, Hold, Occupant, Row, SourceNames, Time};
+use crate::lease::{Change, Hold, Occupant, Row, SourceNames, Strategy, Time};
 
 /// Which rows one piece of work needs to see. A row that several of these find comes once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +100,7 @@ pub struct Servers {
 
 /// What the engine needs of a database. One connection, used by one thread; an error of the class
 /// [`Retry::NewConnection`] means that it is of no use any more.
-pub trait Store: Send {
+pub trait Store: ByNumber + Send {
     /// A second connection may write while this one reads, and neither slows the other.
     fn reads_while_writing(&self) -> bool {
         false
@@ -144,6 +147,15 @@ pub trait Store: Send {
 
     /// The oldest `limit` rows of the pool that are available and whose turn has come, behind `after` in the queue.
     fn free_rows(&mut self, pool: i64, after: Place, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+
+    /// Free rows of the pool, those first that it gives out next; at random: any.
+    fn next_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        let rows = match pool.strategy {
+            Strategy::Lru => Vec::new(),
+            strategy => self.rows_in_order(pool.id, strategy == Strategy::Descending, None, now, limit)?,
+        };
+        if rows.is_empty() { self.free_rows(pool.id, FRONT, now, limit) } else { Ok(rows) }
+    }
 
     /// Rows of the pool that are in use, though their turn in the queue has come: at most `limit`, oldest first.
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;

@@ -25,22 +25,6 @@ pub struct At(pub Time);
 #[cfg_attr(feature = "sqlite", diesel(sql_type = Text))]
 pub struct Net(pub IpNet);
 
-/// Canonical text: `10.0.0.1`, `2001:db8::/56`; a host's address without its length.
-#[must_use]
-pub fn address_text(address: &IpNet) -> String {
-    if address.prefix_len() == address.max_prefix_len() {
-        address.addr().to_string()
-    } else {
-        address.to_string()
-    }
-}
-
-/// Reads what [`address_text`] writes.
-#[must_use]
-pub fn parse_address(text: &str) -> Option<IpNet> {
-    text.parse::<IpNet>().ok().or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from))
-}
-
 /// An address as 16 bytes (IPv4 as `::ffff:a.b.c.d`): numeric order where the backend has no type for addresses.
 #[must_use]
 pub fn address_key(address: std::net::IpAddr) -> Vec<u8> {
@@ -470,6 +454,7 @@ record! {
     started_at: At, Timestamptz, "timestamptz";
     }
     rare {
+    attribute: &'a str, Text, "text";
     claimant: Cow<'a, str>, Text, "text";
     claimant_seen_at: At, Timestamptz, "timestamptz";
     prev_station: &'a str, Text, "text";
@@ -486,11 +471,12 @@ record! {
     }
 }
 
-/// Neither before nor after this change is there a predecessor or a claimant: the rare columns stay null.
+/// Neither before nor after this change is there a predecessor or a claimant, and it goes out in the same attribute: the rare
+/// columns stay as they are.
 #[must_use]
 pub fn is_common(change: &Change) -> bool {
     let plain = |row: &Row| row.prev.is_none() && row.claim.is_none();
-    plain(&change.before) && plain(&change.after)
+    plain(&change.before) && plain(&change.after) && change.before.attribute == change.after.attribute
 }
 
 impl<'a> Record<'a> {
@@ -510,6 +496,7 @@ impl<'a> Record<'a> {
             released_by: row.released_by.as_deref(),
             source: row.source.as_deref(),
             updated_at: Some(At(now)),
+            attribute: Some(&row.attribute),
             claimant: row.claim.as_ref().map(|claim| Cow::Owned(claim.to_text())),
             claimant_seen_at: row.claim.as_ref().map(|claim| At(claim.seen_at)),
             owner: lease.map(|lease| &*lease.owner),
@@ -589,8 +576,8 @@ mod sqlite {
     use diesel::sql_types::Text;
     use diesel::sqlite::{Sqlite, SqliteValue};
 
-    use super::{At, Net, address_text, parse_address};
-    use crate::lease::Time;
+    use super::{At, Net};
+    use crate::lease::{Time, address_text, parse_address};
 
     impl FromSql<Text, Sqlite> for At {
         fn from_sql(value: SqliteValue<'_, '_, '_>) -> deserialize::Result<Self> {

@@ -1,8 +1,11 @@
 //! SQLite: the embedded default. One writer; everybody's statements are short, nobody holds the write lock for long.
 
+mod by_number;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use diesel::connection::{DefaultLoadingMode, SimpleConnection as _};
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -21,8 +24,11 @@ use super::statement::{forget_others, statements};
 use super::{Heard, Lookup, Snapshot, Sources, Store, StoreError, connect, sources};
 use crate::lease::{Change, Event, Hold, Occupant, Row, Time};
 
-/// The busy handler's patience, milliseconds: others hold the write lock for at most 20.
-const BUSY: u32 = 150;
+/// How long the write lock is waited for: others hold it for at most 20 ms.
+const BUSY: Duration = Duration::from_millis(150);
+/// How often it is asked for meanwhile. SQLite's own handler waits longer from time to time, and so starves (130 ms at the 99th
+/// percentile) beside somebody who writes slice after slice with little rest in between.
+const AGAIN: Duration = Duration::from_millis(1);
 
 type RowsSql = RowSql<Text, Text>;
 
@@ -98,9 +104,9 @@ statements! { Backend, SqliteConnection;
     EndedRows { nas: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = ENDED;
     /// A row of a range; it may be there.
     MakeRow { address: Net => Text, key: &'a [u8] => Binary, attribute: &'a str => Text, pool_name: &'a str => Text,
-        nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text, pool: i64 => BigInt, created: At => Text, updated: At => Text } -> () =
-        "INSERT INTO ip_pool_assignments (ip_address, ip_key, attribute, pool_name, nas_id, address_space, pool_id, created_at, updated_at) \
-         VALUES ($, $, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
+        nas: Option<i64> => Nullable<BigInt>, space: &'a str => Text, pool: i64 => BigInt, ordered: bool => Bool, created: At => Text, updated: At => Text } -> () =
+        "INSERT INTO ip_pool_assignments (ip_address, ip_key, attribute, pool_name, nas_id, address_space, pool_id, ordered, created_at, \
+         updated_at) VALUES ($, $, $, $, $, $, $, $, $, $) ON CONFLICT (address_space, ip_address) DO NOTHING";
     /// A row of the history.
     Insert { at: At => Text, kind: &'a str => Text, username: &'a str => Text, owner: &'a str => Text,
         nas: Option<i64> => Nullable<BigInt>, session: Option<&'a str> => Nullable<Text>,
@@ -232,8 +238,10 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file.
     pub fn open(path: &Path, sources: &Arc<Sources>) -> Result<Self, StoreError> {
-        let connection = connect::sqlite(path, false, BUSY)?;
+        let patience = u32::try_from(BUSY.as_millis()).unwrap_or(u32::MAX);
+        let connection = connect::sqlite(path, false, patience)?;
         let mut this = Self { connection, path: path.to_owned(), sources: Arc::clone(sources) };
+        this.batch("PRAGMA busy_timeout = 1")?;
         // SQLite opens a file that it may only read without a word.
         let touch = "UPDATE ip_pool_meta SET value = value WHERE name = 'catalogue'";
         match this.transaction(|this| this.batch(touch)) {
@@ -281,13 +289,23 @@ impl Sqlite {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.batch("BEGIN IMMEDIATE")?;
+        self.begin()?;
         let result = work(self).and_then(|value| self.batch("COMMIT").map(|()| value));
         if result.is_err() {
             // The first error counts; a transaction that SQLite has undone by itself needs no ROLLBACK.
             let _ = self.batch("ROLLBACK");
         }
         result
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let asked = Instant::now();
+        loop {
+            match self.batch("BEGIN IMMEDIATE") {
+                Err(StoreError::Busy(_)) if asked.elapsed() < BUSY => std::thread::sleep(AGAIN),
+                other => return other,
+            }
+        }
     }
 
     fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
@@ -366,7 +384,8 @@ impl Sqlite {
         let (key, now) = (address_key(net.addr()), At(now));
         let (name, space) = (&pool.name, &pool.space);
         let attribute = pool.unit.attribute();
-        self.execute(MakeRow::new(Net(net), &key, attribute, name, pool.nas, space, pool.id, now, now))
+        let (nas, ordered) = (pool.nas, pool.is_by_number());
+        self.execute(MakeRow::new(Net(net), &key, attribute, name, nas, space, pool.id, ordered, now, now))
             .map(drop)
     }
 
@@ -501,7 +520,7 @@ impl Store for Sqlite {
     }
 
     fn make_row(&mut self, pool: &PoolRow, address: IpAddr, now: Time) -> Result<(), StoreError> {
-        self.put(pool, address, now)
+        self.transaction(|this| this.put(pool, address, now))
     }
 
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
@@ -562,7 +581,8 @@ impl Store for Sqlite {
     }
 
     fn nas_ended(&mut self, nas: i64, at: Time, now: Time) -> Result<bool, StoreError> {
-        Ok(self.execute(NasEnded::new(At(at), At(now), At(now), nas, At(at), At(now - 60)))? == 1)
+        let ended = NasEnded::new(At(at), At(now), At(now), nas, At(at), At(now - 60));
+        Ok(self.transaction(|this| this.execute(ended))? == 1)
     }
 
     fn hold(&mut self, hold: Hold) -> Result<(), StoreError> {

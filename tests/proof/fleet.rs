@@ -117,7 +117,7 @@ fn a_fleet_is_taken_over(kind: Kind) {
             assert!(said.contains(&format!("adopted {sessions}")), "{said}");
         }
         let said = fleet.run(base, &["reconcile", "--apply"]);
-        assert_eq!(said.matches(&format!("{sessions} leases have theirs")).count(), 3, "{said}");
+        assert_eq!(said.matches(&format!("{sessions} had their lease")).count(), 3, "{said}");
         fleet.assert_held(base);
     });
     // All that is left is granted, and not one address more.

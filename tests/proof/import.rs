@@ -3,13 +3,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, SqliteConnection};
 use rlm_ippool_rs::store::{self, DatabaseUrl};
 
 use crate::budget::{BUDGET, Logins, SLACK};
+use crate::common::locked::{locked, percentile};
 use crate::common::watched::watch;
 use crate::fake_router::{Router, Scenario};
 use crate::ground::{Kind, Plan, size};
@@ -24,27 +23,6 @@ fn router() -> Router {
         let _ = write!(text, "[[\"/ip/pool\"]]\nname = \"many{pool}\"\nranges = \"{}\"\n", ranges.join(","));
     }
     Router::start(Scenario::parse(&text).unwrap())
-}
-
-/// For how long at a time nobody could write to the file, whoever was at it, until it is over.
-fn locked(url: &str, over: &AtomicBool) -> Vec<Duration> {
-    let path = url.replace("sqlite://", "");
-    let mut connection = SqliteConnection::establish(&path).unwrap();
-    connection.batch_execute("PRAGMA busy_timeout = 0").unwrap();
-    let mut spans = Vec::new();
-    let mut since: Option<Instant> = None;
-    while !over.load(Ordering::Relaxed) {
-        if connection.batch_execute("BEGIN IMMEDIATE").is_ok() {
-            connection.batch_execute("ROLLBACK").unwrap();
-            spans.extend(since.take().map(|since| since.elapsed()));
-            std::thread::sleep(Duration::from_micros(300));
-        } else {
-            since.get_or_insert_with(Instant::now);
-            std::thread::sleep(Duration::from_micros(100));
-        }
-    }
-    spans.sort_unstable();
-    spans
 }
 
 /// Nobody is refused, in one of three runs: a machine that stops everybody for longer than the budget refuses them by itself.
@@ -111,11 +89,11 @@ fn one_run(kind: Kind) -> usize {
         println!(
             "the file was locked {} times, p99 {:?}, at most {longest:?}",
             spans.len(),
-            spans[spans.len() * 99 / 100]
+            percentile(&spans, 99)
         );
     }
     // Whoever had it, radiusd included; the very longest may be the machine's fault.
-    let late = spans.get(spans.len() * 99 / 100).copied().unwrap_or_default();
+    let late = percentile(&spans, 99);
     assert!(late < Duration::from_millis(20), "the file was locked for {late:?}");
     let refused = script.answered.iter().filter(|one| one.granted.is_none()).count();
     let tally = &report.tally;

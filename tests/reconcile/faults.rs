@@ -60,7 +60,7 @@ fn a_list_that_is_cut_refused_or_wrong_releases_nobody() {
         ground.rest = false;
         ground.reconcile(&["--findings"]).expect(3, &["no-information"]);
         ground.routers[0].state().faults.clear();
-        ground.reconcile(&["--apply"]).expect(0, &["500 leases have theirs", "released 0"]);
+        ground.reconcile(&["--apply"]).expect(0, &["500 had their lease", "released 0"]);
         ground.reconcile(&["--findings"]).expect(0, &[]);
         // Nobody answers at all.
         ground.routers[0].down();

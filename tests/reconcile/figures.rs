@@ -4,8 +4,10 @@
 //! IPPOOL_RS_SOAK=1 cargo test --release --test reconcile figures -- --nocapture --test-threads=1
 //! ```
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::common::locked::{locked, percentile, waits};
 use crate::common::watched::{Watched, watch};
 use crate::db::{Db, on_both};
 use crate::fake_router::state::Row;
@@ -32,6 +34,28 @@ fn line(db: &Db, what: &str, watched: &Watched, limit: Option<u64>) {
     }
 }
 
+/// On SQLite everybody writes to one file: nobody keeps it for long, and radiusd gets it in between.
+fn while_others_write<T>(db: &Db, work: impl FnOnce() -> T) -> T {
+    if matches!(db, Db::Postgres { .. }) {
+        return work();
+    }
+    let (url, over) = (db.url(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let spans = scope.spawn(|| locked(&url, &over));
+        let waits = scope.spawn(|| waits(&url, &over));
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        over.store(true, Ordering::Relaxed);
+        for (what, times) in
+            [("was locked for", spans.join().unwrap()), ("radiusd waited", waits.join().unwrap())]
+        {
+            let [most, late] = [100 - 1, size(90, 99)].map(|percent| percentile(&times, percent));
+            println!("{what} {most:?} at the 99th percentile of {}, {:?} at most", times.len(), times.last());
+            assert!(late < Duration::from_millis(20), "{what} {late:?}");
+        }
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
 #[test]
 fn a_router_of_thirty_thousand_sessions_is_reconciled_in_two_seconds_and_a_hundred_megabytes() {
     let (sessions, addresses) = (size(1_000, 30_000), size(2_500, 75_000) as u32);
@@ -47,10 +71,10 @@ fn a_router_of_thirty_thousand_sessions_is_reconciled_in_two_seconds_and_a_hundr
             line(db, what, &watched, limit);
             String::from_utf8(watched.err).unwrap()
         };
-        let said = costs(&ground, "the first time, all adopted", 0, None);
+        let said = while_others_write(db, || costs(&ground, "the first time, all adopted", 0, Some(2)));
         assert!(said.contains(&format!("adopted {sessions}")), "{said}");
         let said = costs(&ground, "again, nothing to do", 0, Some(2));
-        assert!(said.contains(&format!("{sessions} leases have theirs; adopted 0, renewed 0")), "{said}");
+        assert!(said.contains(&format!("{sessions} had their lease; adopted 0, renewed 0")), "{said}");
         ground.rest = true;
         costs(&ground, "again, by REST", 0, Some(2));
         ground.rest = false;

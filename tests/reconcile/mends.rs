@@ -23,7 +23,7 @@ fn a_session_that_only_the_router_knows_becomes_a_lease_over_both_transports() {
         ground.reconcile(&["--apply"]).expect(0, &["adopted 1"]);
         ground.rest = true;
         ground.routers[0].state().dial("bob", ip(8));
-        ground.reconcile(&["--apply"]).expect(0, &["adopted 1", "1 leases have theirs"]);
+        ground.reconcile(&["--apply"]).expect(0, &["adopted 1", "1 had their lease"]);
         let leases = db.run(&["lease", "list", "-o", "json"]).expect(0, &[]).json();
         let of = |at: usize| (leases[at]["username"].clone(), leases[at]["nas"].clone());
         assert_eq!(of(0), ("alice".into(), "192.0.2.0".into()));
@@ -70,7 +70,7 @@ fn the_same_address_on_two_routers_is_a_conflict_and_nothing_is_freed() {
         ground.reconcile(&["--apply"]).expect(3, &["two-routers"]);
         ground.age();
         let ran = ground.reconcile(&["--apply"]).expect(3, &["two-routers", "conflict"]);
-        assert!(ran.err.contains("core0: 1 sessions, 1 leases have theirs"), "{ran:?}");
+        assert!(ran.err.contains("core0: 1 session, 1 had their lease"), "{ran:?}");
         let leases = db.run(&["lease", "list", "-o", "json"]).json();
         assert_eq!((leases.len(), leases[0]["username"].as_str()), (1, Some("alice")));
         assert_eq!(ground.released(), 0);
@@ -119,7 +119,7 @@ fn a_name_of_any_bytes_is_the_one_that_radius_knows() {
         ground.reconcile(&["--apply"]).expect(0, &["adopted 1"]);
         let names = db.lines("SELECT username AS line FROM ip_pool_assignments");
         assert_eq!(names, ["caf=E9'; DROP TABLE x; --=0A"]);
-        ground.reconcile(&["--apply"]).expect(0, &["1 leases have theirs"]);
+        ground.reconcile(&["--apply"]).expect(0, &["1 had their lease"]);
     });
 }
 

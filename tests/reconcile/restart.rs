@@ -38,7 +38,7 @@ fn who_is_back_after_a_restart_keeps_the_address() {
         ground.routers[0].reboot();
         ground.routers[0].state().starting = false;
         ground.dial(150);
-        ground.reconcile(&["--apply"]).expect(0, &["released 50", "150 leases have theirs"]);
+        ground.reconcile(&["--apply"]).expect(0, &["released 50", "150 had their lease"]);
         assert_eq!(ground.held(), 150);
     });
 }

@@ -100,7 +100,7 @@ fn overlaps_slips_and_circles_are_named_and_left_out() {
             "the pools a and b of the router share 55 addresses (10.0.0.200-10.0.0.254 first)",
             "a → b → a",
             "the pool huge has 16777214 addresses",
-            "belong to the pool shared",
+            "of the pool shared",
             "loopback",
         ];
         site.run(&["pool", "import"]).expect(3, &says);
@@ -121,7 +121,7 @@ fn two_routers_may_have_one_name_and_with_a_space_of_their_own_one_address() {
         site.has("north", &north, by, NAS);
         site.has("south", &south, by, "nas_ip = \"192.0.2.2\"");
         site.run(&["pool", "import", "--apply"])
-            .expect(4, &["belong to the pool 2M of 192.0.2.1", "address_space of its own"]);
+            .expect(4, &["of the pool 2M of 192.0.2.1", "address_space of its own"]);
         site.run(&["pool", "remove", "2M", "--nas", "192.0.2.2"]).expect(0, &[]);
         site.has("south", &south, by, "nas_ip = \"192.0.2.2\"\naddress_space = \"south\"");
         site.run(&["pool", "import", "--apply"]).expect(0, &[]);

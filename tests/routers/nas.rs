@@ -65,8 +65,8 @@ fn a_nas_that_is_heard_under_another_key_keeps_its_leases() {
         db.row("10.0.0.200", "main", columns, values);
         db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1"]).expect(1, &["give --yes"]);
         db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1", "--dry-run"])
-            .expect(0, &["150 leases in use and 1 pools"]);
-        db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1", "--yes"]).expect(0, &["151 rows and 1 pools"]);
+            .expect(0, &["150 leases in use and 1 pool"]);
+        db.run(&["nas", "merge", "192.0.2.1", "198.51.100.1", "--yes"]).expect(0, &["151 rows and 1 pool"]);
         let keys = db.lines("SELECT session_key AS line FROM ip_pool_assignments WHERE session_key LIKE 'id==198.51.100.1==s%'");
         assert_eq!(keys.len(), 150);
         assert_eq!(db.run(&["lease", "list", "--nas", "198.51.100.1", "-o", "json"]).json().len(), 151);

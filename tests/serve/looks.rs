@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, add, dial, held, looks, on_both, until};
+use crate::fake_router::state::Row;
 use crate::fake_router::{Fault, Router, Scenario};
 use crate::site::{By, router, small};
 
@@ -99,7 +100,7 @@ fn a_new_file_is_taken_in_by_a_reload_and_a_wrong_one_changes_nothing() {
         daemon.until_says("north: adopted 3", 20);
         until("the other is looked at", 10, || looks(&manual) > 0);
         let pools = site.column(&["pool", "list"], "pool_name");
-        assert_eq!(pools, ["main", "spare"], "manual is imported by nobody");
+        assert_eq!(pools, ["delegated", "main", "spare"], "manual is imported by nobody");
         let imported = |name: &str| format!("north: Imported {name}");
         assert_eq!(daemon.lines_with(&imported("507 IPs from main")), 1, "{}", daemon.log());
         assert!(auto.state().writes().is_empty(), "routers are only read");
@@ -111,6 +112,25 @@ fn a_new_file_is_taken_in_by_a_reload_and_a_wrong_one_changes_nothing() {
         let then = looks(&first);
         std::thread::sleep(Duration::from_millis(2500));
         assert_eq!(looks(&first), then);
+    });
+}
+
+#[test]
+fn pools_are_imported_again_from_time_to_time() {
+    on_both(|site| {
+        site.write("ippool-rs.toml", "[serve]\ninterval = 1\nimport_interval = 2\n");
+        let router = small();
+        site.has("north", &router, By::Api, "nas_ip = \"192.0.2.7\"\nimport = \"auto\"");
+        let daemon = Daemon::start(site);
+        daemon.until_says("north: Imported 507 IPs from main", 20);
+        router
+            .state()
+            .add("/ip/pool", Row::default().with("name", "late").with("ranges", "10.99.0.1-10.99.0.9"));
+        daemon.until_says("north: Imported 9 IPs from late", 20);
+        // What is as it was is not worth a word, nor is what was warned of already.
+        let (lines, seen) = (daemon.log().lines().count(), looks(&router));
+        until("it was looked at often since", 20, || looks(&router) > seen + 6);
+        assert_eq!(daemon.log().lines().count(), lines, "{}", daemon.log());
     });
 }
 

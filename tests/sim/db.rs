@@ -37,6 +37,8 @@ pub struct Db {
     pub ranges: Vec<RangeRow>,
     /// Per range, the first address that has no row yet.
     pub next: Vec<Option<Ipv4Addr>>,
+    /// Per range, the last address that has no row yet: behind it they were made downwards.
+    pub until: Vec<Ipv4Addr>,
     pub nases: Vec<Nas>,
     pub hold: Hold,
     pub servers: Vec<(String, Time)>,
@@ -61,6 +63,7 @@ impl Db {
             pools: Vec::new(),
             ranges: Vec::new(),
             next: Vec::new(),
+            until: Vec::new(),
             nases: Vec::new(),
             hold: Hold::default(),
             servers: Vec::new(),
@@ -78,6 +81,7 @@ impl Db {
         self.pools.push(PoolRow { id, name: name.into(), space: "default".into(), ..PoolRow::default() });
         self.ranges.push(RangeRow { pool: id, first: first.into(), last: last.into(), unmade: true });
         self.next.push(Some(first));
+        self.until.push(last);
     }
 
     pub fn micros(&self) -> u64 {
@@ -218,8 +222,12 @@ impl Db {
                     || lookup.replaced.as_ref().is_some_and(|session| {
                         row.prev.as_ref().is_some_and(|prev| is(&prev.lease, session))
                     });
+            let kept = lookup.reserved.as_ref().is_some_and(|(owner, station)| {
+                row.reserved_for.as_ref() == Some(owner)
+                    || (row.reserved_station.is_some() && row.reserved_station == *station)
+            });
             let by_address = lookup.addresses.iter().any(|(_, address)| *address == row.address);
-            if by_key || held || by_session || by_address || ids.contains(&row.id) {
+            if by_key || held || kept || by_session || by_address || ids.contains(&row.id) {
                 found.push(row);
             }
         }

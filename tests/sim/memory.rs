@@ -40,7 +40,7 @@ impl Memory {
         Self { db, broken: false }
     }
 
-    fn call<T>(
+    pub fn call<T>(
         &mut self,
         writing: bool,
         work: impl FnOnce(&mut Db) -> Result<T, StoreError>,
@@ -124,7 +124,7 @@ impl Store for Memory {
                 && (row.queue_at, row.id) > after
                 && row.status == Status::Available
                 && row.queue_at <= now
-                && row.reserved_for.is_none()
+                && !row.is_reserved()
         };
         self.rows(limit, free, |row| (Some(row.queue_at), row.id))
     }
@@ -191,7 +191,7 @@ impl Store for Memory {
                 pools: db.pools.clone(),
                 ranges: db.ranges.iter().zip(&db.next).map(unmade).collect(),
                 nases: db.nases.iter().map(|nas| nas.row.clone()).collect(),
-                reservations: false,
+                reservations: db.rows.iter().any(Row::is_reserved),
                 hold: db.hold,
             })
         })

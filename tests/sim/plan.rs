@@ -50,6 +50,8 @@ impl Plan {
             cooldown: 10,
             sessions_per_owner: if rng.chance(850) { 0 } else { 1 },
             static_wins: rng.chance(700),
+            // The way of those who may have several things at once must lead to the same answers.
+            several: seed % 2 == 1,
             last_known: false,
         };
         Self {

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::world::{Tally, World};
 
 /// A number of the environment.
-fn setting(name: &str, default: u64) -> u64 {
+pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 

@@ -90,6 +90,7 @@ impl Stage {
             pools: vec![Pick::of("pool")],
             hint: None,
             stated: stated.map(|address| IpAddr::V4(address).into()),
+            ..Want::default()
         };
         let rules = Arc::clone(&self.rules);
         let (session, wants, lease_seconds) = (who.session.clone(), vec![want], rules.lease);
@@ -108,7 +109,7 @@ impl Stage {
             kind,
             session: who.session.clone(),
             classes: class.into_iter().collect(),
-            addresses: address.into_iter().collect(),
+            addresses: address.into_iter().map(Into::into).collect(),
             delay,
             session_time: Some((self.now() - delay).seconds_since(who.began)),
             rules: Arc::clone(&self.rules),

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use rlm_ippool_rs::engine::{Accounted, Answer, Grant, How, Work};
 use rlm_ippool_rs::lease::{Accounting, AcctKind, Ask, Pick, Row, Rules, Session as Identity, Time, Want};
 
@@ -35,6 +34,7 @@ impl World {
                     pools: vec![Pick::of("pool")],
                     hint: self.devices[session.device].wishes.map(|wish| IpAddr::V4(wish).into()),
                     stated: session.stated.map(|stated| IpAddr::V4(stated).into()),
+                    ..Want::default()
                 };
                 Work::Grant(Ask {
                     session: session.asks_as.clone(),
@@ -61,7 +61,7 @@ impl World {
                         .filter(|_| manners.class)
                         .map(|session| session.classes.clone())
                         .unwrap_or_default(),
-                    addresses: address.map(|address| IpNet::from(IpAddr::V4(address))).into_iter().collect(),
+                    addresses: address.map(|address| IpAddr::V4(address).into()).into_iter().collect(),
                     delay: *delay,
                     session_time: (packet.kind != AcctKind::Start)
                         .then_some(((packet.at - began) / SECOND) as i64),

@@ -120,7 +120,7 @@ fn a_user_is_told_what_the_next_login_would_get() {
         Session { user: "carol", ..Session::default() }.open(db);
         let carol = explain(db, "carol");
         has(&carol, "next", &["never had an address here"]);
-        has(&carol, "do", &["radacct has 1 open sessions, and 0 leases are held"]);
+        has(&carol, "do", &["radacct has 1 open session, and 0 leases held"]);
         db.run(&["explain", "alise"]).expect(1, &["alise is no pool, and no user", "did you mean alice?"]);
         db.run(&["explain", "zzzzzzzz"]).expect(1, &["`ippool-rs pool list`"]);
     });
@@ -143,7 +143,7 @@ fn all_in_use_but_few_on_line_is_explained_by_who_holds_them() {
         let pool = explain(db, "main");
         has(&pool, "use", &["4 addresses: 3 online, 0 offered, 1 lapsed", "0 free"]);
         has(&pool, "held", &["3 online, on NAS 192.0.2.0", "1 lapsed"]);
-        has(&pool, "do", &["4 are held, and only 1 sessions are open: at least 3 have no session"]);
+        has(&pool, "do", &["4 are held, and only 1 session is open: at least 3 without a session"]);
         has(&pool, "full", &["no free address: 1 lapsed ones are granted as doubtful"]);
         db.sql("UPDATE ip_pool_nas SET last_heard_at = {-300000}");
         has(&explain(db, "main"), "do", &["4 are on NASes that are not heard"]);

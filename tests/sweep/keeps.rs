@@ -29,8 +29,9 @@ fn where_no_interims_come_nothing_is_closed_unless_forced() {
             Session { id: "81c00009", started: 30, updated: Some(30), interval: None, ..Session::default() };
         fresh.open(db);
         stays(db, &[], "no-interims", 3, "no other session of its NAS was heard by an Interim");
-        db.run(&["sweep", "--force"]).expect(3, &["5 would be closed as stale", "nothing was changed"]);
-        db.run(&["sweep", "--force", "--apply"]).expect(0, &["5 closed as stale"]);
+        db.run(&["sweep", "--force"])
+            .expect(3, &["5 sessions would be closed as stale", "nothing was changed"]);
+        db.run(&["sweep", "--force", "--apply"]).expect(0, &["5 sessions closed as stale"]);
         assert_eq!(open_sessions(db), 1, "who began a moment ago stays, whatever is forced");
     });
 }
@@ -58,7 +59,7 @@ fn a_nas_that_is_down_or_was_away_keeps_all_its_sessions() {
         db.sql("INSERT INTO ip_pool_meta (name, value) VALUES ('hold_until', '2099-01-01 00:00:00.000000')");
         stays(db, &[], "held", 3, "after an outage");
         db.sql("DELETE FROM ip_pool_meta WHERE name LIKE 'hold%'");
-        db.run(&["sweep", "--apply"]).expect(0, &["3 closed as stale"]);
+        db.run(&["sweep", "--apply"]).expect(0, &["3 sessions closed as stale"]);
     });
 }
 
@@ -74,7 +75,7 @@ fn a_router_that_cannot_be_asked_keeps_its_sessions_unless_forced() {
         let with = ["--config", config.as_str()];
         stays(db, &with, "unreachable", 4, "its router cannot be asked");
         let forced = [&["sweep", "--apply", "--force", "--router", "core0"], &with[..]].concat();
-        db.run(&forced).expect(4, &["1 closed as stale"]);
+        db.run(&forced).expect(4, &["1 session closed as stale"]);
     });
 }
 
@@ -108,7 +109,7 @@ fn never_before_three_intervals_and_never_what_was_confirmed_since() {
         assert_eq!(status(db, "10.0.0.1"), "in_use");
         // The address is another session's by now: only the row of the old one is closed.
         db.sql("UPDATE ip_pool_assignments SET session_id = '81c00077'");
-        db.run(&["sweep", "--apply"]).expect(0, &["1 closed as stale, 0 leases freed"]);
+        db.run(&["sweep", "--apply"]).expect(0, &["1 session closed as stale, 0 leases freed"]);
         assert_eq!(status(db, "10.0.0.1"), "in_use");
     });
 }
@@ -120,10 +121,13 @@ fn a_router_that_is_only_observed_is_only_looked_at() {
         lay(db);
         Session::default().open(db);
         let config = ground.config();
-        for (mode, code, says) in [("observe", 3, "mode is observe"), ("off", 0, "0 closed as stale")] {
+        for (mode, code, says) in
+            [("observe", 3, "mode is observe"), ("off", 0, "0 sessions closed as stale")]
+        {
             let text = std::fs::read_to_string(ground.config()).unwrap();
             std::fs::write(&config, format!("{text}mode = \"{mode}\"\n")).unwrap();
-            db.run(&["sweep", "--apply", "--config", &config]).expect(code, &[says, "0 closed as stale"]);
+            db.run(&["sweep", "--apply", "--config", &config])
+                .expect(code, &[says, "0 sessions closed as stale"]);
             assert_eq!(open_sessions(db), 1);
         }
     });
@@ -146,7 +150,8 @@ fn a_lease_that_somebody_writes_at_this_moment_is_left_alone_and_so_is_its_sessi
             );
         });
         std::thread::sleep(std::time::Duration::from_secs(1));
-        db.run(&["sweep", "--apply"]).expect(4, &["1 were heard at this moment", "0 closed as stale"]);
+        db.run(&["sweep", "--apply"])
+            .expect(4, &["1 session heard at this moment", "0 sessions closed as stale"]);
     });
     assert_eq!((open_sessions(&db), status(&db, "10.0.0.1").as_str()), (2, "in_use"));
     stays(&db, &[], "alive", 0, "its lease was confirmed");
@@ -172,7 +177,8 @@ fn so_many_at_once_are_not_believed() {
         }
         stays(db, &[], "too-many", 3, "something else must have happened");
         db.run(&["sweep", "--nas", "192.0.2.9"]).expect(0, &["no open session of the NAS 192.0.2.9"]);
-        db.run(&["sweep", "--apply", "--nas", "192.0.2.0", "--force"]).expect(0, &["25 closed as stale"]);
+        db.run(&["sweep", "--apply", "--nas", "192.0.2.0", "--force"])
+            .expect(0, &["25 sessions closed as stale"]);
     });
 }
 

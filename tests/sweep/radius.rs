@@ -95,7 +95,7 @@ fn sessions_that_the_real_rlm_sql_wrote_are_swept_and_only_those_that_fell_silen
             account(&server, 1, user, 0, address);
             addresses.push(address);
         }
-        db.run(&["sweep"]).expect(0, &["0 would be closed"]);
+        db.run(&["sweep"]).expect(0, &["0 sessions would be closed"]);
         // Two hours pass; then bob is heard, and alice is not.
         let back = if is_sqlite(db) {
             "acctstarttime = acctstarttime - 7200, acctupdatetime = acctupdatetime - 7200".to_owned()
@@ -114,7 +114,7 @@ fn sessions_that_the_real_rlm_sql_wrote_are_swept_and_only_those_that_fell_silen
         db.sql("UPDATE ip_pool_nas SET heard_since = {-9000}, last_heard_at = {+0}");
         let ran = db.run(&["sweep", "-o", "json"]);
         assert_eq!(verdicts(&ran), [("alice".into(), "close".into(), "freed".into())], "{ran:?}");
-        db.run(&["sweep", "--apply"]).expect(0, &["1 closed as stale, 1 leases freed"]);
+        db.run(&["sweep", "--apply"]).expect(0, &["1 session closed as stale, 1 lease freed"]);
         assert_eq!((closed(db, "alice"), open_sessions(db)), (vec!["0 0 Stale-Session".to_owned()], 1));
         assert_eq!(status(db, &addresses[0].to_string()), "available");
         // A new radiusd, which remembers nothing of a moment ago, as the old one would not after half an hour.

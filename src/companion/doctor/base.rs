@@ -2,6 +2,7 @@
 
 use super::checks::{Verdict, error, listed, warning, well};
 use super::facts::Facts;
+use crate::lease::number::count;
 use crate::store::admin::{GRANT, durable};
 use crate::store::migrate::NEEDED;
 
@@ -12,7 +13,7 @@ const CLOCK: i64 = 2;
 
 pub(super) fn configuration(facts: &Facts) -> Option<Verdict> {
     match facts.config.as_ref()? {
-        Ok(routers) => well(format!("read; {routers} routers")),
+        Ok(routers) => well(format!("read; {}", count(*routers, "router"))),
         Err(sentence) => error(sentence, "correct it, and look again with `ippool-rs doctor`"),
     }
 }

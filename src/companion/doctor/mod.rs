@@ -11,6 +11,7 @@ use serde_json::json;
 use super::Desk;
 use super::exit::{Exit, Failure};
 use super::output::{Records, hidden, shown};
+use crate::lease::number::count;
 use checks::{CHECKS, Result as Found};
 
 pub(super) fn run(desk: &Desk, no_routers: bool) -> Result<Exit, Failure> {
@@ -36,7 +37,7 @@ pub(super) fn run(desk: &Desk, no_routers: bool) -> Result<Exit, Failure> {
         desk.screen.note("all is as it should be");
         return Ok(Exit::Done);
     }
-    desk.screen.note(&format!("{errors} errors, {warnings} warnings. What to do:"));
+    desk.screen.note(&format!("{}, {}. What to do:", count(errors, "error"), count(warnings, "warning")));
     for hint in hints {
         desk.screen.note(&format!("  {hint}"));
     }

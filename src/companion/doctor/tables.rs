@@ -5,8 +5,9 @@ use super::facts::Facts;
 use crate::companion::chain::{End, follow, is_idle};
 use crate::companion::explain::IDLE;
 use crate::companion::output::distance;
+use crate::lease::number::{be, count};
 use crate::lease::silence;
-use crate::store::admin::PoolLink;
+use crate::store::admin::{PoolLink, Server};
 
 /// So many per cent of a pool in use are a warning, and so many an error (as Stork and Kea have them).
 const FULL: [u128; 2] = [80, 90];
@@ -15,6 +16,24 @@ pub(super) fn servers(facts: &Facts) -> Option<Verdict> {
     let stored = stored(facts)?;
     let alive: Vec<_> = stored.servers.iter().filter(|server| server.seen_at + 60 > stored.now).collect();
     let names: Vec<_> = alive.iter().map(|server| &server.name).collect();
+    let newest = newest(&alive);
+    let (old, rest): (Vec<&Server>, Vec<&Server>) = alive.iter().partition(|server| server.version != newest);
+    if let (Some(old), Some(new)) = (old.first(), rest.first()) {
+        let version = |server: &Server| match server.version.as_str() {
+            "" => "an older version".to_owned(),
+            version => version.to_owned(),
+        };
+        return warning(
+            format!(
+                "they run different versions of ippool_rs: {} {}, {} {}",
+                old.name,
+                version(old),
+                new.name,
+                version(new)
+            ),
+            "install the same rlm_ippool_rs.so everywhere, and restart radiusd: `systemctl restart freeradius`",
+        );
+    }
     match (alive.is_empty(), stored.servers.first()) {
         (false, _) => well(format!("{} alive: {}", alive.len(), listed(&names))),
         (true, Some(last)) => error(
@@ -32,6 +51,13 @@ pub(super) fn servers(facts: &Facts) -> Option<Verdict> {
     }
 }
 
+/// The version that most likely is the newest one: numbers are compared as numbers.
+fn newest<'a>(alive: &[&'a Server]) -> &'a str {
+    let key =
+        |version: &str| version.split('.').map(|part| part.parse().unwrap_or(0_u64)).collect::<Vec<_>>();
+    alive.iter().map(|server| server.version.as_str()).max_by_key(|version| key(version)).unwrap_or_default()
+}
+
 pub(super) fn nases(facts: &Facts) -> Option<Verdict> {
     let stored = stored(facts)?;
     let leases =
@@ -43,9 +69,9 @@ pub(super) fn nases(facts: &Facts) -> Option<Verdict> {
         .filter(|nas| nas.facts.last_heard_at + silence::break_of(3600) < stored.now && leases(&nas.key) > 0)
         .map(|nas| {
             format!(
-                "{} ({} leases, heard {})",
+                "{} ({}, heard {})",
                 nas.key,
-                leases(&nas.key),
+                count(leases(&nas.key), "lease"),
                 distance(stored.now, nas.facts.last_heard_at)
             )
         })
@@ -72,7 +98,7 @@ pub(super) fn pools_full(facts: &Facts) -> Option<Verdict> {
     match (warn.is_empty(), alarm.is_empty()) {
         (_, false) => error(format!("over {} %: {}", FULL[1], listed(&alarm)), hint),
         (false, _) => warning(format!("over {} %: {}", FULL[0], listed(&warn)), hint),
-        _ => well(format!("{} pools, each under {} %", stored.summaries.len(), FULL[0])),
+        _ => well(format!("{}, each under {} %", count(stored.summaries.len(), "pool"), FULL[0])),
     }
 }
 
@@ -100,7 +126,7 @@ pub(super) fn overlaps(facts: &Facts) -> Option<Verdict> {
         farthest = Some(at);
     }
     if found.is_empty() {
-        return well(format!("none among {} ranges", ranges.len()));
+        return well(format!("none among {}", count(ranges.len(), "range")));
     }
     error(
         format!("in two pools: {}", listed(&found)),
@@ -162,8 +188,9 @@ pub(super) fn leases(facts: &Facts) -> Option<Verdict> {
         let oldest = stored.doubtful.oldest.map_or_else(String::new, |at| distance(stored.now, at));
         return warning(
             format!(
-                "{} ran out more than a day ago, and are not proven to be over; the oldest {oldest}",
-                stored.doubtful.count
+                "{} ran out more than a day ago, and {} not proven to be over; the oldest {oldest}",
+                count(stored.doubtful.count, "lease"),
+                be(stored.doubtful.count)
             ),
             "`ippool-rs reconcile` asks the routers, with --apply it frees them",
         );

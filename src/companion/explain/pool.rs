@@ -5,6 +5,7 @@ use crate::companion::Desk;
 use crate::companion::chain::{End, follow, is_idle};
 use crate::companion::exit::Failure;
 use crate::companion::router::profiles_naming;
+use crate::lease::number::{be, count};
 use crate::lease::{OpenNas, Time};
 use crate::store::Catalogue;
 use crate::store::admin::{Admin, Held, Ledger, PoolLink, PoolSummary};
@@ -63,8 +64,8 @@ pub(super) fn explain(facts: &Facts) -> Vec<Line> {
     said.say(
         "use",
         format!(
-            "{} addresses: {} online, {} offered, {} lapsed, {} cooling, {} reserved, {} free",
-            summary.total,
+            "{}: {} online, {} offered, {} lapsed, {} cooling, {} reserved, {} free",
+            count(summary.total, "address"),
             summary.in_use - summary.offered,
             summary.offered,
             summary.lapsed,
@@ -130,14 +131,19 @@ fn sessions(said: &mut Said, facts: &Facts) {
     if facts.open.is_empty() {
         return;
     }
-    said.say("radacct", format!("{open} sessions are open on the NASes of its holders, of all pools"));
+    said.say(
+        "radacct",
+        format!("{} {} open on the NASes of its holders, of all pools", count(open, "session"), be(open)),
+    );
     let in_use = i64::try_from(facts.summary.in_use + facts.summary.lapsed).unwrap_or(i64::MAX);
     if in_use > open {
         said.say(
             "do",
             format!(
-                "{in_use} are held, and only {open} sessions are open: at least {} have no session; `ippool-rs reconcile` finds \
+                "{in_use} are held, and only {} {} open: at least {} without a session; `ippool-rs reconcile` finds \
                  which",
+                count(open, "session"),
+                be(open),
                 in_use - open
             ),
         );

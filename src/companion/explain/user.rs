@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
+use crate::lease::number::count;
 use crate::lease::{Ask, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::Catalogue;
 use crate::store::admin::{Admin, LeaseRow, Ledger};
@@ -60,8 +61,10 @@ fn next(
         owner,
         ..Session::default()
     };
+    let of_chain: Vec<_> = chain.iter().filter_map(|link| catalogue.row(link.pool)).collect();
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), &ids, &chain)?;
+    let (now, seen, free) =
+        ledger.before_login(&session.owner, session.station.as_deref(), &ids, &of_chain)?;
     let want = Want { attribute: last.attribute.clone(), pools, ..Want::default() };
     let rules = Rules::default();
     let ask = Ask {
@@ -123,9 +126,9 @@ pub(super) fn explain(facts: &Facts) -> Vec<Line> {
         said.say(
             "do",
             format!(
-                "radacct has {} open sessions, and {} leases are held: `ippool-rs sweep` closes what is stale there",
-                facts.open.len(),
-                held.len()
+                "radacct has {}, and {} held: `ippool-rs sweep` closes what is stale there",
+                count(facts.open.len(), "open session"),
+                count(held.len(), "lease")
             ),
         );
     }

@@ -20,6 +20,7 @@ use super::lease::moment;
 use super::output::{Records, hidden, shown};
 use super::several;
 use crate::judge::{Complete, Deed, Kind, Listing, Plan, Verdict};
+use crate::lease::number::{be, count};
 use crate::lease::{Seconds, Time};
 use crate::routeros_api as routeros;
 use crate::store::admin::Ledger;
@@ -174,9 +175,10 @@ impl Report {
         }
         if desk.screen.is_table() && told > MOST {
             desk.screen.note(&format!(
-                "{}: {} steps are not shown (-o csv has all)",
+                "{}: {} {} not shown (-o csv has all)",
                 router.name,
-                told - MOST
+                count(told - MOST, "step"),
+                be(told - MOST)
             ));
         }
         for finding in plan.findings() {
@@ -190,15 +192,15 @@ impl Report {
         self.differs |= if done.is_some() { left } else { plan.differs() };
         let tense = if done.is_some() { "" } else { " would be" };
         desk.screen.note(&format!(
-            "{}: {} sessions, {} leases have theirs;{tense} adopted {}, renewed {}, suspected {}, released {}; {} conflicts",
+            "{}: {}, {} had their lease;{tense} adopted {}, renewed {}, suspected {}, released {}; {}",
             router.name,
-            list.sessions.len(),
+            count(list.sessions.len(), "session"),
             plan.present(),
             counts.adopt,
             counts.confirm,
             counts.suspect,
             counts.release,
-            counts.conflict,
+            count(counts.conflict, "conflict"),
         ));
     }
 
@@ -233,8 +235,8 @@ impl Report {
         }
         if self.overtaken > 0 {
             desk.screen.note(&format!(
-                "{} steps were overtaken by radiusd and not done: run the same command again",
-                self.overtaken
+                "{} overtaken by radiusd and not done: run the same command again",
+                count(self.overtaken, "step")
             ));
         }
         if self.silent > 0 || self.overtaken > 0 {

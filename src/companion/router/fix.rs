@@ -10,6 +10,7 @@ use super::super::output::{Records, shown};
 use super::super::pool::stored as typed;
 use super::profile::{Finding, Setup};
 use super::{one, open};
+use crate::lease::number::count;
 
 pub(super) fn run(desk: &Desk, name: &str, profile: Option<&OsStr>, apply: bool) -> Result<Exit, Failure> {
     let config = one(desk, name)?;
@@ -63,7 +64,7 @@ pub(super) fn run(desk: &Desk, name: &str, profile: Option<&OsStr>, apply: bool)
 }
 
 fn counted(profiles: usize) -> String {
-    if profiles == 1 { "1 profile".to_owned() } else { format!("{profiles} profiles") }
+    count(profiles, "profile")
 }
 
 /// What is grave, or can be mended by us, is a difference.

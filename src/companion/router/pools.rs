@@ -13,6 +13,7 @@ use super::super::pool::{stored as typed, usage};
 use super::{ask_all, chosen, name, one, open, optional, outcome, stored};
 use crate::companion::config::Router as Config;
 use crate::lease::escape;
+use crate::lease::number;
 use crate::routeros_api::{Check, Ipv6Pool, Pool, PoolRange, PppProfile, Router, Text};
 
 pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
@@ -118,14 +119,14 @@ fn add(
         let has = known.ranges().unwrap_or_default();
         let count: u64 = new.iter().map(PoolRange::count).sum();
         return Err(failed(format!(
-            "{} has a pool {} already, with {} ranges: {}",
+            "{} has a pool {} already, with {}: {}",
             config.name,
             typed(pool),
-            has.len(),
+            number::count(has.len(), "range"),
             if has == new {
                 "the same".to_owned()
             } else {
-                format!("not the {count} addresses asked for; change it on the router")
+                format!("not the {} asked for; change it on the router", number::count(count, "address"))
             }
         )));
     }

@@ -9,6 +9,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::output::{Records, shown};
 use super::super::pool::stored as typed;
 use super::{ask_all, chosen, name, outcome, stored};
+use crate::lease::number;
 use crate::routeros_api::{Check, Router, Session};
 
 pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result<Exit, Failure> {
@@ -59,10 +60,10 @@ pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result
     }
     desk.screen.data(&records)?;
     let local = if locals > 0 {
-        format!(", {locals} of them local users that RADIUS was not asked for")
+        format!(", {locals} of them of local users that RADIUS was not asked for")
     } else {
         String::new()
     };
-    desk.screen.note(&format!("{count} sessions{local}"));
+    desk.screen.note(&format!("{}{local}", number::count(count, "session")));
     Ok(outcome(desk, routers.len(), &errors))
 }

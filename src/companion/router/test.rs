@@ -9,6 +9,7 @@ use super::super::output::{Records, shown};
 use super::profile::{Setup, asks_for_ppp, verdict};
 use super::{ask_all, chosen, stored, when};
 use crate::lease::escape;
+use crate::lease::number::{be, count};
 use crate::routeros_api::{
     Check, Clock, Error, Identity, Menu, Pool, RadiusIncoming, Resource, Router, Session, Stage, Target,
     Text, Tls, Transport, Version, value::write_duration,
@@ -58,9 +59,16 @@ pub(super) fn run(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
     desk.screen.data(&records)?;
     let warnings = all.iter().flatten().filter(|step| step.went == Went::Warning).count();
     desk.screen.note(&match (failed, warnings) {
-        (0, 0) => format!("{} of {} routers are well", routers.len(), routers.len()),
-        (0, _) => format!("all {} routers answer; {warnings} warnings", routers.len()),
-        _ => format!("{failed} of {} routers failed; {warnings} warnings", routers.len()),
+        (0, 0) => {
+            format!("{} of {} {} well", routers.len(), count(routers.len(), "router"), be(routers.len()))
+        }
+        (0, _) => format!(
+            "{0} of {1} answer; {2}",
+            routers.len(),
+            count(routers.len(), "router"),
+            count(warnings, "warning")
+        ),
+        _ => format!("{failed} of {} failed; {}", count(routers.len(), "router"), count(warnings, "warning")),
     });
     Ok(if failed > 0 { Exit::Failed } else { Exit::Done })
 }
@@ -147,7 +155,11 @@ fn inside(config: &Config, target: &Target, router: &mut Router, steps: &mut Vec
     let setup = Setup::read(router)?;
     steps.push(well(
         "rights",
-        format!("may read {pools} pools, {sessions} sessions, profiles, secrets and RADIUS"),
+        format!(
+            "may read {}, {}, profiles, secrets and RADIUS",
+            count(pools, "pool"),
+            count(sessions, "session")
+        ),
     ));
     steps.push(radius(&setup, config));
     steps.push(incoming(router.one::<RadiusIncoming>(), config));

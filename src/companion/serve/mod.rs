@@ -31,6 +31,7 @@ use super::journal::{Journal, Level};
 use super::screen::Screen;
 use super::several::AT_ONCE;
 use super::{Desk, args, config};
+use crate::lease::number::{be, count};
 use crate::routeros_api::Target;
 use crate::store::DatabaseUrl;
 use board::Board;
@@ -193,8 +194,10 @@ impl Daemon {
         match self.shared.orders.site().routers.len() {
             0 => self
                 .say(Level::Warning, &format!("{begun}: no router is configured, so there is nothing to do")),
-            1 => self.say(Level::Info, &format!("{begun}: 1 router is configured")),
-            count => self.say(Level::Info, &format!("{begun}: {count} routers are configured")),
+            routers => {
+                let many = format!("{} {} configured", count(routers, "router"), be(routers));
+                self.say(Level::Info, &format!("{begun}: {many}"));
+            }
         }
     }
 

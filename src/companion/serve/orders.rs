@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Site, Watch};
+use crate::lease::number::count;
 
 /// The orders.
 pub(super) struct Orders {
@@ -226,7 +227,9 @@ impl Orders {
         match &now.role {
             Role::Unknown => "waits for the database".to_owned(),
             Role::Follows(holder) => format!("waits: {holder} leads"),
-            Role::Leads(fence) => format!("leads (number {fence}); {sound} of {all} routers answer"),
+            Role::Leads(fence) => {
+                format!("leads (number {fence}); {sound} of {} answer", count(all, "router"))
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use super::super::exit::{Exit, Failure};
 use super::super::journal::Level;
 use super::super::sweep::{self, Options, Swept};
 use super::Shared;
+use crate::lease::number::count;
 use crate::store::Warrant;
 
 const WHO: &str = "sweep";
@@ -43,7 +44,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
                 shared.journal.say(
                     Level::Info,
                     WHO,
-                    &format!("closed {closed} sessions, freed {freed} addresses"),
+                    &format!("closed {}, freed {}", count(closed, "session"), count(freed, "address")),
                 );
             }
             Ok(Some(Swept::Looked(_)) | None) => {}

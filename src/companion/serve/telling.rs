@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::journal::Level;
 use super::super::reconcile::Done;
 use crate::judge::{Plan, Verdict};
+use crate::lease::number::count;
 use crate::routeros_api as routeros;
 
 /// How it stood with a router at the last look.
@@ -73,11 +74,19 @@ impl Telling {
             State::Sound => {}
             State::Unknown => lines.push((
                 Level::Info,
-                format!("answers: {sessions} sessions, {} leases have theirs", plan.present()),
+                format!(
+                    "answers: {}, {} of them had their lease",
+                    count(sessions, "session"),
+                    plan.present()
+                ),
             )),
             State::Silent { since, .. } => lines.push((
                 Level::Notice,
-                format!("answers again, after {} s: {sessions} sessions", since.elapsed().as_secs()),
+                format!(
+                    "answers again, after {} s: {}",
+                    since.elapsed().as_secs(),
+                    count(sessions, "session")
+                ),
             )),
         }
         if let Some(done) = done {

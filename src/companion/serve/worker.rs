@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::Desk;
 use super::super::exit::{Exit, Failure};
 use super::super::journal::Level;
 use super::super::reconcile::{self, How, Mode, Watched};
@@ -39,7 +40,8 @@ pub(super) fn run(shared: &Arc<Shared>, name: &str) {
         pace: Pace::default(),
         telling: Telling::default(),
         trouble: String::new(),
-        to_import: true,
+        desk: shared.desk(name),
+        imported: None,
     };
     let (mut edition, mut fence, mut due) = (0, 0, Instant::now());
     loop {
@@ -48,7 +50,8 @@ pub(super) fn run(shared: &Arc<Shared>, name: &str) {
             Turn::Again { edition: of, fence: number } => {
                 // Each new configuration, and each new leader, takes in what is to be taken in.
                 (edition, fence) = (of, number);
-                worker.to_import = true;
+                worker.imported = None;
+                worker.desk = shared.desk(name);
                 let site = shared.orders.site();
                 due = Instant::now() + Pace::first(site.routers.len(), site.serve.interval, random());
             }
@@ -66,7 +69,10 @@ struct Worker<'a> {
     telling: Telling,
     /// What was last said of the database.
     trouble: String,
-    to_import: bool,
+    /// What is said while pools are imported; it knows what was said the last time.
+    desk: Desk,
+    /// When the router's pools were last imported.
+    imported: Option<Instant>,
 }
 
 impl Worker<'_> {
@@ -132,9 +138,11 @@ impl Worker<'_> {
         let still = || shared.orders.may_go_on(job.fence) && !shared.orders.is_ending();
         let Some(pass) = shared.gate.enter(self.pace.failures() > 0, still) else { return Went::GivenUp };
         let config = &job.watch().config;
-        if self.to_import && config.auto_import && config.mode != Some("observe") {
+        let again = job.site.serve.import_interval;
+        let due = self.imported.is_none_or(|at| !again.is_zero() && at.elapsed() >= again);
+        if due && config.auto_import && config.mode != Some("observe") {
             match self.take_in(job, target) {
-                Ok(()) => self.to_import = false,
+                Ok(()) => self.imported = Some(Instant::now()),
                 Err(went) => return went,
             }
         }
@@ -183,19 +191,19 @@ impl Worker<'_> {
         if !shared.orders.begin(self.name, job.fence) {
             return Err(Went::GivenUp);
         }
-        let desk = shared.desk(self.name);
+        let desk = &self.desk;
         let mut admin = Admin::open(&shared.url).map_err(|error| went_wrong(error.into()))?;
         admin.act_under(&self.warrant(job.fence, false));
-        let taken = onboard::take_in(&desk, &mut admin, config, target, true, false);
+        let taken = onboard::take_in(desk, &mut admin, config, target, true, false);
         shared.orders.done(self.name);
         match taken {
             Ok(taken) => {
                 let grave: Vec<_> = taken.findings.iter().filter(|finding| finding.grave).collect();
                 for finding in &grave {
-                    self.say(Level::Warning, &format!("{}: {}", finding.item, finding.sentence));
+                    desk.screen.warning(&format!("{}: {}", finding.item, finding.sentence));
                 }
                 if !grave.is_empty() {
-                    self.say(Level::Warning, &onboard::hint(self.name));
+                    desk.screen.warning(&onboard::hint(self.name));
                 }
                 if taken.pools == Exit::Partly {
                     self.say(

@@ -9,7 +9,7 @@ use crate::companion::exit::Exit;
 use crate::companion::lease::moment;
 use crate::companion::output::{Records, shown};
 use crate::judge::{Keep, Sentence};
-use crate::lease::{OpenSession, Time};
+use crate::lease::{OpenSession, Time, number};
 
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,21 +121,24 @@ impl Report {
     /// Says what it comes to, and how the command ends.
     pub(in crate::companion) fn exit(&self, desk: &Desk) -> Exit {
         for (count, keep) in self.kept.values() {
-            let sessions =
-                if *count == 1 { "1 session stays".to_owned() } else { format!("{count} sessions stay") };
+            let sessions = format!(
+                "{} {}",
+                number::count(*count, "session"),
+                if *count == 1 { "stays" } else { "stay" }
+            );
             desk.screen.note(&format!("{sessions} open: {}", keep.why()));
         }
         let tense = if self.applied { "" } else { "would be " };
         desk.screen.note(&format!(
-            "radacct: {} {tense}closed as stale, {} leases {tense}freed, {} kept",
-            self.closed,
-            self.freed,
+            "radacct: {} {tense}closed as stale, {} {tense}freed, {} kept",
+            number::count(self.closed, "session"),
+            number::count(self.freed, "lease"),
             self.kept.values().map(|(count, _)| count).sum::<usize>()
         ));
         if self.overtaken > 0 {
             desk.screen.note(&format!(
-                "{} were heard at this moment and left alone: run the same command again",
-                self.overtaken
+                "{} heard at this moment and left alone: run the same command again",
+                number::count(self.overtaken, "session")
             ));
         }
         if self.overtaken > 0 || self.unreachable > 0 || self.unfinished {

@@ -8,8 +8,8 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use super::find;
 use super::ledger::Ledger;
 use super::words::Words;
-use crate::lease::{Link, Row, Time};
-use crate::store::{FRONT, Lookup, StoreError};
+use crate::lease::{Row, Time};
+use crate::store::{Lookup, PoolRow, StoreError};
 
 /// Addresses of a pool in one state, by the NAS of their session.
 #[derive(Clone, Debug, PartialEq, Eq, diesel::QueryableByName)]
@@ -138,7 +138,7 @@ impl Ledger {
         owner: &str,
         station: Option<&str>,
         ids: &[i64],
-        chain: &[Link],
+        pools: &[&PoolRow],
     ) -> Result<(Time, Vec<Row>, Option<Row>), StoreError> {
         let lookup = Lookup {
             owner: Some((owner.to_owned(), station.map(str::to_owned))),
@@ -148,8 +148,8 @@ impl Ledger {
         };
         let mut snapshot = self.store.read(core::slice::from_ref(&lookup))?;
         let rows = snapshot.rows.pop().unwrap_or_default();
-        for link in chain {
-            if let Some(free) = self.store.free_rows(link.pool, FRONT, snapshot.now, 1)?.pop() {
+        for pool in pools {
+            if let Some(free) = self.store.next_rows(pool, snapshot.now, 1)?.pop() {
                 return Ok((snapshot.now, rows, Some(free)));
             }
         }

@@ -40,6 +40,8 @@ pub struct Server {
     pub name: String,
     /// Its last heartbeat.
     pub seen_at: Time,
+    /// Which version of the module it runs; empty: one that did not say yet.
+    pub version: String,
 }
 
 /// Leases that ran out long ago, and are not proven to be over.
@@ -74,6 +76,8 @@ struct ServerRow {
     name: String,
     #[diesel(sql_type = Text)]
     seen_at: String,
+    #[diesel(sql_type = Text)]
+    counters: String,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -135,10 +139,14 @@ impl Ledger {
     /// The database did not answer.
     pub fn servers(&mut self) -> Result<Vec<Server>, StoreError> {
         let seen = Words::of(&self.link).time("seen_at");
-        let sql = format!("SELECT name, {seen} AS seen_at FROM ip_pool_servers ORDER BY 2 DESC, name");
+        let sql =
+            format!("SELECT name, {seen} AS seen_at, counters FROM ip_pool_servers ORDER BY 2 DESC, name");
         let rows: Vec<ServerRow> = self.link.rows(&sql, vec![])?;
-        let server =
-            |row: ServerRow| Some(Server { seen_at: Time::from_text(&row.seen_at)?, name: row.name });
+        let server = |row: ServerRow| {
+            let version = row.counters.split(' ').find_map(|word| word.strip_prefix("version="));
+            let version = version.unwrap_or_default().to_owned();
+            Some(Server { seen_at: Time::from_text(&row.seen_at)?, name: row.name, version })
+        };
         Ok(rows.into_iter().filter_map(server).collect())
     }
 

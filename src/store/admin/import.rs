@@ -220,8 +220,8 @@ fn reserve_one(link: &mut Link, pool: &Pool, keep: &Keep) -> Result<bool, StoreE
     let changed = link.execute(
         &format!(
             "INSERT INTO ip_pool_assignments (ip_address, {column}attribute, status, reserved_for, pool_name, nas_id, \
-             address_space, pool_id, source, free_at, queue_at, created_at, updated_at) \
-             SELECT {value}, {mark}?, 'reserved', ?, p.name, p.nas_id, p.address_space, p.id, 'import', {never}, {never}, {now}, \
+             address_space, pool_id, ordered, source, free_at, queue_at, created_at, updated_at) \
+             SELECT {value}, {mark}?, 'reserved', ?, p.name, p.nas_id, p.address_space, p.id, p.strategy <> 'lru', 'import', {never}, {never}, {now}, \
              {now} FROM ip_pool_pools p WHERE p.id = ? \
              ON CONFLICT (address_space, ip_address) DO UPDATE SET reserved_for = excluded.reserved_for, \
              status = CASE WHEN ip_pool_assignments.status = 'in_use' THEN 'in_use' ELSE 'reserved' END, \

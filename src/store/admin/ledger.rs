@@ -2,7 +2,7 @@
 //!
 //! Rows go through [`Store::write`], conditional on what was read, with their history; a note of absence is conditional on
 //! id, epoch and last change, and becomes the last change itself: whoever writes the row afterwards makes it void. In
-//! slices: SQLite's one write lock is held for a few milliseconds each time, and then left alone for as long.
+//! slices as long as [`HELD`]: SQLite's one write lock is then left alone for a while.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -18,9 +18,11 @@ use crate::store::link::{Link, Value};
 use crate::store::migrate::{self, Version};
 use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError, Warrant, address_text};
 
-/// Steps in one slice.
-const SLICE_SQLITE: usize = 50;
+/// Steps in one slice; on SQLite in the first one: what follows is as large as gets done in [`HELD`].
+const SLICE_SQLITE: usize = 20;
 const SLICE_POSTGRES: usize = 500;
+/// How long a slice may hold SQLite's write lock. One that took longer, or had to wait for it, is followed by a smaller one.
+const HELD: Duration = Duration::from_millis(6);
 /// Addresses in one look.
 const LOOK: usize = 1000;
 /// How often a slice is tried that somebody was in the way of.
@@ -171,33 +173,30 @@ impl Ledger {
     pub fn make_rows(&mut self, addresses: &[(&PoolRow, IpAddr)]) -> Result<(), StoreError> {
         let words = Words::of(&self.link);
         let now = words.now;
-        for some in addresses.chunks(self.slice()) {
-            self.sliced(|ledger| {
-                ledger.link.transaction(true, |link| {
-                    for (pool, address) in some {
-                        let net = pool.unit.around(*address);
-                        let mut values: Vec<Value> = vec![address_text(&net).into()];
-                        let (column, value) = if link.is_postgres() {
-                            ("", "")
-                        } else {
-                            values.push(range::key(net.addr()).into());
-                            (", ip_key", ", ?")
-                        };
-                        values.extend([pool.unit.attribute().into(), pool.id.into()]);
-                        let sql = format!(
-                            "INSERT INTO ip_pool_assignments (ip_address{column}, attribute, pool_name, nas_id, address_space, \
-                             pool_id, created_at, updated_at) SELECT {place}{value}, ?, name, nas_id, address_space, id, \
-                             {now}, {now} FROM ip_pool_pools WHERE id = ? \
-                             ON CONFLICT (address_space, ip_address) DO NOTHING",
-                            place = words.address_value,
-                        );
-                        link.execute(&sql, values)?;
-                    }
-                    Ok(())
-                })
-            })?;
-        }
-        Ok(())
+        self.slices(addresses, |ledger, some| {
+            ledger.link.transaction(true, |link| {
+                for (pool, address) in some {
+                    let net = pool.unit.around(*address);
+                    let mut values: Vec<Value> = vec![address_text(&net).into()];
+                    let (column, value) = if link.is_postgres() {
+                        ("", "")
+                    } else {
+                        values.push(range::key(net.addr()).into());
+                        (", ip_key", ", ?")
+                    };
+                    values.extend([pool.unit.attribute().into(), pool.id.into()]);
+                    let sql = format!(
+                        "INSERT INTO ip_pool_assignments (ip_address{column}, attribute, pool_name, nas_id, address_space, \
+                         pool_id, ordered, created_at, updated_at) SELECT {place}{value}, ?, name, nas_id, address_space, id, \
+                         strategy <> 'lru', {now}, {now} FROM ip_pool_pools WHERE id = ? \
+                         ON CONFLICT (address_space, ip_address) DO NOTHING",
+                        place = words.address_value,
+                    );
+                    link.execute(&sql, values)?;
+                }
+                Ok(())
+            })
+        })
     }
 
     /// Writes changes, each whole and only if its row is as it was read. Tells which were; `done` hears after each slice
@@ -213,15 +212,15 @@ impl Ledger {
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<bool>, StoreError> {
         let mut written = Vec::with_capacity(changes.len());
-        for some in changes.chunks(self.slice()) {
+        self.slices(changes, |ledger, some| {
             let sets: Vec<&[Change]> = some.iter().map(|change| core::slice::from_ref(*change)).collect();
-            match self.sliced(|ledger| ledger.write_sets(&sets, now)) {
+            match ledger.write_sets(&sets, now) {
                 Ok(slice) => written.extend(slice),
                 // One session would hold two rows: only that one is at fault.
                 Err(StoreError::Clash(_)) => {
                     for set in &sets {
-                        match self.sliced(|ledger| ledger.write_sets(&[*set], now)) {
-                            Ok(one) => written.extend(one),
+                        match ledger.slice(|ledger| ledger.write_sets(&[*set], now)) {
+                            Ok((one, _)) => written.extend(one),
                             Err(StoreError::Clash(_)) => written.push(false),
                             Err(error) => return Err(error),
                         }
@@ -230,7 +229,8 @@ impl Ledger {
                 Err(error) => return Err(error),
             }
             done(written.len());
-        }
+            Ok(())
+        })?;
         Ok(written)
     }
 
@@ -250,22 +250,20 @@ impl Ledger {
              WHERE id = ? AND epoch = ? AND updated_at = {place} AND status = 'in_use'"
         );
         let mut noted = 0;
-        for some in rows.chunks(self.slice()) {
-            noted += self.sliced(|ledger| {
-                ledger.link.transaction(true, |link| {
-                    let mut count = 0;
-                    for (id, epoch, updated_at) in some {
-                        let mut values: Vec<Value> = Vec::with_capacity(5);
-                        values.extend(
-                            since.iter().flat_map(|since| [since, since]).map(|at| at.to_text().into()),
-                        );
-                        values.extend([(*id).into(), (*epoch).into(), updated_at.to_text().into()]);
-                        count += link.execute(&sql, values)?;
-                    }
-                    Ok(count)
-                })
+        self.slices(rows, |ledger, some| {
+            noted += ledger.link.transaction(true, |link| {
+                let mut count = 0;
+                for (id, epoch, updated_at) in some {
+                    let mut values: Vec<Value> = Vec::with_capacity(5);
+                    values
+                        .extend(since.iter().flat_map(|since| [since, since]).map(|at| at.to_text().into()));
+                    values.extend([(*id).into(), (*epoch).into(), updated_at.to_text().into()]);
+                    count += link.execute(&sql, values)?;
+                }
+                Ok::<_, StoreError>(count)
             })?;
-        }
+            Ok(())
+        })?;
         Ok(noted)
     }
 
@@ -276,26 +274,48 @@ impl Ledger {
         self.store.write(sets, now, &format!("{SERVER} #{fence}"), Some(fence))
     }
 
-    pub(super) fn slice(&self) -> usize {
-        if self.link.is_postgres() { SLICE_POSTGRES } else { SLICE_SQLITE }
+    /// Does work on all of these, slice by slice.
+    pub(super) fn slices<T>(
+        &mut self,
+        all: &[T],
+        mut work: impl FnMut(&mut Self, &[T]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let lite = !self.link.is_postgres();
+        let mut steps = if lite { SLICE_SQLITE } else { SLICE_POSTGRES };
+        let mut left = all;
+        while !left.is_empty() {
+            let (some, behind) = left.split_at(steps.min(left.len()));
+            left = behind;
+            let ((), took) = self.slice(|ledger| work(ledger, some))?;
+            if lite {
+                steps = next_size(some.len(), took);
+            }
+        }
+        Ok(())
     }
 
-    /// Does a slice, and leaves radiusd at least as much time as it took: SQLite's lock is not fair.
-    pub(super) fn sliced<T>(
+    /// Does one slice, and tells how long it took. SQLite's lock is not fair: it is then left alone for half as long, in which
+    /// radiusd, who asks each millisecond, gets it.
+    fn slice<T>(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<(T, Duration), StoreError> {
         patiently(|| {
             let began = Instant::now();
             let result = work(self);
+            let took = began.elapsed();
             if !self.link.is_postgres() {
-                std::thread::sleep(
-                    began.elapsed().clamp(Duration::from_millis(1), Duration::from_millis(20)),
-                );
+                std::thread::sleep((took / 2).clamp(Duration::from_millis(1), Duration::from_millis(20)));
             }
-            result
+            result.map(|done| (done, took))
         })
     }
+}
+
+/// How many steps come next, where so many took so long.
+fn next_size(steps: usize, took: Duration) -> usize {
+    let fit = steps as u128 * HELD.as_micros() / took.as_micros().max(1);
+    usize::try_from(fit).unwrap_or(usize::MAX).clamp(SLICE_SQLITE, steps.max(SLICE_SQLITE) * 2)
 }
 
 /// Tries again while somebody else is in the way.

@@ -31,9 +31,6 @@ const NEEDED: [&str; 10] = [
 /// An Interim that comes sooner after the Start only reports the address, and shows no rhythm, seconds.
 const SOONEST: Seconds = 60;
 
-/// Sessions that SQLite closes under one lock.
-const SLICE: usize = 20;
-
 /// What `acctterminatecause` says of what is closed here, where it says nothing yet.
 pub const STALE: &str = "Stale-Session";
 
@@ -293,19 +290,16 @@ impl Ledger {
              WHERE radacctid = ? AND acctstoptime IS NULL AND {last} = ?"
         );
         let mut closed = Vec::with_capacity(closing.len());
-        // Each row is in a dozen indexes: fewer of them keep SQLite's lock as short as elsewhere.
-        let slice = if self.link.is_postgres() { self.slice() } else { SLICE };
-        for some in closing.chunks(slice) {
-            closed.extend(self.sliced(|ledger| {
-                ledger.link.transaction(true, |link| {
-                    let close = |(id, last): &(i64, Time)| {
-                        let values = vec![(*id).into(), last.seconds_since(Time::EPOCH).into()];
-                        Ok::<_, StoreError>(link.execute(&sql, values)? > 0)
-                    };
-                    some.iter().map(close).collect::<Result<Vec<bool>, _>>()
-                })
+        self.slices(closing, |ledger, some| {
+            closed.extend(ledger.link.transaction(true, |link| {
+                let close = |(id, last): &(i64, Time)| {
+                    let values = vec![(*id).into(), last.seconds_since(Time::EPOCH).into()];
+                    Ok::<_, StoreError>(link.execute(&sql, values)? > 0)
+                };
+                some.iter().map(close).collect::<Result<Vec<bool>, _>>()
             })?);
-        }
+            Ok(())
+        })?;
         Ok(closed)
     }
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL: for a fleet of radiusd. A batch is two statements: one that reads all that it needs, one that writes it,
 //! which is its own transaction and so one durable commit.
 
+mod by_number;
 mod guard;
 mod make;
 mod read;
@@ -163,7 +164,8 @@ impl Postgres {
         connection
             .batch_execute(
                 "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; \
-                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; SET lock_timeout = '20ms'; \
+                 SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off; \
+                 SET enable_sort = off; SET enable_incremental_sort = off; SET lock_timeout = '20ms'; \
                  SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'enable_memoize'",
             )
             .map_err(|error| StoreError::Away(url.scrub(&error.to_string())))?;

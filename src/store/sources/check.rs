@@ -5,7 +5,8 @@ use ipnet::IpNet;
 
 use super::Site;
 use super::find::Radacct;
-use crate::store::rows::{Net, address_text};
+use crate::lease::address_text;
+use crate::store::rows::Net;
 
 /// In each address space.
 pub const EVERYWHERE: &str = "*";

@@ -10,10 +10,10 @@ use ipnet::IpNet;
 use super::Site;
 use super::check::{EVERYWHERE, SIX, session_columns};
 use super::find::{Radacct, Radreply};
+use crate::lease::address_text;
 use crate::lease::{By, Occupant, Time, static_address};
 use crate::store::StoreError;
 use crate::store::link::Link;
-use crate::store::rows::address_text;
 
 /// IPv4 addresses as everybody writes them.
 const USUAL: &str = r"^(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]{0,1}[0-9])(\.(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]{0,1}[0-9])){3}$";
