@@ -199,8 +199,7 @@ impl Engine {
             let space = catalogue.row(pool).map_or(space, |row| &row.space);
             others(store, space, rows)
         };
-        let mut glance =
-            Glance { store: store.as_mut(), catalogue: catalogue, now: snapshot.now, barred: &of_pool };
+        let mut glance = Glance { store: store.as_mut(), catalogue, now: snapshot.now, barred: &of_pool };
         let unmade = |_: &IpNet, _| false;
         let choice = choose::choose(ask, want, &chain, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
