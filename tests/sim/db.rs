@@ -48,6 +48,10 @@ pub struct Db {
     pub trouble: Trouble,
     pub commits: Vec<Commit>,
     pub history: usize,
+    /// How often free rows of a pool were looked for.
+    pub looks: u64,
+    /// The pool whose free rows cannot be read.
+    pub broken: Option<i64>,
 }
 
 pub type Shared = Arc<Mutex<Db>>;
@@ -72,6 +76,8 @@ impl Db {
             trouble,
             commits: Vec::new(),
             history: 0,
+            looks: 0,
+            broken: None,
         }
     }
 

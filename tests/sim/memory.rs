@@ -126,6 +126,11 @@ impl Store for Memory {
                 && row.queue_at <= now
                 && !row.is_reserved()
         };
+        self.call(false, |db| {
+            db.looks += 1;
+            let broken = db.broken.filter(|broken| *broken == pool);
+            broken.map_or(Ok(()), |_| Err(StoreError::Busy("the pool cannot be read".into())))
+        })?;
         self.rows(limit, free, |row| (Some(row.queue_at), row.id))
     }
 
