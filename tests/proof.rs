@@ -53,6 +53,8 @@ mod budget;
 mod chains;
 #[path = "proof/crash.rs"]
 mod crash;
+#[path = "proof/dual.rs"]
+mod dual;
 #[path = "proof/durable.rs"]
 mod durable;
 #[path = "proof/failover.rs"]

@@ -26,3 +26,5 @@ mod kill;
 mod radacct;
 #[path = "sweep/radius.rs"]
 mod radius;
+#[path = "sweep/sources.rs"]
+mod sources;

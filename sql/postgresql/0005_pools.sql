@@ -27,7 +27,7 @@ CREATE TABLE ip_pool_statics (
     id            bigserial PRIMARY KEY,
     address_space text NOT NULL DEFAULT 'default',
     ip_address    inet NOT NULL,
-    username      text NOT NULL,                         -- escaped, as everywhere
+    username      text NOT NULL,                         -- as that database has it
     source        text NOT NULL,                         -- which database, by its name in ippool-rs.toml
     seen_at       timestamptz NOT NULL DEFAULT now(),
     UNIQUE (ip_address, address_space, username, source)

@@ -27,7 +27,7 @@ CREATE TABLE ip_pool_statics (
     id            INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     address_space TEXT NOT NULL DEFAULT 'default',
     ip_address    TEXT NOT NULL,                         -- in its canonical form
-    username      TEXT NOT NULL,                         -- escaped, as everywhere
+    username      TEXT NOT NULL,                         -- as that database has it
     source        TEXT NOT NULL,                         -- which database, by its name in ippool-rs.toml
     seen_at       TEXT NOT NULL,
     UNIQUE (ip_address, address_space, username, source)

@@ -1,15 +1,19 @@
 //! The command line: nouns, verbs, options, and the help that goes with them. Names are bytes, so they are no `String`.
 
+mod lease;
+mod pool;
 mod router;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ipnet::IpNet;
 
-use crate::store::parse_address;
-
+pub(super) use lease::{
+    LeaseAllocate, LeaseClear, LeaseList, LeaseRelease, LeaseReserve, LeaseShow, LeaseUnreserve, LeaseVerb,
+    StatusArg,
+};
+pub(super) use pool::{PoolAdd, PoolModify, PoolRemove, PoolWay, StrategyArg};
 pub(super) use router::{ModeArg, NasSet, NasVerb, Onboard, PoolImport, RouterPoolsVerb, RouterVerb};
 
 /// IP pools for FreeRADIUS: pools, leases, routers, schema.
@@ -194,6 +198,27 @@ Examples:
         #[arg(long)]
         dry_run: bool,
     },
+    /// The indexes that lead to an address in FreeRADIUS' own tables; exit code 3 if one is missing
+    #[command(after_help = "\
+radiusd looks at each grant whether radreply, or an open session in radacct, has the address for somebody else. FreeRADIUS' schemas have no index for that: a small table is read through, a large one only now and then.
+
+Without --apply the SQL of those that are missing is printed. On PostgreSQL they are made CONCURRENTLY: nobody waits. On SQLite nobody can write while one is made, about a second for a million rows.
+
+Examples:
+  ippool-rs schema indexes
+  ippool-rs schema indexes --apply
+  ippool-rs schema indexes --radreply staff.radreply --apply")]
+    Indexes {
+        /// Make those that are missing
+        #[arg(long)]
+        apply: bool,
+        /// The table of static addresses, as in static_sources of the module
+        #[arg(long, value_name = "TABLE", default_value = "auto")]
+        radreply: String,
+        /// The table of sessions, as in static_sources of the module
+        #[arg(long, value_name = "TABLE", default_value = "auto")]
+        radacct: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -219,150 +244,10 @@ in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, 
     },
     /// Create a pool, or add ranges to it
     Add(PoolAdd),
+    /// Change how a pool gives out, and where it goes on when it is empty
+    Modify(PoolModify),
     /// Take pools over from routers: show the difference, or (with --apply) do it
     Import(PoolImport),
     /// Remove a pool, or ranges of it
     Remove(PoolRemove),
-}
-
-/// `pool add`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-A block (a/len) gives its hosts: of IPv4 the network and the broadcast address are left out, except of /31 and /32. With --prefix-length it gives prefixes instead. A pool of a million addresses or prefixes is added at once. A pool is of one family, and of one prefix length. radiusd knows the change within 5 seconds.
-
-Examples:
-  ippool-rs pool add gold 203.0.113.0/24
-  ippool-rs pool add gold 198.51.100.0/24 --exclude 198.51.100.1-198.51.100.9
-  ippool-rs pool add cgnat 100.64.0.0/10 --nas 192.0.2.1
-  ippool-rs pool add home6 2001:db8::/40 --prefix-length 56
-  ippool-rs pool add link6 2001:db8:ff00::1-2001:db8:ff00::ffff")]
-pub(super) struct PoolAdd {
-    /// The pool's name; what control:Pool-Name says
-    pub name: OsString,
-    /// Addresses: a, a-b, or a/len
-    #[arg(required = true, value_name = "RANGE")]
-    pub ranges: Vec<String>,
-    /// Addresses to leave out: a, a-b, or a/len (the whole block); may be repeated
-    #[arg(long, value_name = "RANGE", num_args = 1.., value_delimiter = ',')]
-    pub exclude: Vec<String>,
-    /// Give out prefixes of this length; a pool that does so already needs it no more
-    #[arg(long, value_name = "LENGTH")]
-    pub prefix_length: Option<u8>,
-    /// The pool is only for this NAS, as it is heard: its address, or NAS-Identifier
-    #[arg(long, value_name = "NAS")]
-    pub nas: Option<OsString>,
-    /// Check everything, change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Really more than 16,777,216 addresses, or more than a /20 of IPv6
-    #[arg(long)]
-    pub yes_really: bool,
-}
-
-/// `pool remove`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-Asks if somebody holds an address of it, or one is reserved. Large pools go in slices, from the highest address down: whatever stops it, what is left is a whole pool, and the same command goes on.
-
-Examples:
-  ippool-rs pool remove gold
-  ippool-rs pool remove gold 198.51.100.0/24")]
-pub(super) struct PoolRemove {
-    /// The pool's name
-    pub name: OsString,
-    /// Only these addresses: a, a-b, or a/len (the whole block)
-    #[arg(value_name = "RANGE")]
-    pub ranges: Vec<String>,
-    /// Its NAS, if it is not a shared pool
-    #[arg(long, value_name = "NAS")]
-    pub nas: Option<OsString>,
-    /// Say what would be removed, change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask: release what is held, forget what is reserved
-    #[arg(long)]
-    pub yes: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum LeaseVerb {
-    /// Leases, by address; without --status those that are held (offered, online, lapsed)
-    List(LeaseList),
-    /// Everything about one address
-    Show {
-        /// The address, or prefix
-        #[arg(value_parser = place)]
-        address: IpNet,
-    },
-    /// Free addresses that somebody holds
-    Release(LeaseRelease),
-}
-
-/// `lease list`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-status is what the table says; state is how it stands: offered (granted, session not begun), online, lapsed (run out, end not proven), cooling (ended a moment ago), reserved, free. Addresses that nobody ever had may not have a row yet.
-
-Examples:
-  ippool-rs lease list --user alice
-  ippool-rs lease list --pool gold -o csv
-  ippool-rs lease list --status all -o json")]
-pub(super) struct LeaseList {
-    /// Only of this pool
-    #[arg(long, value_name = "POOL")]
-    pub pool: Option<OsString>,
-    /// Only of this username
-    #[arg(long, value_name = "USER")]
-    pub user: Option<OsString>,
-    /// Only with the session on this NAS
-    #[arg(long, value_name = "NAS")]
-    pub nas: Option<OsString>,
-    /// Only with this status in the table
-    #[arg(long, value_enum)]
-    pub status: Option<StatusArg>,
-    /// At most so many
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: Option<u32>,
-}
-
-/// `--status`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "snake_case")]
-pub(super) enum StatusArg {
-    Available,
-    InUse,
-    Reserved,
-    All,
-}
-
-/// `lease release`
-#[derive(Args, Debug)]
-#[command(after_help = "\
-The session, if it still runs, is not cut off by this: it goes on using the address. Asks, unless --yes is given. All addresses are released, or none.
-
-Examples:
-  ippool-rs lease release 203.0.113.7
-  ippool-rs lease release --user alice --yes")]
-pub(super) struct LeaseRelease {
-    /// The addresses, or prefixes
-    #[arg(value_name = "ADDRESS", required_unless_present = "user", value_parser = place)]
-    pub addresses: Vec<IpNet>,
-    /// All that this user holds
-    #[arg(long, value_name = "USER", conflicts_with = "addresses")]
-    pub user: Option<OsString>,
-    /// Only in pools of this name (the same address may be in several address spaces)
-    #[arg(long, value_name = "POOL")]
-    pub pool: Option<OsString>,
-    /// Do not ask
-    #[arg(long)]
-    pub yes: bool,
-    /// Say what would be released, change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// An address, or a prefix (a/len).
-fn place(text: &str) -> Result<IpNet, String> {
-    let net = parse_address(text.trim()).ok_or("no address, and no prefix (a/len)")?;
-    Ok(if net.prefix_len() == net.max_prefix_len() { net.addr().to_canonical().into() } else { net.trunc() })
 }

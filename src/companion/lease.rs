@@ -13,7 +13,11 @@ use crate::store::admin::{Filter, Show};
 pub(super) fn run(desk: &Desk, verb: LeaseVerb) -> Result<Exit, Failure> {
     match verb {
         LeaseVerb::List(list) => leases(desk, &list),
-        LeaseVerb::Show { address } => super::lease_show::run(desk, address),
+        LeaseVerb::Show(show) => super::lease_show::run(desk, &show),
+        LeaseVerb::Allocate(allocate) => super::lease_allocate::run(desk, &allocate),
+        LeaseVerb::Clear(clear) => super::lease_clear::run(desk, &clear),
+        LeaseVerb::Reserve(reserve) => super::lease_reserve::run(desk, &reserve),
+        LeaseVerb::Unreserve(unreserve) => super::lease_reserve::unreserve(desk, &unreserve),
         LeaseVerb::Release(release) => super::lease_release::run(desk, &release),
     }
 }
@@ -23,7 +27,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
         pool: list.pool.as_deref().map(stored),
         user: list.user.as_deref().map(stored),
         nas: list.nas.as_deref().map(stored),
-        address: None,
+        session: list.session.as_deref().map(stored),
         show: match list.status {
             None => Show::Held,
             Some(StatusArg::All) => Show::All,
@@ -32,6 +36,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
             Some(StatusArg::Reserved) => Show::Status(Status::Reserved),
         },
         limit: list.limit,
+        ..Filter::default()
     };
     let found = desk.open()?.leases(&filter)?;
     let mut records = Records::new([
@@ -46,7 +51,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
         shown("state", 0),
         shown("calling_station_id", 7),
         hidden("started_at"),
-        hidden("reserved_for"),
+        shown("reserved_for", 3),
         hidden("subscriber_id"),
         hidden("address_space"),
     ]);

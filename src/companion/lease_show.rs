@@ -4,17 +4,19 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::Desk;
+use super::args::LeaseShow;
 use super::exit::{Exit, Failure};
 use super::lease::moment;
 use super::output::{Records, hidden, shown};
+use super::pool::stored;
 use crate::lease::Time;
-use crate::store::address_text;
-use crate::store::admin::{Filter, HistoryEvent, LeaseRow, Pool, Show};
+use crate::store::admin::{Admin, Filter, HistoryEvent, LeaseRow, Pool, Show};
+use crate::store::{address_text, parse_address};
 
 /// Events of the history that are shown.
 const EVENTS: u32 = 10;
 
-const FIELDS: [&str; 29] = [
+const FIELDS: [&str; 30] = [
     "ip_address",
     "pool_name",
     "status",
@@ -31,6 +33,7 @@ const FIELDS: [&str; 29] = [
     "owner",
     "subscriber_id",
     "reserved_for",
+    "reserved_station",
     "lease_seconds",
     "source",
     "released_at",
@@ -46,12 +49,57 @@ const FIELDS: [&str; 29] = [
     "updated_at",
 ];
 
-pub(super) fn run(desk: &Desk, typed: IpNet) -> Result<Exit, Failure> {
+pub(super) fn run(desk: &Desk, show: &LeaseShow) -> Result<Exit, Failure> {
     let mut admin = desk.open()?;
-    let address = admin.meant(&typed)?;
-    let text = address_text(&address);
-    let rows = admin.leases(&Filter { address: Some(address), show: Show::All, ..Filter::default() })?;
-    let history = admin.history(&address, EVENTS)?;
+    let addresses = meant(&mut admin, show)?;
+    let mut fields: Vec<_> = FIELDS.into_iter().map(|name| shown(name, 0)).collect();
+    fields.push(hidden("history"));
+    let mut records = Records::new(fields);
+    let mut events = Vec::new();
+    for address in &addresses {
+        events.extend(one(desk, &mut admin, address, &mut records)?);
+    }
+    if desk.screen.is_table() {
+        desk.screen.blocks(&records)?;
+        print_history(desk, &events)?;
+    } else {
+        desk.screen.data(&records)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The addresses that are asked for.
+fn meant(admin: &mut Admin, show: &LeaseShow) -> Result<Vec<IpNet>, Failure> {
+    if let Some(typed) = show.address.or(show.ip) {
+        return Ok(vec![admin.meant(&typed)?]);
+    }
+    let (user, session) = (show.user.as_deref().map(stored), show.session.as_deref().map(stored));
+    let (whose, list) = match (&user, &session) {
+        (Some(user), _) => (user.clone(), "--user"),
+        (None, session) => (format!("the session {}", session.as_deref().unwrap_or_default()), "--session"),
+    };
+    let rows = admin.leases(&Filter { user, session, ..Filter::default() })?;
+    if rows.is_empty() {
+        return Err(Failure::new(
+            Exit::Failed,
+            format!(
+                "{whose} holds no address; `ippool-rs lease list --status all` with {list} shows the last ones"
+            ),
+        ));
+    }
+    Ok(rows.iter().filter_map(|row| parse_address(&row.ip_address)).collect())
+}
+
+/// Adds an address to the records; returns what last happened to it.
+fn one(
+    desk: &Desk,
+    admin: &mut Admin,
+    address: &IpNet,
+    records: &mut Records,
+) -> Result<Vec<HistoryEvent>, Failure> {
+    let text = address_text(address);
+    let rows = admin.leases(&Filter { address: Some(*address), show: Show::All, ..Filter::default() })?;
+    let history = admin.history(address, EVENTS)?;
     // Its pool's ranges have it, and nobody ever had it: no row yet.
     let mut unused = admin.pools_with(address.addr())?;
     unused.retain(|pool| rows.iter().all(|row| row.address_space != pool.address_space));
@@ -61,9 +109,6 @@ pub(super) fn run(desk: &Desk, typed: IpNet) -> Result<Exit, Failure> {
             format!("{text} is in no pool of this database; `ippool-rs pool list` shows the pools"),
         ));
     }
-    let mut fields: Vec<_> = FIELDS.into_iter().map(|name| shown(name, 0)).collect();
-    fields.push(hidden("history"));
-    let mut records = Records::new(fields);
     if let Some(row) = rows.first() {
         records.relative_to(row.now());
     }
@@ -77,16 +122,10 @@ pub(super) fn run(desk: &Desk, typed: IpNet) -> Result<Exit, Failure> {
         values.push(Value::Array(nested(&history, &pool.address_space)));
         records.push(values);
     }
-    if desk.screen.is_table() {
-        desk.screen.blocks(&records)?;
-        print_history(desk, &history)?;
-    } else {
-        desk.screen.data(&records)?;
-    }
     if rows.is_empty() && unused.is_empty() {
         desk.screen.note(&format!("{text} is in no pool any more; this is its past"));
     }
-    Ok(Exit::Done)
+    Ok(history)
 }
 
 fn values(row: &LeaseRow) -> Vec<Value> {
@@ -111,6 +150,7 @@ fn values(row: &LeaseRow) -> Vec<Value> {
         json!(row.owner),
         json!(row.subscriber_id),
         json!(row.reserved_for),
+        json!(row.reserved_station),
         json!(row.lease_seconds),
         json!(row.source),
         moment(row.released_at()),

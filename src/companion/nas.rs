@@ -6,12 +6,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use serde_json::{Value, json};
 
 use super::Desk;
-use super::args::{ModeArg, NasSet, NasVerb};
+use super::args::{NasSet, NasVerb};
 use super::exit::{Exit, Failure};
 use super::output::{Field, Records, shown};
 use super::pool::stored;
-use crate::lease::Time;
 use crate::lease::number::count;
+use crate::lease::{Mode, Time};
 use crate::store::admin::{Admin, Merged, Nas, NasChange};
 
 pub(super) fn run(desk: &Desk, verb: NasVerb) -> Result<Exit, Failure> {
@@ -121,7 +121,7 @@ fn change(desk: &Desk, admin: &mut Admin, set: &NasSet) -> Result<Exit, Failure>
     let change = NasChange {
         name: text(&set.name),
         kind: None,
-        mode: set.mode.map(|mode| mode_text(mode).to_owned()),
+        mode: set.mode.map(|mode| Mode::from(mode).as_str().to_owned()),
         address_space: text(&set.address_space),
         nas_identifier: text(&set.nas_identifier),
         coa_address: set.coa_address.map(|address| address.to_string()),
@@ -138,14 +138,6 @@ fn change(desk: &Desk, admin: &mut Admin, set: &NasSet) -> Result<Exit, Failure>
         desk.screen.data(&records(&[find(admin, OsStr::from_bytes(&crate::lease::unescape(&key)))?]))?;
     }
     Ok(Exit::Done)
-}
-
-const fn mode_text(mode: ModeArg) -> &'static str {
-    match mode {
-        ModeArg::Managed => "managed",
-        ModeArg::Observe => "observe",
-        ModeArg::Off => "off",
-    }
 }
 
 fn merge(

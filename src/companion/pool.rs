@@ -17,6 +17,7 @@ pub(super) fn run(desk: &Desk, verb: PoolVerb) -> Result<Exit, Failure> {
         PoolVerb::List { pool, nas } => list(desk, pool.as_deref(), nas.as_deref()),
         PoolVerb::Show { name, nas } => show(desk, &name, nas.as_deref()),
         PoolVerb::Add(add) => super::pool_add::run(desk, &add),
+        PoolVerb::Modify(modify) => super::pool_modify::run(desk, &modify),
         PoolVerb::Import(import) => super::import::run(desk, &import),
         PoolVerb::Remove(remove) => super::pool_remove::run(desk, &remove),
     }

@@ -9,10 +9,11 @@ use super::args::PoolAdd;
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::pool::{number, stored, usage};
+use super::pool_modify::{circle, warn_of_missing};
 use crate::lease::number::count;
 use crate::lease::range::LARGE;
 use crate::lease::{AddressRange, Unit};
-use crate::store::admin::{Added, NewRanges};
+use crate::store::admin::{Added, NewRanges, PoolLink};
 
 pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     let name = pool_name(&add.name)?;
@@ -31,11 +32,19 @@ pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     }
     let nas = add.nas.as_deref().map(nas_key).transpose()?;
     let new = NewRanges { pool: name, nas, prefix_length: add.prefix_length, pieces };
-    let added = desk.open()?.add_ranges(&new, !add.dry_run)?;
+    let change = super::pool_modify::change(&add.way)?;
+    let mut admin = desk.open()?;
+    let added = if change.is_empty() {
+        admin.add_ranges(&new, !add.dry_run)?
+    } else {
+        let judge = |pools: &[PoolLink]| circle(pools, &new.pool, new.nas.as_deref());
+        admin.add_pool(&new, &change, &judge, !add.dry_run)?
+    };
     if !desk.screen.is_table() {
         report(desk, &added, &new.pieces)?;
     }
     tell(desk, add.dry_run, &added, &new.pieces);
+    warn_of_missing(desk, &mut admin, &added.pool, &change)?;
     Ok(Exit::Done)
 }
 

@@ -1,4 +1,4 @@
-//! `schema status`, `schema up`.
+//! `schema status`, `schema up`. `schema indexes` is in `indexes`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,6 +11,7 @@ use super::args::SchemaVerb;
 use super::exit::{Exit, Failure};
 use super::output::{Records, hidden, shown};
 use super::screen::Screen;
+use crate::lease::{SourceName, SourceNames};
 use crate::store::DatabaseUrl;
 use crate::store::migrate::{self, Migration, NEEDED};
 
@@ -20,6 +21,11 @@ pub(super) fn run(desk: &Desk, verb: &SchemaVerb) -> Result<Exit, Failure> {
         SchemaVerb::Status => status(desk, &url),
         SchemaVerb::Up { dry_run: true } => plan(desk, &url),
         SchemaVerb::Up { dry_run: false } => up(desk, &url),
+        SchemaVerb::Indexes { apply, radreply, radacct } => {
+            let names =
+                SourceNames { radreply: SourceName::parse(radreply), radacct: SourceName::parse(radacct) };
+            super::indexes::run(desk, &url, &names, *apply)
+        }
     }
 }
 

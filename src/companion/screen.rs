@@ -18,8 +18,8 @@ pub(super) struct Screen {
     colour_errors: bool,
     /// Nobody sits in front of it: what is said goes there, about whom, and data nowhere.
     journal: Option<(Journal, String)>,
-    /// Warnings that a journal has already.
-    warned: Mutex<HashSet<String>>,
+    /// Warnings and errors that a journal has already.
+    said: Mutex<HashSet<String>>,
 }
 
 impl Screen {
@@ -36,7 +36,7 @@ impl Screen {
             colour: terminal && wanted,
             colour_errors: wanted && io::stderr().is_terminal(),
             journal: None,
-            warned: Mutex::default(),
+            said: Mutex::default(),
         }
     }
 
@@ -44,7 +44,7 @@ impl Screen {
     pub(super) fn of_daemon(journal: Journal, whom: &str) -> Self {
         let (width, colour, colour_errors) = (None, false, false);
         let journal = Some((journal, whom.to_owned()));
-        Self { format: Format::Table, width, colour, colour_errors, journal, warned: Mutex::default() }
+        Self { format: Format::Table, width, colour, colour_errors, journal, said: Mutex::default() }
     }
 
     /// Prints data.
@@ -110,12 +110,7 @@ impl Screen {
     /// Warns.
     pub(super) fn warning(&self, sentence: &str) {
         match &self.journal {
-            Some((journal, whom)) => {
-                let is_new = self.warned.lock().is_ok_and(|mut warned| warned.insert(sentence.to_owned()));
-                if is_new {
-                    journal.say(Level::Warning, whom, sentence);
-                }
-            }
+            Some((journal, whom)) => self.once(*journal, Level::Warning, whom, sentence),
             None => self.label("warning", "33", sentence),
         }
     }
@@ -123,8 +118,16 @@ impl Screen {
     /// Says what went wrong.
     pub(super) fn error(&self, sentence: &str) {
         match &self.journal {
-            Some((journal, whom)) => journal.say(Level::Error, whom, sentence),
+            Some((journal, whom)) => self.once(*journal, Level::Error, whom, sentence),
             None => self.label("error", "31", sentence),
+        }
+    }
+
+    /// What the journal has been told once, it is not told each hour.
+    fn once(&self, journal: Journal, level: Level, whom: &str, sentence: &str) {
+        let is_new = self.said.lock().is_ok_and(|mut said| said.insert(sentence.to_owned()));
+        if is_new {
+            journal.say(level, whom, sentence);
         }
     }
 

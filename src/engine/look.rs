@@ -12,7 +12,7 @@ use super::inbox::lock;
 use super::occupied::{Judge, is_anothers, nas_at};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, Link, Mode, Names, NasFacts, Pick, Row, Session, Time};
+use crate::lease::{Ask, Link, Mode, Names, NasFacts, Pick, Row, Session, Time, Want};
 use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Sources, Store, StoreError};
 
 /// Connections for looking, at most.
@@ -174,7 +174,6 @@ impl Engine {
         ask: &Ask,
         budget: Duration,
     ) -> Result<Option<Peeked>, StoreError> {
-        let Some(want) = ask.wants.first() else { return Ok(None) };
         let (nas, space) = nas_of(catalogue, &ask.session);
         let mut store = self.readers.take(budget)?;
         let snapshot = store.read(&[lookup_grant(ask, space, catalogue.reservations)])?;
@@ -191,10 +190,16 @@ impl Engine {
         let ttl = |pool| catalogue.row(pool).and_then(|pool| pool.lease_seconds);
         let (now, hold) = (snapshot.now, catalogue.hold);
         let cx = Circumstances { now, nas, facts: &facts, hold, ttl: &ttl, token: 0, barred: &barred };
+        let named = ask.wants.first().and_then(|want| catalogue.pool(want.pool(), nas.id));
+        let fits = |want: &&Want| named.is_some_and(|pool| want.takes.fits(pool.unit));
+        let Some(want) = ask.wants.iter().find(fits) else { return Ok(None) };
+        // The want of that attribute names its pools by itself, or the first's are peeked into for it.
+        let pools = ask.wants.first().map_or(&[][..], |first| &first.pools);
         let mut chain = Vec::new();
-        if catalogue.chain(&want.pools, nas.id, &mut chain).is_err() {
+        if catalogue.chain(pools, nas.id, &mut chain).is_err() {
             return Ok(None);
         }
+        chain.retain(|link| catalogue.row(link.pool).is_some_and(|pool| want.takes.fits(pool.unit)));
         let of_pool = |store: &mut dyn Store, pool: i64, rows: &[Row]| {
             let space = catalogue.row(pool).map_or(space, |row| &row.space);
             others(store, space, rows)

@@ -10,7 +10,7 @@ use super::bindings as c;
 use super::facts::number;
 use super::log;
 use super::remember;
-use super::request::Request;
+use super::request::{Number, Request};
 use super::state::State;
 
 /// The longest text in an attribute, bytes (RFC 2865 §5).
@@ -77,18 +77,27 @@ fn write(state: &State, request: &Request<'_>, note: &Note) {
 fn carry_out(state: &State, request: &Request<'_>, change: &Change) -> bool {
     let reply = |attribute, name, value: String, op| {
         if op == c::T_OP_SET {
-            delete(request, c::PAIR_LIST_REPLY, attribute);
+            delete(request, c::PAIR_LIST_REPLY, Number { attribute, vendor: 0 });
         }
         CString::new(value).is_ok_and(|value| make(request, c::PAIR_LIST_REPLY, name, &value, op))
     };
     match change {
-        // Canonical text: anything else would make fr_pair_make() ask the DNS.
-        Change::Address(address) => {
-            reply(number::FRAMED_IP_ADDRESS, c"Framed-IP-Address", address.to_string(), c::T_OP_SET)
+        Change::Address(attribute, net) => {
+            let given = state.plan.gives.iter().find(|given| given.name.as_bytes() == attribute.as_bytes());
+            given.is_some_and(|given| {
+                delete(request, c::PAIR_LIST_REPLY, given.number);
+                // Canonical text: anything else would make fr_pair_make() ask the DNS.
+                CString::new(given.text(net))
+                    .is_ok_and(|text| make(request, c::PAIR_LIST_REPLY, &given.name, &text, c::T_OP_SET))
+            })
         }
         Change::Class(class) => reply(number::CLASS, c"Class", hexadecimal(&class.to_string()), c::T_OP_ADD),
         Change::DoNotRespond => {
-            delete(request, c::PAIR_LIST_CONTROL, number::RESPONSE_PACKET_TYPE);
+            delete(
+                request,
+                c::PAIR_LIST_CONTROL,
+                Number { attribute: number::RESPONSE_PACKET_TYPE, vendor: 0 },
+            );
             make(request, c::PAIR_LIST_CONTROL, c"Response-Packet-Type", c"Do-Not-Respond", c::T_OP_SET)
         }
         Change::InterimInterval(seconds) => {
@@ -133,7 +142,7 @@ fn tell(request: &Request<'_>, text: &str, in_reply: bool, is_success: bool) -> 
 }
 
 fn success_message(request: &Request<'_>, text: &CStr) -> bool {
-    delete(request, c::PAIR_LIST_CONTROL, number::MODULE_SUCCESS_MESSAGE);
+    delete(request, c::PAIR_LIST_CONTROL, Number { attribute: number::MODULE_SUCCESS_MESSAGE, vendor: 0 });
     make(request, c::PAIR_LIST_CONTROL, c"Module-Success-Message", text, c::T_OP_SET)
 }
 
@@ -149,12 +158,12 @@ fn hexadecimal(text: &str) -> String {
     out
 }
 
-fn delete(request: &Request<'_>, list: c_int, attribute: u32) {
+fn delete(request: &Request<'_>, list: c_int, of: Number) {
     // SAFETY: the REQUEST is lent to us; no `Pair` of the list is held here. Null for a list that there is not.
     let head = unsafe { c::radius_list(request.as_ptr(), list) };
     if !head.is_null() {
         // SAFETY: the list's own head.
-        unsafe { c::fr_pair_delete_by_num(head, attribute, 0, c::TAG_ANY) };
+        unsafe { c::fr_pair_delete_by_num(head, of.attribute, of.vendor, c::TAG_ANY) };
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a REQUEST to owned facts: one pass over each list, then the expansions.
 
 use crate::lease::{Class, Named, unit};
-use crate::module::{Facts, Reply};
+use crate::module::{Facts, Reply, Wish};
 
 use super::bindings as c;
 use super::request::{Number, Pair, Request};
@@ -38,22 +38,47 @@ pub(super) mod number {
 /// All that the hooks want to know of a request.
 pub(super) fn collect(request: &Request<'_>, plan: &Plan) -> Facts {
     let mut facts = Facts::default();
+    let mut wishes = vec![Wish::default(); plan.gives.len()];
     request.each(c::PAIR_LIST_REQUEST, |pair| {
         let number = pair.number();
         if number.vendor == 0 {
             take(&mut facts, number.attribute, pair);
         }
-        if Some(number) == plan.hint {
-            facts.hint = facts.hint.or_else(|| pair.ipv4());
+        for (given, wish) in plan.gives.iter().zip(&mut wishes) {
+            if Some(number) == given.hint {
+                wish.hint = wish.hint.or_else(|| pair.net());
+            }
+            if number == given.number && !is_named(number) {
+                let attribute = given.name.to_string_lossy().into_owned().into();
+                facts.addresses.extend(pair.net().map(|address| Named { attribute, address }));
+            }
         }
     });
-    facts.pool = request.find(c::PAIR_LIST_CONTROL, plan.pool).and_then(Pair::bytes).map(<[u8]>::to_vec);
+    for (given, wish) in plan.gives.iter().zip(&mut wishes) {
+        let pool = request.find(c::PAIR_LIST_CONTROL, given.pool).and_then(Pair::bytes);
+        wish.pool = pool.map(<[u8]>::to_vec);
+    }
+    let mut wishes = wishes.into_iter();
+    let first = wishes.next().unwrap_or_default();
+    (facts.pool, facts.hint) = (first.pool, first.hint);
+    facts.wishes = wishes.collect();
     facts.source = core::str::from_utf8(&plan.source.expand(request)).ok().and_then(|text| text.parse().ok());
     facts.owner = plan.owner.expand(request);
     facts.nas = plan.nas.as_ref().map(|template| template.expand(request));
     facts.session_key = plan.session_key.as_ref().map(|template| template.expand(request));
     facts.subscriber_id = plan.subscriber_id.as_ref().map(|template| template.expand(request));
     facts
+}
+
+/// `take` names it.
+fn is_named(of: Number) -> bool {
+    let known = [
+        number::FRAMED_IP_ADDRESS,
+        number::FRAMED_IPV6_ADDRESS,
+        number::FRAMED_IPV6_PREFIX,
+        number::DELEGATED_IPV6_PREFIX,
+    ];
+    of.vendor == 0 && known.contains(&of.attribute)
 }
 
 fn take(facts: &mut Facts, attribute: u32, pair: Pair<'_>) {
@@ -94,9 +119,13 @@ fn take(facts: &mut Facts, attribute: u32, pair: Pair<'_>) {
 pub(super) fn reply(request: &Request<'_>, plan: &Plan) -> Reply {
     let mut reply =
         Reply { is_reject: plan.reply_type.expand(request) == b"Access-Reject", ..Reply::default() };
+    reply.others = vec![None; plan.gives.len().saturating_sub(1)];
     request.each(c::PAIR_LIST_REPLY, |pair| match pair.number() {
-        Number { attribute: number::FRAMED_IP_ADDRESS, vendor: 0 } => {
-            reply.address = reply.address.or_else(|| pair.ipv4());
+        number if plan.gives.iter().any(|given| given.number == number) => {
+            let slots = core::iter::once(&mut reply.address).chain(&mut reply.others);
+            for (_, slot) in plan.gives.iter().zip(slots).filter(|(given, _)| given.number == number) {
+                *slot = slot.or_else(|| pair.net());
+            }
         }
         Number { attribute: number::ACCT_INTERIM_INTERVAL, vendor: 0 } => {
             reply.interim_interval = reply.interim_interval.or_else(|| pair.integer());

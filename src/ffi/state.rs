@@ -1,8 +1,12 @@
 //! What an instance needs in Rust, and how it is made from its section.
 
 use core::ffi::c_int;
+use std::ffi::CString;
 
-use crate::module::{Draft, Instance, Message, Mistake, Settings};
+use ipnet::IpNet;
+
+use crate::lease::Takes;
+use crate::module::{Attribute, Draft, Instance, Message, Mistake, Settings};
 
 use super::bindings as c;
 use super::config::Section;
@@ -15,8 +19,8 @@ use super::{layout, log, signals};
 
 /// Where to look in a request, resolved once.
 pub(super) struct Plan {
-    pub(super) pool: Number,
-    pub(super) hint: Option<Number>,
+    /// In the order of the settings, at least one.
+    pub(super) gives: Vec<Given>,
     pub(super) source: Template,
     pub(super) reply_type: Template,
     pub(super) owner: Template,
@@ -31,6 +35,25 @@ pub(super) struct Plan {
     clear: Option<Template>,
     failed: Option<Template>,
     nopool: Option<Template>,
+}
+
+/// An attribute that is given out: what it is, and where a request speaks of it.
+pub(super) struct Given {
+    pub(super) name: CString,
+    pub(super) number: Number,
+    pub(super) pool: Number,
+    pub(super) hint: Option<Number>,
+    takes: Takes,
+}
+
+impl Given {
+    /// As fr_pair_make() reads it.
+    pub(super) fn text(&self, net: &IpNet) -> String {
+        match self.takes {
+            Takes::Ipv4 | Takes::Ipv6 => net.addr().to_string(),
+            Takes::Ipv4Prefix | Takes::Ipv6Prefix => net.to_string(),
+        }
+    }
 }
 
 impl Plan {
@@ -104,11 +127,9 @@ fn is_check() -> bool {
 /// Resolves attributes and parses expansions; mistakes go into the draft. `None` only if there is one.
 fn plan(section: Section<'_>, draft: &mut Draft) -> Option<Plan> {
     let settings = draft.settings().clone();
-    let pool = resolve(draft, "pool_name", &settings.pool_name, c::PW_TYPE_STRING);
-    let hint = match settings.req_attribute_name.as_str() {
-        "" => None,
-        name => resolve(draft, "req_attribute_name", name, c::PW_TYPE_IPV4_ADDR),
-    };
+    let short = settings.attributes.len() == 1 && !draft.has("attribute");
+    let gives: Vec<_> = settings.attributes.iter().map(|attribute| given(draft, attribute, short)).collect();
+    draft.attributes_take(gives.iter().flatten().map(|given| given.takes));
     let profiles = Profiles::compile(section, draft);
     let pool_updates = pool_updates(section, draft);
     let mut parse = |item: &str, text: &str| {
@@ -129,19 +150,58 @@ fn plan(section: Section<'_>, draft: &mut Draft) -> Option<Plan> {
         failed: parse("messages.failed", &settings.messages.failed),
         nopool: parse("messages.nopool", &settings.messages.nopool),
         owner: parse("owner", &settings.owner)?,
-        pool: pool?,
-        hint,
+        gives: gives.into_iter().collect::<Option<_>>()?,
         profiles,
         pool_updates,
         pool_full: Trigger::find(section),
     })
 }
 
-fn resolve(draft: &mut Draft, item: &str, name: &str, kind: c_int) -> Option<Number> {
+/// Resolves what is given out. `short`: it is not written as `attribute NAME { }`.
+fn given(draft: &mut Draft, of: &Attribute, short: bool) -> Option<Given> {
+    let section = format!("attribute {}", of.name);
+    let item = |name: &str| if short { name.to_owned() } else { format!("{section}: {name}") };
+    let place = if short { "attribute_name".to_owned() } else { section.clone() };
+    let number = resolve(draft, &place, &of.name, "an address or a prefix", |kind| takes(kind).is_some());
+    let pool = resolve(draft, &item("pool_name"), &of.pool_name, "text", |kind| kind == c::PW_TYPE_STRING);
+    let hint = match of.req_attribute_name.as_str() {
+        "" => Some(None),
+        name => resolve(draft, &item("req_attribute_name"), name, "an address or a prefix", |kind| {
+            takes(kind).is_some()
+        })
+        .map(|(number, _)| Some(number)),
+    };
+    let (number, kind) = number?;
+    Some(Given {
+        name: CString::new(of.name.as_str()).ok()?,
+        number,
+        pool: pool?.0,
+        hint: hint?,
+        takes: takes(kind)?,
+    })
+}
+
+/// What an attribute of this type holds, if it is something that a pool gives out.
+const fn takes(kind: c_int) -> Option<Takes> {
+    match kind {
+        c::PW_TYPE_IPV4_ADDR => Some(Takes::Ipv4),
+        c::PW_TYPE_IPV6_ADDR => Some(Takes::Ipv6),
+        c::PW_TYPE_IPV4_PREFIX => Some(Takes::Ipv4Prefix),
+        c::PW_TYPE_IPV6_PREFIX => Some(Takes::Ipv6Prefix),
+        _ => None,
+    }
+}
+
+fn resolve(
+    draft: &mut Draft,
+    item: &str,
+    name: &str,
+    wanted: &str,
+    is: impl Fn(c_int) -> bool,
+) -> Option<(Number, c_int)> {
     match attribute(name) {
-        Some((number, found)) if found == kind => Some(number),
+        Some((number, kind)) if is(kind) => Some((number, kind)),
         Some(_) => {
-            let wanted = if kind == c::PW_TYPE_STRING { "text" } else { "an IPv4 address" };
             draft.mistake(item, format!("{name} is an attribute that does not hold {wanted}"));
             None
         }

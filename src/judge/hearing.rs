@@ -26,6 +26,7 @@ pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut(
         known,
         settled,
         by_address,
+        followers: followers(known.rows),
         keys,
         token,
         present: HashSet::new(),
@@ -37,6 +38,7 @@ pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut(
     };
     let (standing, look) = weigh(list, known.last, hearing.live_leases(), known.accept_drop);
     hearing.sessions();
+    hearing.follow();
     hearing.doubts(standing);
     hearing.absences(standing, look.booted);
     hearing.conflicts();
@@ -52,6 +54,8 @@ struct Hearing<'a> {
     /// The rows as they stand, in the order of `known.rows`.
     settled: Vec<Cow<'a, Row>>,
     by_address: HashMap<IpAddr, usize>,
+    /// Rows of IPv6, which no list of sessions names, by the key of their session.
+    followers: HashMap<&'a str, Vec<usize>>,
     /// Session keys that have a row.
     keys: HashSet<Cow<'a, str>>,
     token: &'a mut dyn FnMut() -> i64,
@@ -66,11 +70,28 @@ struct Hearing<'a> {
     findings: Vec<Finding>,
 }
 
+/// Lists of sessions have addresses of its kind.
+fn is_listed(row: &Row) -> bool {
+    row.address.addr().is_ipv4()
+}
+
+fn followers(rows: &[Row]) -> HashMap<&str, Vec<usize>> {
+    let mut followers: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, row) in rows.iter().enumerate().filter(|(_, row)| !is_listed(row)) {
+        if let Some(key) = steps::key_in_use(row) {
+            followers.entry(key).or_default().push(at);
+        }
+    }
+    followers
+}
+
 impl Hearing<'_> {
     fn live_leases(&self) -> u64 {
         let live = self.settled.iter().filter(|row| {
-            row.live_lease(self.known.now)
-                .is_some_and(|lease| self.is_here(lease) && lease.assigned_at + YOUNG <= self.list.begun)
+            is_listed(row)
+                && row
+                    .live_lease(self.known.now)
+                    .is_some_and(|lease| self.is_here(lease) && lease.assigned_at + YOUNG <= self.list.begun)
         });
         live.count() as u64
     }
@@ -222,12 +243,54 @@ impl Hearing<'_> {
             return;
         }
         self.confirmed += 1;
+        self.confirm_followers(at, seen);
         let raw = &self.known.rows[at];
         if let Some(change) = steps::confirm(raw, &self.settled[at], seen, self.list.begun, self.known) {
             self.step(Verdict::Confirm, address, &seen.user, "on line", Deed::Write(Box::new(change)));
         } else if self.known.absent.contains_key(&raw.id) {
             let deed = Deed::Unmark(Mark::of(raw));
             self.step(Verdict::Clear, address, &seen.user, "on line again", deed);
+        }
+    }
+
+    /// What the session has besides its address is confirmed with it: a router lists no prefixes.
+    fn confirm_followers(&mut self, at: usize, seen: &Seen) {
+        let Some(lease) = self.settled[at].lease.clone() else { return };
+        let all = self.followers.get(lease.key.as_str()).cloned().unwrap_or_default();
+        for follower in all {
+            let same = self.settled[follower].lease.as_ref().is_some_and(|other| other.nas == lease.nas);
+            if !same || !self.present.insert(follower) || !self.is_judged(follower) {
+                continue;
+            }
+            let raw = &self.known.rows[follower];
+            let change = steps::confirm(raw, &self.settled[follower], seen, self.list.begun, self.known);
+            if let Some(change) = change {
+                let deed = Deed::Write(Box::new(change));
+                self.step(Verdict::Confirm, raw.address.addr(), &seen.user, "follows its session", deed);
+            }
+        }
+    }
+
+    /// What is of a session that may be there is not absent; where the session has no address of ours, its user tells.
+    fn follow(&mut self) {
+        let mut led: HashMap<&str, bool> = HashMap::new();
+        if !self.followers.is_empty() {
+            let rows = self.known.rows.iter().enumerate().filter(|(_, row)| is_listed(row));
+            for (at, key) in rows.filter_map(|(at, row)| Some((at, steps::key_in_use(row)?))) {
+                *led.entry(key).or_default() |= self.present.contains(&at);
+            }
+        }
+        for (key, all) in &self.followers {
+            for &at in all {
+                let lease = self.settled[at].lease.as_deref();
+                let of_user = || {
+                    let is_of = |seen| lease.is_some_and(|lease| steps::is_of(lease, seen, self.known));
+                    self.list.sessions.iter().any(is_of)
+                };
+                if led.get(key).copied().unwrap_or_else(of_user) {
+                    self.present.insert(at);
+                }
+            }
         }
     }
 

@@ -81,8 +81,8 @@ pub enum Sentence {
         last: Time,
         /// By what it is proven.
         why: &'static str,
-        /// Its lease, if it still has one, ends.
-        lease: Option<Box<Change>>,
+        /// Its leases end, as far as it still has any.
+        leases: Vec<Change>,
     },
     /// It stays.
     Stay(Keep),
@@ -145,17 +145,21 @@ impl Keep {
 #[must_use]
 pub fn sentence(session: &OpenSession, scene: &Scene<'_>, rules: &Rules, token: i64) -> Sentence {
     let Some(last) = session.last else { return Sentence::Stay(Keep::Timeless) };
-    let held = scene.rows.iter().find(|(_, row)| is_of(row, session));
-    let row = held.map(|(_, row)| row);
+    let held = leases_of(session, scene.rows);
+    let row = held.first().map(|(_, row)| row);
     let silent = scene.older_than.max(3 * session.interval.unwrap_or(0));
-    if let Some(keep) = speaks_for(session, last, scene, row, silent) {
-        return Sentence::Stay(keep);
+    // A sign of life for one thing that it has is one for all.
+    let rows = held.iter().map(|(_, row)| Some(row)).chain(held.is_empty().then_some(None));
+    for row in rows {
+        if let Some(keep) = speaks_for(session, last, scene, row, silent) {
+            return Sentence::Stay(keep);
+        }
     }
     match proof(session, last, silent, scene, row) {
         Err(keep) => Sentence::Stay(keep),
         Ok(why) => {
-            let end = |(raw, row): &(&Row, Row)| Box::new(release(raw, row, scene.now, rules, token));
-            Sentence::Close { last, why, lease: held.map(end) }
+            let end = |(raw, row): &&(&Row, Row)| release(raw, row, scene.now, rules, token);
+            Sentence::Close { last, why, leases: held.iter().map(end).collect() }
         }
     }
 }
@@ -246,6 +250,19 @@ fn guess(session: &OpenSession, scene: &Scene<'_>, held: Option<&Row>) -> Option
         .interval
         .is_none()
         .then(|| of_lease.filter(|span| *span > 0).map_or(of_nas, |span| span.min(of_nas)))
+}
+
+/// What the session has: of each attribute one, for the same id may be another session's of the same user, too.
+fn leases_of<'a>(session: &OpenSession, rows: &'a [(&'a Row, Row)]) -> Vec<&'a (&'a Row, Row)> {
+    let mut held: Vec<_> = rows.iter().filter(|(_, row)| is_of(row, session)).collect();
+    held.sort_by_key(|(_, row)| session.address != Some(row.address.addr()));
+    let mut seen: Vec<&str> = Vec::new();
+    held.retain(|(_, row)| {
+        let new = !seen.contains(&&*row.attribute);
+        seen.push(&row.attribute);
+        new
+    });
+    held
 }
 
 /// The lease is this session's: bound to its id, and user or address agree.

@@ -96,11 +96,11 @@ impl Case {
     }
 
     #[track_caller]
-    fn closes(&self) -> Option<Box<Change>> {
+    fn closes(&self) -> Option<Change> {
         match self.one() {
-            Sentence::Close { last, lease, .. } => {
+            Sentence::Close { last, leases, .. } => {
                 assert_eq!(Some(last), self.session.last);
-                lease
+                leases.into_iter().next()
             }
             stays => panic!("{stays:?}"),
         }

@@ -407,3 +407,39 @@ fn a_lease_at_another_nas_is_not_this_routers_to_judge() {
     case.list.sessions = vec![seen("alice", 1)];
     assert_eq!(case.verdicts(), [(Verdict::Conflict, 1)]);
 }
+
+/// The prefix that this user's session has besides its address.
+fn prefix(user: &str, n: u8) -> Row {
+    let address = format!("2001:db8:0:{n:x}00::/56").parse().unwrap();
+    Row { id: 100 + i64::from(n), address, attribute: "Delegated-IPv6-Prefix".into(), ..held(user, n) }
+}
+
+#[test]
+fn prefixes_follow_their_session_and_are_never_absent_by_themselves() {
+    // Alice is on line: a router's list names no prefix, and hers is confirmed with her address.
+    let rows =
+        vec![held("alice", 1), prefix("alice", 1), held("bob", 2), prefix("bob", 2), prefix("carol", 3)];
+    let elsewhere = Seen { address: Some([192, 0, 2, 9].into()), ..seen("carol", 3) };
+    let mut case = Case::new(rows, vec![seen("alice", 1), elsewhere]);
+    let gone = [2, 102].map(|id| (id, BEGUN - 90));
+    case.absent = gone.into();
+    let plan = case.judge();
+    // Bob is gone with all that he had. Carol has no address of ours: her session tells that her prefix is in use.
+    let released: Vec<_> = plan
+        .steps()
+        .iter()
+        .filter(|step| step.verdict == Verdict::Release)
+        .map(|step| (step.user.as_str(), step.address.is_ipv6()))
+        .collect();
+    assert_eq!(released, [("bob", false), ("bob", true)], "{plan:?}");
+    assert!(!plan.steps().iter().any(|step| step.verdict == Verdict::Suspect), "{plan:?}");
+    let confirmed = |row: Row| {
+        let due = Row { expires_at: Some(BEGUN + 900), ..row };
+        let mut rows = vec![held("alice", 1)];
+        rows[0].expires_at = due.expires_at;
+        rows.push(due);
+        let plan = Case::new(rows, vec![seen("alice", 1)]).judge();
+        plan.steps().iter().filter(|step| step.verdict == Verdict::Confirm).count()
+    };
+    assert_eq!(confirmed(prefix("alice", 1)), 2);
+}

@@ -23,6 +23,18 @@ pub enum SourceName {
     Off,
 }
 
+impl SourceName {
+    /// As it is written: `auto`, a table, or nothing.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        match text.trim() {
+            "auto" => Self::Auto,
+            "" => Self::Off,
+            table => Self::Named(table.to_owned()),
+        }
+    }
+}
+
 /// `static_sources { }` of the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceNames {

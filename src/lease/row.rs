@@ -226,7 +226,8 @@ pub struct Row {
     pub expires_at: Option<Time>,
     /// Since when it is free beyond doubt.
     pub free_at: Time,
-    /// Its place in the LRU queue, never later than `free_at`; of an available row, the same.
+    /// Its place in the LRU queue, never later than `free_at`; of an available row, the same, but for one that another table
+    /// gives to somebody: when it is looked at again.
     pub queue_at: Time,
     /// Who holds it, or held it last.
     pub lease: Option<Arc<Lease>>,

@@ -1,7 +1,7 @@
 //! What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout, what the site writes for its pools, and a word.
 
 use crate::engine::Grant;
-use crate::lease::{FOREVER, Seconds, escape};
+use crate::lease::{FOREVER, Seconds, address_text, escape};
 
 use super::Reply;
 use super::limit::Kind;
@@ -111,7 +111,7 @@ fn short_lease(who: &Who, grant: &Grant, interim: Seconds) -> Note {
          more often",
         who.user,
         who.nas,
-        grant.address.addr(),
+        address_text(&grant.address),
         grant.pool,
         grant.lease_seconds,
         grant.pool

@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
+use super::Wish;
 use crate::lease::{Class, Named};
 
 /// Facts of a request (RFC 2865, RFC 2866), as bytes where the RFC has text. Of attributes that come twice the first
@@ -41,10 +44,12 @@ pub struct Facts {
     pub addresses: Vec<Named>,
     /// Those of the Class attributes (25) that are ours.
     pub classes: Vec<Class>,
-    /// The request's `req_attribute_name`.
-    pub hint: Option<Ipv4Addr>,
-    /// The control attribute that names the pool.
+    /// The request's attribute that asks for a certain one of the first attribute.
+    pub hint: Option<IpNet>,
+    /// The control attribute that names the pool of the first attribute.
     pub pool: Option<Vec<u8>>,
+    /// The same for the attributes behind the first, in their order.
+    pub wishes: Vec<Wish>,
     /// The expansion of `owner`.
     pub owner: Vec<u8>,
     /// The expansion of `nas`, if it is set.
@@ -60,8 +65,10 @@ pub struct Facts {
 pub struct Reply {
     /// It is an Access-Reject: the hook was called in `Post-Auth-Type REJECT`.
     pub is_reject: bool,
-    /// Framed-IP-Address (8), the first.
-    pub address: Option<Ipv4Addr>,
+    /// What it has in the first attribute.
+    pub address: Option<IpNet>,
+    /// What it has in those behind the first, in their order, unless that means "please allocate".
+    pub others: Vec<Option<IpNet>>,
     /// Acct-Interim-Interval (85), seconds.
     pub interim_interval: Option<u32>,
     /// Session-Timeout (27), seconds.
@@ -71,14 +78,19 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The address that the reply states, unless it is one of those that mean "please allocate": 255.255.255.254
-    /// (RFC 2865 §5.8), 255.255.255.255 and 0.0.0.0.
+    /// What the reply states in the first attribute, unless that means "please allocate".
     #[must_use]
-    pub fn stated(&self) -> Option<Ipv4Addr> {
-        self.address.filter(|address| {
-            !address.is_unspecified()
-                && !address.is_broadcast()
-                && *address != Ipv4Addr::new(255, 255, 255, 254)
-        })
+    pub fn stated(&self) -> Option<IpNet> {
+        self.address.filter(is_meant)
+    }
+}
+
+/// None of those that mean "please allocate": 255.255.255.254 (RFC 2865 §5.8), 255.255.255.255, 0.0.0.0 and `::`.
+pub(super) fn is_meant(net: &IpNet) -> bool {
+    match net.addr() {
+        IpAddr::V4(v4) => {
+            !v4.is_unspecified() && !v4.is_broadcast() && v4 != Ipv4Addr::new(255, 255, 255, 254)
+        }
+        IpAddr::V6(v6) => !v6.is_unspecified(),
     }
 }

@@ -4,6 +4,7 @@
 
 mod accompany;
 mod accounting;
+mod attributes;
 mod condition;
 mod facts;
 mod identity;
@@ -31,6 +32,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use attributes::{Attribute, Wish};
 pub use facts::{Facts, Reply};
 pub use instance::Instance;
 pub use item::{Item, Place, Value};

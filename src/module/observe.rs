@@ -22,23 +22,20 @@ pub(super) fn observe(
     who: &Who,
     ask: Ask,
     stated: Option<IpNet>,
+    besides: Vec<Want>,
 ) -> Outcome {
     let mut outcome = Outcome::new(Code::Noop, "");
     let named = ask.wants.first().map(|want| want.pool().to_owned()).unwrap_or_default();
     // First, for afterwards the address that they gave is the one that he holds.
     let half = settings.timeout / 2;
     let ours = if named.is_empty() { Ok(None) } else { engine.peek(&ask, half) };
-    let recorded = stated.map(|stated| {
-        let wants = ask.wants.iter().map(|want| Want {
-            pools: Vec::new(),
-            hint: None,
-            stated: Some(stated),
-            ..want.clone()
-        });
+    let first = ask.wants.iter().map(|want| Want { stated, ..want.clone() });
+    let wants = first.chain(besides).filter(|want| want.stated.is_some());
+    let wants: Vec<Want> = wants.map(|want| Want { pools: Vec::new(), hint: None, ..want }).collect();
+    let recorded = (!wants.is_empty()).then(|| {
         // What is answered today is what counts, whoever we thought had the address.
         let rules = settings.observe_rules.clone();
-        let ask = Ask { wants: wants.collect(), rules, ..ask.clone() };
-        engine.ask(Work::Grant(ask), half)
+        engine.ask(Work::Grant(Ask { wants, rules, ..ask.clone() }), half)
     });
     let ours = match ours {
         Ok(ours) => ours,
@@ -46,15 +43,22 @@ pub(super) fn observe(
     };
     let theirs = match recorded {
         None => Theirs::Nothing,
+        Some(Answer::Granted(grants)) if stated.is_none() => {
+            outcome.undo.extend(grants.into_iter().filter_map(|grant| grant.undo));
+            Theirs::Nothing
+        }
         Some(Answer::Granted(grants)) => {
             let mut pool = None;
             for grant in grants {
-                pool = Some(grant.pool.to_string());
+                if *grant.attribute == *settings.attribute_name {
+                    pool = Some(grant.pool.to_string());
+                }
                 outcome.undo.extend(grant.undo);
             }
-            Theirs::Recorded(pool.unwrap_or_default())
+            pool.map_or(Theirs::NotOurs, Theirs::Recorded)
         }
         Some(Answer::Unavailable { why }) => return unavailable(outcome, settings, who, &why),
+        Some(_) if stated.is_none() => Theirs::Nothing,
         Some(_) => Theirs::NotOurs,
     };
     let address = stated.map(|stated| stated.addr());

@@ -1,6 +1,8 @@
 //! What a hook decided: a return code, changes of the lists, lines for the log. `ffi` carries it out.
 
-use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
 
 use crate::engine::Undo;
 use crate::lease::Class;
@@ -32,8 +34,8 @@ pub enum Code {
 /// A change of the request's lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// reply:Framed-IP-Address, in place of what is there.
-    Address(Ipv4Addr),
+    /// An address or prefix in its attribute of the reply, in place of what is there.
+    Address(Arc<str>, IpNet),
     /// One more reply:Class.
     Class(Class),
     /// control:Response-Packet-Type := Do-Not-Respond.

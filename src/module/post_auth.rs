@@ -1,13 +1,15 @@
 //! post-auth: from facts to an ask, from the answer to what goes out. Also the later reject of the same request.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::engine::{Answer, Contest, Grant, How, Undo, Work};
-use crate::lease::{Ask, Mode, Want};
+use crate::engine::{Answer, Contest, Grant, How, LeftOut, Undo, Work};
+use crate::lease::{Ask, Mode, Takes, Unit, Want, address_text};
 
 use super::accompany::{accompany, items, least, lengthened};
+use super::attributes::others;
 use super::identity;
 use super::limit::Kind;
 use super::observe::observe;
@@ -36,9 +38,10 @@ pub fn post_auth(
     }
     let careful = settings.mode != Mode::Managed || engine.withholds();
     let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
+    let others = others(settings, facts, reply);
     let mut matched =
         if stated.is_some() && !careful { Matched::default() } else { pools(settings, facts, oracle) };
-    let mut outcome = decided(settings, engine, facts, reply, stated, &mut matched, careful);
+    let mut outcome = decided(settings, engine, facts, reply, (stated, others), &mut matched, careful);
     outcome.notes.extend(unusable(&matched));
     outcome
 }
@@ -48,56 +51,69 @@ fn decided(
     engine: &dyn Asks,
     facts: &Facts,
     reply: &Reply,
-    stated: Option<Ipv4Addr>,
+    (stated, others): (Option<IpNet>, Vec<Want>),
     matched: &mut Matched,
     careful: bool,
 ) -> Outcome {
     let profile = matched.profile.map(|index| &settings.profiles[index]);
-    if stated.is_none() && matched.picks.is_empty() && profile.is_none() {
+    if stated.is_none() && matched.picks.is_empty() && profile.is_none() && others.is_empty() {
         return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
     }
     let session = identity::session(facts);
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
+    // Whatever the reply states goes out, even if nothing is known of whom it is for.
+    let only_stated = (stated.is_some() || matched.picks.is_empty() && !others.is_empty())
+        && others.iter().all(|want| want.stated.is_some());
     let picks = core::mem::take(&mut matched.picks);
     let mode = if careful { settings.mode.max(engine.mode(&session.nas, &picks)) } else { Mode::Managed };
     if mode == Mode::Off || (mode == Mode::Observe && session.owner.is_empty()) {
         return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
     }
     if session.owner.is_empty() {
-        return without_owner(settings, &who, stated);
+        return without_owner(settings, &who, only_stated);
     }
     if let Some(profile) = profile.filter(|_| picks.is_empty() && mode == Mode::Managed) {
         return refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas));
     }
     let stated = stated.filter(|_| mode == Mode::Observe || !settings.allow_duplicates);
     // Observed, what is wanted is ours; what the reply states is recorded besides.
-    let stated_out = stated.filter(|_| mode != Mode::Observe).map(|address| IpAddr::V4(address).into());
+    let first = (stated.is_some() || !picks.is_empty() || mode == Mode::Observe).then(|| Want {
+        attribute: settings.attribute_name.clone(),
+        pools: picks,
+        hint: hint(facts),
+        stated: stated.filter(|_| mode != Mode::Observe),
+        takes: settings.attributes[0].takes,
+        optional: !settings.attributes[0].required,
+    });
+    let (others, besides) = if mode == Mode::Observe { (Vec::new(), others) } else { (others, Vec::new()) };
     let ask = Ask {
-        wants: vec![Want {
-            attribute: settings.attribute_name.clone(),
-            pools: picks,
-            hint: hint(facts),
-            stated: stated_out,
-            ..Want::default()
-        }],
+        wants: first.into_iter().chain(others).collect(),
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
         least_seconds: least(settings, reply),
         rules: settings.rules.clone(),
         session,
     };
     if mode == Mode::Observe {
-        return observe(settings, engine, &who, ask, stated.map(|address| IpAddr::V4(address).into()));
+        return observe(settings, engine, &who, ask, stated, besides);
     }
     let answer = engine.ask(Work::Grant(ask), settings.timeout);
-    if stated.is_some() {
+    if only_stated {
         return keep_stated(settings, reply, &who, answer);
     }
     match answer {
         Answer::Granted(grants) => granted(settings, reply, &who, grants, matched),
+        Answer::Partly(grants, left_out) => {
+            let mut outcome = granted(settings, reply, &who, grants, matched);
+            outcome.notes.extend(left_out.iter().map(|left_out| left(&who, left_out)));
+            outcome
+        }
+        Answer::Kept => Outcome::new(Code::Noop, "the reply has an address already").with(Message::Exists),
+        Answer::Unfit { pool, gives, attribute, takes } => {
+            refused(settings.on_unknown_pool, unfit(&who, &pool, gives, &attribute, takes))
+        }
         Answer::Exhausted { pool, behind } => refused(settings.on_exhausted, exhausted(&who, &pool, &behind)),
         Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
         Answer::Unavailable { why } => unavailable(settings, &who, &why),
-        Answer::Kept => Outcome::new(Code::Noop, "this pool, or NAS, gives out no addresses (its mode)"),
         other => {
             unavailable(settings, &who, &format!("the engine answered {other:?} to a request for an address"))
         }
@@ -139,29 +155,32 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
     }
 }
 
-/// The address that the subscriber asks for, unless no subscriber can have it.
+/// What the subscriber asks for, unless no subscriber can have it.
 pub(super) fn hint(facts: &Facts) -> Option<IpNet> {
-    facts
-        .hint
-        .filter(|hint| {
-            !hint.is_unspecified()
-                && !hint.is_loopback()
-                && !hint.is_multicast()
-                && *hint < Ipv4Addr::new(240, 0, 0, 0)
-        })
-        .map(|hint| IpAddr::V4(hint).into())
+    facts.hint.filter(asked_for)
+}
+
+/// Something that a subscriber can have.
+pub(super) fn asked_for(hint: &IpNet) -> bool {
+    let address = hint.addr();
+    let reserved = matches!(address, IpAddr::V4(v4) if v4 >= Ipv4Addr::new(240, 0, 0, 0));
+    !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() && !reserved
 }
 
 fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, matched: &Matched) -> Outcome {
-    let mut outcome = Outcome::new(Code::Updated, "").with(Message::Success);
+    let (code, message) =
+        if grants.is_empty() { (Code::Noop, Message::NoPool) } else { (Code::Updated, Message::Success) };
+    let mut outcome = Outcome::new(code, "").with(message);
     for grant in grants {
-        let IpAddr::V4(address) = grant.address.addr() else {
-            return unavailable(settings, who, "the engine granted an IPv6 address for Framed-IP-Address");
-        };
+        let address = address_text(&grant.address);
+        let before = if outcome.debug.is_empty() { "granted " } else { ", " };
         let by = matched.profile.map(|at| format!(" by profile {}", settings.profiles[at].name));
-        outcome.debug =
-            format!("granted {address} of pool {} ({:?}){}", grant.pool, grant.how, by.unwrap_or_default());
-        outcome.changes.push(Change::Address(address));
+        let by = by.unwrap_or_default();
+        outcome.debug.push_str(&format!("{before}{address} of pool {} ({:?}){by}", grant.pool, grant.how));
+        // What the reply states is there already.
+        if grant.how != How::Static {
+            outcome.changes.push(Change::Address(Arc::clone(&grant.attribute), grant.address));
+        }
         if grant.how == How::Doubtful {
             outcome.notes.push(doubtful(who, &grant));
         }
@@ -169,7 +188,29 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, ma
         accompany(settings, reply, who, &mut outcome, grant);
         outcome.changes.extend(items);
     }
+    shortest(&mut outcome.changes);
     outcome
+}
+
+/// Of several leases the shortest decides when the session is heard of, and ends.
+fn shortest(changes: &mut Vec<Change>) {
+    let of = |read: fn(&Change) -> Option<u32>| changes.iter().filter_map(read).min();
+    let interim =
+        of(|change| if let Change::InterimInterval(seconds) = change { Some(*seconds) } else { None });
+    let timeout =
+        of(|change| if let Change::SessionTimeout(seconds) = change { Some(*seconds) } else { None });
+    let (mut first_interim, mut first_timeout) = (true, true);
+    changes.retain_mut(|change| match change {
+        Change::InterimInterval(seconds) => {
+            *seconds = interim.unwrap_or(*seconds);
+            std::mem::take(&mut first_interim)
+        }
+        Change::SessionTimeout(seconds) => {
+            *seconds = timeout.unwrap_or(*seconds);
+            std::mem::take(&mut first_timeout)
+        }
+        _ => true,
+    });
 }
 
 /// The reply's own address goes out whatever the engine says; if it is of a pool of ours, its lease is fenced as any other.
@@ -198,8 +239,8 @@ fn keep_stated(settings: &Settings, reply: &Reply, who: &Who, answer: Answer) ->
     outcome
 }
 
-fn without_owner(settings: &Settings, who: &Who, stated: Option<Ipv4Addr>) -> Outcome {
-    if stated.is_some() {
+fn without_owner(settings: &Settings, who: &Who, stated: bool) -> Outcome {
+    if stated {
         return Outcome::new(
             Code::Noop,
             "the reply has an address already; nobody is named whose it would be",
@@ -246,6 +287,27 @@ fn unknown_pool(who: &Who, pool: &str) -> Note {
     Note::failure(Kind::UnknownPool, pool, text)
 }
 
+fn unfit(who: &Who, pool: &str, gives: Unit, attribute: &str, takes: Takes) -> Note {
+    let text = format!(
+        "pool {pool} gives out {gives}, and {attribute} holds {takes}: nothing for user {} at NAS {}. Name another pool for {attribute}; \
+         `ippool-rs pool list` shows what each gives out",
+        who.user, who.nas
+    );
+    Note::failure(Kind::UnknownPool, pool, text)
+}
+
+/// Something that was not required.
+fn left(who: &Who, left_out: &LeftOut) -> Note {
+    let LeftOut { attribute, pool, unknown } = left_out;
+    let why = if *unknown { "there is no such pool" } else { "it is full" };
+    let text = format!(
+        "user {} at NAS {} got no {attribute} of pool {pool}: {why}. `ippool-rs pool add {pool} RANGE` adds some; whoever must not be let \
+         in without it, set required = yes in `attribute {attribute} {{ }}`",
+        who.user, who.nas
+    );
+    Note::warning(if *unknown { Kind::UnknownPool } else { Kind::Exhausted }, pool, text)
+}
+
 fn unavailable(settings: &Settings, who: &Who, why: &str) -> Outcome {
     let text = format!(
         "no address for user {} at NAS {}: {why}. `ippool-rs schema status` tries the database",
@@ -272,7 +334,7 @@ fn doubtful(who: &Who, grant: &Grant) -> Note {
         grant.pool,
         who.user,
         who.nas,
-        grant.address.addr(),
+        address_text(&grant.address),
         grant.pool
     );
     Note::warning(Kind::Doubtful, &grant.pool, text)
@@ -281,10 +343,7 @@ fn doubtful(who: &Who, grant: &Grant) -> Note {
 /// The reply states an address that another has.
 fn contested(who: &Who, contest: &Contest, wins: bool) -> Note {
     let Contest { address, with, reserved } = contest;
-    let address = match address.prefix_len() == address.max_prefix_len() {
-        true => address.addr().to_string(),
-        false => address.to_string(),
-    };
+    let address = address_text(address);
     let has = if *reserved { "is reserved for" } else { "is held by" };
     let nobody = with.is_empty() || with.starts_with('=');
     let whom = if nobody { "nobody" } else { with };

@@ -4,14 +4,14 @@ use core::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lease::{Mode, Rules, Seconds};
+use crate::lease::{Mode, Rules, Seconds, Takes};
 
 use super::settings::{DatabaseUrl, OnUnavailable, Refusal, SessionTimeout, Settings};
 use super::suggest::nearest;
 use super::{Item, Place, Value};
 
 /// What is built. The order is that of the shipped example.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "database",
     "pool_name",
     "default_pool",
@@ -24,6 +24,7 @@ const KNOWN: [&str; 30] = [
     "sessions_per_owner",
     "attribute_name",
     "req_attribute_name",
+    "attribute",
     "allow_duplicates",
     "static_wins",
     "offer_duration",
@@ -44,7 +45,7 @@ const KNOWN: [&str; 30] = [
     "trigger",
 ];
 /// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
-const LATER: [&str; 2] = ["attribute", "update"];
+const LATER: [&str; 1] = ["update"];
 /// Items of rlm_sqlippool that have no meaning here, and what to do instead.
 const OTHERS: [(&str, &str); 6] = [
     ("dialect", "the database's kind is the beginning of `database`"),
@@ -91,6 +92,19 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// An item of this name is there.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.places.iter().any(|(known, _)| known == name)
+    }
+
+    /// What the attributes hold, as the dictionaries say: in the order of the settings.
+    pub fn attributes_take(&mut self, takes: impl IntoIterator<Item = Takes>) {
+        for (attribute, takes) in self.settings.attributes.iter_mut().zip(takes) {
+            attribute.takes = takes;
+        }
+    }
+
     /// The settings for a look at what they name (attributes, expansions); defaults stand where a mistake was found.
     #[must_use]
     pub fn settings(&self) -> &Settings {
@@ -122,20 +136,24 @@ impl Draft {
 /// Reads the module's section.
 pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
     let mut reader = Reader { section, items, mistakes: Vec::new() };
-    reader.refuse_unknown(&KNOWN, &["profile", "pool"], "");
+    reader.refuse_unknown(&KNOWN, &["attribute", "profile", "pool"], "");
     let on_unavailable = reader.choice("on_unavailable", OnUnavailable::Fail, &UNAVAILABLE, "");
-    let rules = Rules { last_known: on_unavailable == OnUnavailable::LastKnown, ..reader.rules() };
+    let attributes = reader.attributes();
+    let first = attributes[0].clone();
+    let last_known = on_unavailable == OnUnavailable::LastKnown;
+    let rules = Rules { last_known, several: attributes.len() > 1, ..reader.rules() };
     let settings = Settings {
+        attributes,
         database: reader.database(),
-        pool_name: reader.not_empty("pool_name", "Pool-Name"),
-        default_pool: reader.text("default_pool", ""),
+        pool_name: first.pool_name,
+        default_pool: first.default_pool,
         timeout: reader.timeout(),
         owner: reader.not_empty("owner", "%{User-Name}"),
         nas: reader.text("nas", ""),
         session_key: reader.text("session_key", ""),
         subscriber_id: reader.text("subscriber_id", ""),
-        attribute_name: reader.attribute_name(),
-        req_attribute_name: reader.text("req_attribute_name", "Framed-IP-Address"),
+        attribute_name: first.name,
+        req_attribute_name: first.req_attribute_name,
         allow_duplicates: reader.choice("allow_duplicates", false, &SWITCH, ""),
         interim_interval: reader.choice("interim_interval", true, &[("auto", true), ("no", false)], ""),
         session_timeout: reader.choice("session_timeout", SessionTimeout::Auto, &SESSION_TIMEOUT, ""),
@@ -156,10 +174,16 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
     if let Some(Item { value: Value::Section(inner), .. }) = reader.find("messages") {
         places.extend(inner.iter().map(|item| (format!("messages.{}", item.name), item.place.clone())));
     }
+    for section in items.iter().filter(|item| item.name == "attribute") {
+        let Value::Section(inner) = &section.value else { continue };
+        let name = |item: &Item| format!("attribute {}: {}", section.label, item.name);
+        places.push((format!("attribute {}", section.label), section.place.clone()));
+        places.extend(inner.iter().map(|item| (name(item), item.place.clone())));
+    }
     Draft { settings, mistakes: reader.mistakes, places, section: section.clone() }
 }
 
-const SWITCH: [(&str, bool); 4] = [("yes", true), ("no", false), ("on", true), ("off", false)];
+pub(super) const SWITCH: [(&str, bool); 4] = [("yes", true), ("no", false), ("on", true), ("off", false)];
 const REFUSALS: [(&str, Refusal); 3] =
     [("reject", Refusal::Reject), ("notfound", Refusal::NotFound), ("fail", Refusal::Fail)];
 const SESSION_TIMEOUT: [(&str, SessionTimeout); 3] =
@@ -223,7 +247,7 @@ impl<'a> Reader<'a> {
         self.value(name).map_or(default, |(text, _)| text).to_owned()
     }
 
-    fn not_empty(&mut self, name: &str, default: &str) -> String {
+    pub(super) fn not_empty(&mut self, name: &str, default: &str) -> String {
         match self.value(name) {
             Some(("", place)) => {
                 self.mistake(place, format!("{name} must not be empty (default: \"{default}\")"));
@@ -306,19 +330,6 @@ impl<'a> Reader<'a> {
             _ => self.mistake(place, "database: must begin with sqlite:// or postgresql://".into()),
         }
         DatabaseUrl::new(text)
-    }
-
-    fn attribute_name(&mut self) -> String {
-        let name = self.not_empty("attribute_name", "Framed-IP-Address");
-        if name != "Framed-IP-Address"
-            && let Some(item) = self.find("attribute_name")
-        {
-            self.mistake(
-                &item.place,
-                format!("attribute_name = {name}: this version of ippool_rs has Framed-IP-Address only"),
-            );
-        }
-        name
     }
 
     /// Lengths that contradict each other are mistakes if both were written; a default gives way.

@@ -57,10 +57,6 @@ impl Reader<'_> {
 
     /// A table: `auto`, its name, or none.
     fn source(&mut self, name: &str) -> SourceName {
-        match self.text(name, "auto").trim() {
-            "auto" => SourceName::Auto,
-            "" => SourceName::Off,
-            table => SourceName::Named(table.to_owned()),
-        }
+        SourceName::parse(&self.text(name, "auto"))
     }
 }

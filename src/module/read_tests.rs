@@ -27,7 +27,7 @@ fn each_mistake_is_found_in_its_line() {
         ("update", "x"),
         ("pool_key", "%{NAS-Port}"),
         ("owner", ""),
-        ("attribute_name", "Framed-IPv6-Address"),
+        ("attribute_name", ""),
         ("session_timeout", "always"),
         ("owner", "%{User-Name}"),
     ]);
@@ -41,7 +41,7 @@ fn each_mistake_is_found_in_its_line() {
         ("f[9]", "not available in this version"),
         ("f[10]", "set `owner`"),
         ("f[11]", "must not be empty"),
-        ("f[12]", "Framed-IP-Address only"),
+        ("f[12]", "must not be empty"),
         ("f[13]", "must be one of auto, no, yes"),
         ("f[14]", "set twice"),
     ];

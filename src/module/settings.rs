@@ -7,7 +7,7 @@ use crate::lease::{Mode, Rules, SourceName, SourceNames, escape};
 
 use super::profile::Profile;
 use super::read::{self, Draft, Mistake};
-use super::{Item, Place};
+use super::{Attribute, Item, Place};
 
 /// The database's URL. Shown without its password.
 #[derive(Clone, PartialEq, Eq)]
@@ -182,6 +182,8 @@ pub struct Settings {
     pub attribute_name: String,
     /// Request attribute that asks for a certain address; empty: none.
     pub req_attribute_name: String,
+    /// All attributes that it gives out; the four items above are the first one's.
+    pub attributes: Vec<Attribute>,
     /// Allocate although the reply has the attribute.
     pub allow_duplicates: bool,
     /// Ask the NAS for Interims where the reply does not.

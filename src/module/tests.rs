@@ -106,6 +106,10 @@ fn grant(how: How) -> Grant {
     }
 }
 
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
 /// Where there are no profiles, nothing is asked.
 struct Nobody;
 
@@ -138,7 +142,11 @@ fn a_grant_goes_out_with_its_fence_and_an_interim_interval() {
     assert_eq!(outcome.code, Code::Updated);
     assert_eq!(
         outcome.changes,
-        [Change::Address(Ipv4Addr::new(198, 51, 100, 7)), Change::Class(FENCE), Change::InterimInterval(600)]
+        [
+            Change::Address("Framed-IP-Address".into(), net("198.51.100.7/32")),
+            Change::Class(FENCE),
+            Change::InterimInterval(600)
+        ]
     );
     assert!(outcome.notes.is_empty());
     let ask = engine.ask();
@@ -202,7 +210,7 @@ fn a_session_ends_with_its_lease_where_the_site_wants_it_so() {
 
 #[test]
 fn the_most_careful_of_the_modes_counts() {
-    let stated = Reply { address: Some(Ipv4Addr::new(198, 51, 100, 7)), ..Reply::default() };
+    let stated = Reply { address: Some(net("198.51.100.7/32")), ..Reply::default() };
     let peeked = |address: &str, pool: &str| {
         Some(Peeked { address: address.parse().unwrap(), pool: pool.into(), how: How::Free })
     };
@@ -275,7 +283,7 @@ fn a_stated_address_that_another_has_goes_out_and_is_told_of() {
         let address = "198.51.100.7/32".parse().unwrap();
         Box::new(Contest { address, with: "bob".into(), reserved })
     };
-    let reply = Reply { address: Some(Ipv4Addr::new(198, 51, 100, 7)), ..Reply::default() };
+    let reply = Reply { address: Some("198.51.100.7/32".parse().unwrap()), ..Reply::default() };
     let recorded = |reserved| Grant { contest: Some(contest(reserved)), ..grant(How::Static) };
     for (answer, says) in [
         (Answer::Granted(vec![recorded(false)]), "is held by bob: the lease is the former's now"),
@@ -299,13 +307,13 @@ fn a_stated_address_that_another_has_goes_out_and_is_told_of() {
 
 #[test]
 fn an_address_in_the_reply_stands_and_is_recorded() {
-    let reply = Reply { address: Some(Ipv4Addr::new(203, 0, 113, 9)), ..Reply::default() };
+    let reply = Reply { address: Some(net("203.0.113.9/32")), ..Reply::default() };
     let engine = granted(How::Static);
     let outcome = run(&[], &Facts { pool: None, ..alice() }, &reply, &engine);
     assert_eq!(outcome.code, Code::Noop);
     assert_eq!(outcome.changes, [Change::Class(FENCE), Change::InterimInterval(600)]);
     let want = engine.ask().wants[0].clone();
-    assert_eq!((want.pool(), want.stated), ("", reply.address.map(|own| IpAddr::V4(own).into())));
+    assert_eq!((want.pool(), want.stated), ("", reply.address));
     // Whatever is wrong with us, a static address goes out.
     let away = Engine::new(Answer::Unavailable { why: "away".into() });
     let outcome = run(&[], &alice(), &reply, &away);
@@ -319,7 +327,7 @@ fn an_address_in_the_reply_stands_and_is_recorded() {
 #[test]
 fn addresses_that_mean_please_allocate_are_replaced() {
     for address in ["255.255.255.254", "255.255.255.255", "0.0.0.0"] {
-        let reply = Reply { address: address.parse().ok(), ..Reply::default() };
+        let reply = Reply { address: crate::lease::parse_address(address), ..Reply::default() };
         assert_eq!(run(&[], &alice(), &reply, &granted(How::Free)).code, Code::Updated, "{address}");
     }
 }
@@ -341,7 +349,7 @@ fn hints_that_nobody_can_have_are_dropped() {
         ("255.255.255.254", false),
     ] {
         let engine = granted(How::Requested);
-        run(&[], &Facts { hint: hint.parse().ok(), ..alice() }, &Reply::default(), &engine);
+        run(&[], &Facts { hint: crate::lease::parse_address(hint), ..alice() }, &Reply::default(), &engine);
         assert_eq!(engine.ask().wants[0].hint.is_some(), kept, "{hint}");
     }
 }
@@ -364,7 +372,7 @@ fn each_failure_has_its_code_and_names_user_nas_and_pool() {
     ] {
         let outcome = run(&[(item, value)], &alice(), &Reply::default(), &Engine::new(answer.clone()));
         assert_eq!(outcome.code, code, "{item} = {value}");
-        assert!(!outcome.changes.iter().any(|change| matches!(change, Change::Address(_))));
+        assert!(!outcome.changes.iter().any(|change| matches!(change, Change::Address(..))));
         assert_eq!(outcome.changes.contains(&Change::DoNotRespond), value == "drop");
         let text = &outcome.notes[0].text;
         assert!(

@@ -96,12 +96,18 @@ impl Instance {
         let settings = &self.settings;
         let ask = Ask {
             session: identity::session(facts),
-            wants: vec![Want {
-                attribute: settings.attribute_name.clone(),
-                pools: vec![Pick::of(escape(pool.as_bytes()))],
-                hint: hint(facts),
-                ..Want::default()
-            }],
+            // The engine takes the first that the pool fits into.
+            wants: settings
+                .attributes
+                .iter()
+                .map(|attribute| Want {
+                    attribute: attribute.name.clone(),
+                    pools: vec![Pick::of(escape(pool.as_bytes()))],
+                    hint: hint(facts),
+                    takes: attribute.takes,
+                    ..Want::default()
+                })
+                .collect(),
             lease_seconds: settings.rules.lease,
             least_seconds: 0,
             rules: settings.rules.clone(),

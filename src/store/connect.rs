@@ -141,6 +141,20 @@ pub fn sqlite(path: &Path, create: bool, busy: u32) -> Result<diesel::SqliteConn
     Ok(connection)
 }
 
+/// Opens a SQLite file of others for reading alone: nothing of it is changed, not even its journal.
+#[cfg(feature = "sqlite")]
+pub fn sqlite_read_only(path: &Path, busy: u32) -> Result<diesel::SqliteConnection, StoreError> {
+    let failed = |error: &dyn fmt::Display| {
+        StoreError::Away(format!("SQLite cannot read {}: {error}", path.display()))
+    };
+    let named = path.to_str().ok_or_else(|| failed(&"the path is not UTF-8"))?;
+    let escaped = named.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let mut connection = diesel::SqliteConnection::establish(&format!("file:{escaped}?mode=ro"))
+        .map_err(|error| failed(&error))?;
+    connection.batch_execute(&format!("PRAGMA busy_timeout = {busy}")).map_err(|error| failed(&error))?;
+    Ok(connection)
+}
+
 /// Opens a PostgreSQL connection: UTC, and a server-side limit of `statement` milliseconds for each statement (0: none).
 ///
 /// A `connect_timeout` of two seconds is added where the URL has none, so that an absent server is known to be absent.

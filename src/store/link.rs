@@ -123,6 +123,30 @@ impl Link {
         Ok(Self { connection, warrant: None, inside: false })
     }
 
+    /// Opens a database of others for reading, and leaves it as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Link::open`].
+    #[cfg_attr(not(all(feature = "sqlite", feature = "postgres")), allow(unused_variables))]
+    pub(super) fn open_read_only(url: &DatabaseUrl, statement: u32) -> Result<Self, StoreError> {
+        let connection = match url {
+            #[cfg(feature = "sqlite")]
+            DatabaseUrl::Sqlite(path) => Connection::Sqlite(connect::sqlite_read_only(path, BUSY)?),
+            #[cfg(feature = "postgres")]
+            DatabaseUrl::Postgres(_) => {
+                let mut connection = connect::postgres(url, statement)?;
+                connection
+                    .batch_execute("SET default_transaction_read_only = on")
+                    .map_err(|error| super::error::classify_postgres(&error))?;
+                Connection::Postgres(connection)
+            }
+            #[allow(unreachable_patterns)]
+            _ => return Err(StoreError::Wrong(format!("this build of ippool-rs has no support for {url}"))),
+        };
+        Ok(Self { connection, warrant: None, inside: false })
+    }
+
     /// From now on each transaction is refused if another leads.
     pub(super) fn act_under(&mut self, warrant: &Warrant) {
         self.warrant = Some(warrant.clone());

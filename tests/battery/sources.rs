@@ -274,3 +274,53 @@ fn rows_that_wait_behind_their_turn_are_found_when_there_is_nothing_else_and_nob
         assert!(!ids(free(store.as_mut(), &pool, 3)).contains(&rows[0].id));
     });
 }
+
+/// How often PostgreSQL has read a table from end to end, by connections that have ended.
+fn scans(db: &Db) -> Vec<String> {
+    // What a connection did is known once it has ended, a moment later.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    db.lines(
+        "SELECT relname || ' ' || seq_scan AS line FROM pg_stat_user_tables \
+         WHERE relname IN ('ip_pool_assignments', 'radreply', 'radacct', 'ip_pool_statics') ORDER BY 1",
+    )
+}
+
+#[test]
+fn postgresql_asks_large_tables_of_the_site_by_index_whatever_it_thinks_of_their_size() {
+    let size = if std::env::var_os("IPPOOL_RS_SOAK").is_some() { 1_000_000 } else { 60_000 };
+    let db = Db::postgres();
+    db.run(&["schema", "up"]).expect(0, &[]);
+    let (_, pool) = site(&db, &SourceNames::default());
+    db.sql(&format!(
+        "INSERT INTO ip_pool_assignments (ip_address, pool_name, pool_id) SELECT '10.64.0.0'::inet + n, 'gold', {pool} \
+         FROM generate_series(1, {size}) n;
+         INSERT INTO radreply (username, attribute, op, value) SELECT 's' || n, 'Framed-IP-Address', ':=', \
+         host('10.128.0.0'::inet + n) FROM generate_series(1, 100000) n;
+         INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, framedipaddress, \
+         acctstoptime) SELECT n, n, 'o' || n, '192.0.2.1', now(), '10.192.0.0'::inet + n, \
+         CASE WHEN n % 2 = 0 THEN now() END FROM generate_series(1, 100000) n;
+         INSERT INTO ip_pool_statics (ip_address, username, source) VALUES ('10.250.0.1', 'x', 'billing')",
+        pool = pool.id,
+    ));
+    db.run(&["schema", "indexes", "--apply"]).expect(0, &[]);
+    for analyzed in [false, true] {
+        if analyzed {
+            db.sql("ANALYZE");
+        }
+        let mut store = guarded(&db, &SourceNames::default());
+        let before = scans(&db);
+        let at = now(store.as_mut());
+        let rows = store.free_rows(pool.id, store::FRONT, at, 256).unwrap();
+        let places: Vec<_> = rows.iter().map(|row| ("default", row.address)).collect();
+        let began = std::time::Instant::now();
+        assert!(store.occupants(&places).unwrap().iter().all(Vec::is_empty));
+        assert!(began.elapsed().as_millis() < 500, "{:?}", began.elapsed());
+        for (number, rows) in rows.chunks(64).enumerate() {
+            let grant = |(n, row)| granted(row, &ask(&format!("u{number}-{n}-{analyzed}"), "1", None), at);
+            let changes: Vec<_> = rows.iter().enumerate().map(grant).collect();
+            assert!(write(store.as_mut(), &changes, at).into_iter().all(|written| written));
+        }
+        drop(store);
+        assert_eq!(scans(&db), before, "analyzed: {analyzed}");
+    }
+}

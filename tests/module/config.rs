@@ -25,7 +25,7 @@ fn every_mistake_is_reported_in_its_line_and_nothing_is_opened() {
         "mode = obsrve: must be one of managed, observe, off, did you mean observe?",
         "owner: \"%{Nonsense-Name}\"",
         "pool_name: No-Such-Either is no attribute",
-        "req_attribute_name: User-Name is an attribute that does not hold an IPv4 address",
+        "req_attribute_name: User-Name is an attribute that does not hold an address or a prefix",
         "session_key: \"%{User-Name\"",
         "messages.success: \"%{nosuch:x}\"",
         "messages: sucess: there is no such item, did you mean success?",

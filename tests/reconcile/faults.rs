@@ -87,7 +87,7 @@ fn a_list_that_is_silently_too_short_is_held_and_somebody_may_say_that_it_is_rig
         ground.online(500);
         ground.routers[0].state().remove("/ppp/active", |row| !row.is("name", b"user7"));
         for _ in 0..2 {
-            ground.reconcile(&["--apply"]).expect(3, &["drop", "1 sessions where 500 were expected"]);
+            ground.reconcile(&["--apply"]).expect(3, &["drop", "1 session where 500 were expected"]);
             assert_eq!((ground.held(), ground.released()), (500, 0));
         }
         ground.reconcile(&["--apply", "--router", "core0", "--accept-drop"]).expect(0, &["released 499"]);

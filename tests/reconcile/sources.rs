@@ -54,7 +54,7 @@ fn clients_of_hotspot_and_dhcp_are_sessions_where_the_configuration_says_so() {
                 state.add(DHCP, client(n, status, dynamic));
             }
         }
-        ground.reconcile(&["--apply"]).expect(0, &["core0: 1 sessions", "adopted 1,"]);
+        ground.reconcile(&["--apply"]).expect(0, &["core0: 1 session,", "adopted 1,"]);
         assert_eq!(users(&ground), ["alice"]);
         ground.more = "hotspot = true\n";
         ground.reconcile(&["--apply"]).expect(0, &["core0: 3 sessions", "adopted 2,"]);
@@ -98,7 +98,7 @@ fn an_import_tells_of_addresses_that_the_routers_dhcp_has_given_out() {
         ground.db.run(&["--config", &config, "pool", "import", "--apply"])
     };
     import(&ground)
-        .expect(0, &["2 addresses of the pool lan (10.0.2.1 first) are leased", "dhcp = true", "1 reserved"]);
+        .expect(0, &["2 addresses of the pool lan (10.0.2.1 first) leased", "dhcp = true", "1 reserved"]);
     ground.more = "dhcp = true\n";
     assert!(!import(&ground).err.contains("dhcp = true"));
     ground.reconcile(&["--apply"]).expect(0, &["adopted 2,"]);

@@ -87,7 +87,7 @@ fn what_is_the_routers_own_business_or_cannot_be_is_named_and_left_out() {
                 "the pool upstream is not imported, for the router cuts it out of what it was delegated itself",
                 "a prefix of /32 is larger than 2001:db8:2000::/40",
                 "1 prefix of /56 of the pool taken",
-                "belong to the pool mine",
+                "of the pool mine",
             ],
         );
         let names = ["hosts", "links", "mine", "same", "taken"];

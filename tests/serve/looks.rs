@@ -119,6 +119,7 @@ fn a_new_file_is_taken_in_by_a_reload_and_a_wrong_one_changes_nothing() {
 fn pools_are_imported_again_from_time_to_time() {
     on_both(|site| {
         site.write("ippool-rs.toml", "[serve]\ninterval = 1\nimport_interval = 2\n");
+        site.run(&["pool", "remove", "main", "--yes"]).expect(0, &[]);
         let router = small();
         site.has("north", &router, By::Api, "nas_ip = \"192.0.2.7\"\nimport = \"auto\"");
         let daemon = Daemon::start(site);

@@ -64,7 +64,7 @@ fn a_site_that_is_well_is_told_so_and_of_an_absent_database_in_time() {
 /// A check, what is done to the database, how it goes then, and what is said with which hint.
 type Fault = (&'static str, &'static str, &'static str, [&'static str; 2]);
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     (
         "schema",
         "UPDATE ip_pool_meta SET value = '1.1' WHERE name = 'schema_version'",
@@ -134,6 +134,12 @@ const FAULTS: [Fault; 14] = [
         "warning",
         ["lacks radacctid", "3.2"],
     ),
+    (
+        "site_indexes",
+        "DROP INDEX ippool_rs_radreply_value",
+        "warning",
+        ["read through at each grant", "schema indexes --apply"],
+    ),
     ("durability", "{undurable}", "error", ["synchronous_commit off", "ALTER SYSTEM"]),
 ];
 
@@ -156,7 +162,8 @@ fn each_check_fails_for_its_own_reason_and_says_what_to_do() {
             let unindexed = if is_sqlite(db) {
                 "DROP INDEX acctstoptime"
             } else {
-                "DROP INDEX radacct_active_session_idx; DROP INDEX radacct_bulk_close"
+                "DROP INDEX radacct_active_session_idx; DROP INDEX radacct_bulk_close; \
+                 DROP INDEX ippool_rs_radacct_framedipaddress"
             };
             let undurable = match db {
                 Db::Postgres { name, .. } => format!("ALTER DATABASE {name} SET synchronous_commit = off"),

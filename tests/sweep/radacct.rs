@@ -33,6 +33,7 @@ impl Default for Session<'_> {
 /// The distribution's schema, and the NAS 192.0.2.0, heard for a day.
 pub fn lay(db: &Db) {
     db.sql(&schema(db).replace(['{', '}'], ""));
+    db.run(&["schema", "indexes", "--apply"]).expect(0, &["all are there"]);
     hears(db, "192.0.2.0", 86_400, 5);
 }
 

@@ -10,6 +10,11 @@ use crate::radacct::{closed, is_sqlite, lay, open_sessions, status, verdicts};
 
 /// radiusd with the module, and behind it rlm_sql with the distribution's queries, both on this database.
 fn radiusd(db: &Db) -> Radiusd {
+    Radiusd::start(with_sql(db, "")).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Its configuration; `items` are added to those of the module.
+pub fn with_sql(db: &Db, items: &str) -> Config {
     let (dialect, connection) = match db {
         Db::Sqlite { .. } => {
             let file = db.url().replace("sqlite://", "");
@@ -28,7 +33,7 @@ fn radiusd(db: &Db) -> Radiusd {
         ),
     };
     let modules = format!(
-        "	ippool_rs {{\n\t\tdatabase = \"{}\"\n\t\tdefault_pool = \"main\"\n\t\ttimeout = 2\n\t}}
+        "	ippool_rs {{\n\t\tdatabase = \"{}\"\n\t\tdefault_pool = \"main\"\n\t\ttimeout = 2\n{items}\t}}
 	sql {{
 		driver = \"rlm_sql_{dialect}\"
 		dialect = \"{dialect}\"
@@ -61,7 +66,7 @@ fn radiusd(db: &Db) -> Radiusd {
     }
     .with_instance("ippool_rs");
     config.accounting.push_str("\t\tsql\n");
-    Radiusd::start(config).unwrap_or_else(|why| panic!("{why}"))
+    config
 }
 
 const NAS: [u8; 4] = [127, 0, 0, 1];

@@ -34,6 +34,7 @@ Options:
   --occupancy P[,P]     per cent of the pool that others hold all the time (0)
   --outstanding N       requests under way (64)
   --only PEER[,PEER]    none sqlippool-pg sqlippool-pg-proc ippool-gdbm ours-sqlite ours-pg (all)
+  --sources N           one peer more, ours-pg-sources: ours-pg with so many rows in each of radreply and radacct
   --quick               one round of seconds, as a smoke test; its figures are worth little
   --seconds N           length of a timed phase (5)
   --minutes N           after the phases, so many minutes of churn, each by itself (0, at most 10)
@@ -56,6 +57,7 @@ struct Plan {
     seconds: Duration,
     minutes: usize,
     subscribers: usize,
+    sources: u32,
     quick: bool,
     keep: bool,
     built: PathBuf,
@@ -70,13 +72,14 @@ impl Plan {
         // target/release/examples/radload
         let built = program.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
         let mut plan = Self {
-            peers: peers::ALL.to_vec(),
+            peers: peers::ALL.into_iter().filter(|peer| peer.kind != Kind::OursSources).collect(),
             pools: Vec::new(),
             rounds: 3,
             outstanding: 64,
             seconds: Duration::from_secs(5),
             minutes: 0,
             subscribers: 12_000,
+            sources: 100_000,
             quick: false,
             keep: false,
             built,
@@ -84,7 +87,7 @@ impl Plan {
             out: PathBuf::from("bench-out"),
             write: None,
         };
-        let (mut sizes, mut occupancies) = (vec![65_000], vec![0]);
+        let (mut sizes, mut occupancies, mut sourced) = (vec![65_000], vec![0], false);
         let mut words = Words::new(words);
         while let Some(word) = words.next_word() {
             match word.as_str() {
@@ -94,6 +97,10 @@ impl Plan {
                 "--occupancy" => occupancies = list(&words.value()?, percent)?,
                 "--outstanding" => plan.outstanding = words.number(1, 4096)? as usize,
                 "--only" => plan.peers = list(&words.value()?, Peer::named)?,
+                "--sources" => {
+                    plan.sources = size(&words.value()?)?;
+                    sourced = true;
+                }
                 "--quick" => {
                     plan.quick = true;
                     plan.rounds = 1;
@@ -110,6 +117,9 @@ impl Plan {
                 "--keep" => plan.keep = true,
                 other => return Err(format!("unknown option {other}")),
             }
+        }
+        if sourced && plan.peers.iter().all(|peer| peer.kind != Kind::OursSources) {
+            plan.peers.extend(peers::ALL.into_iter().filter(|peer| peer.kind == Kind::OursSources));
         }
         for &size in &sizes {
             plan.pools.extend(occupancies.iter().map(|&occupancy| Pool { size, occupancy }));
@@ -296,12 +306,17 @@ impl Stage<'_> {
             None
         };
         let database = match (&postgres, peer.kind) {
-            (Some(postgres), Kind::OursPostgres) => postgres.url(),
+            (Some(postgres), Kind::OursPostgres | Kind::OursSources) => postgres.url(),
             (Some(postgres), _) => postgres.conninfo(),
             (None, _) => format!("sqlite://{}", dir.join("ippool.db").display()),
         };
         if peer.is_ours() {
-            peers::prepare_ours(&self.account, &dir.join("lib/ippool-rs"), &database, pool)?;
+            let companion = dir.join("lib/ippool-rs");
+            peers::prepare_ours(&self.account, &companion, &database, pool)?;
+            if let Some(postgres) = postgres.as_ref().filter(|_| peer.kind == Kind::OursSources) {
+                let database = (postgres, database.as_str());
+                peers::lay_sources(&self.account, &companion, database, pool, self.plan.sources)?;
+            }
             postgres.as_ref().map_or(Ok(()), Postgres::settle)?;
         } else if let Some(postgres) = &postgres {
             peers::prepare_sqlippool(&peer, pool, postgres, dir)?;

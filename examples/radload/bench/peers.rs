@@ -20,6 +20,8 @@ pub enum Kind {
     OursSqlite,
     /// ippool_rs on PostgreSQL.
     OursPostgres,
+    /// The same, with FreeRADIUS' radreply and radacct in the database.
+    OursSources,
 }
 
 /// One competitor.
@@ -36,13 +38,14 @@ pub struct Peer {
 }
 
 /// All competitors, in the order of the tables.
-pub const ALL: [Peer; 6] = [
+pub const ALL: [Peer; 7] = [
     Peer { name: "none", kind: Kind::None, threads: 32, config: "none.conf" },
     Peer { name: "sqlippool-pg", kind: Kind::Queries, threads: 8, config: "sqlippool-pg.conf" },
     Peer { name: "sqlippool-pg-proc", kind: Kind::Procedure, threads: 8, config: "sqlippool-pg.conf" },
     Peer { name: "ippool-gdbm", kind: Kind::Gdbm, threads: 4, config: "ippool-gdbm.conf" },
     Peer { name: "ours-sqlite", kind: Kind::OursSqlite, threads: 64, config: "ours.conf" },
     Peer { name: "ours-pg", kind: Kind::OursPostgres, threads: 64, config: "ours.conf" },
+    Peer { name: "ours-pg-sources", kind: Kind::OursSources, threads: 64, config: "ours.conf" },
 ];
 
 impl Peer {
@@ -59,12 +62,12 @@ impl Peer {
 
     /// Whether it is this project.
     pub fn is_ours(&self) -> bool {
-        matches!(self.kind, Kind::OursSqlite | Kind::OursPostgres)
+        matches!(self.kind, Kind::OursSqlite | Kind::OursPostgres | Kind::OursSources)
     }
 
     /// Whether it needs a PostgreSQL.
     pub fn needs_postgres(&self) -> bool {
-        self.is_sqlippool() || self.kind == Kind::OursPostgres
+        self.is_sqlippool() || matches!(self.kind, Kind::OursPostgres | Kind::OursSources)
     }
 }
 
@@ -97,8 +100,9 @@ impl Pool {
     }
 }
 
-/// Where FreeRADIUS' packages put the queries of rlm_sqlippool.
-const SHIPPED: &str = "mods-config/sql/ippool/postgresql";
+/// Where FreeRADIUS' packages put the schemas and queries of their SQL modules.
+const SHIPPED: &str = "mods-config/sql";
+const IPPOOL: &str = "ippool/postgresql";
 
 fn shipped(name: &str) -> Result<String, String> {
     let roots = ["/etc/freeradius/3.0", "/etc/raddb", "/etc/freeradius"];
@@ -110,13 +114,15 @@ fn shipped(name: &str) -> Result<String, String> {
 /// Makes the database of a sqlippool peer: schema, rows with a former user each, statistics, and writes the edited
 /// queries.conf into `dir`.
 pub fn prepare_sqlippool(peer: &Peer, pool: Pool, postgres: &Postgres, dir: &Path) -> Result<(), String> {
-    let queries = shipped("queries.conf")?;
+    let queries = shipped(&format!("{IPPOOL}/queries.conf"))?;
     let (queries, procedure) = match peer.kind {
-        Kind::Procedure => (with_procedure(&queries)?, sticky_procedure(&shipped("procedure.sql")?)?),
+        Kind::Procedure => {
+            (with_procedure(&queries)?, sticky_procedure(&shipped(&format!("{IPPOOL}/procedure.sql"))?)?)
+        }
         _ => (with_skip_locked(&queries)?, String::new()),
     };
     fs::write(dir.join("queries.conf"), queries).map_err(|e| format!("queries.conf: {e}"))?;
-    postgres.sql(&shipped("schema.sql")?)?;
+    postgres.sql(&shipped(&format!("{IPPOOL}/schema.sql"))?)?;
     postgres.sql(&procedure)?;
     // An empty user name in all rows would mislead the planner; a pool in use has former users.
     postgres.sql(&format!(
@@ -199,6 +205,31 @@ pub fn prepare_ours(account: &Account, companion: &Path, url: &str, pool: Pool) 
     account.run(companion, &["--database", url, "schema", "up"])?;
     account.run(companion, &["--database", url, "pool", "add", "bench", &range])?;
     Ok(())
+}
+
+/// FreeRADIUS' own tables beside ours, with so many rows each, and the indexes that `schema indexes` makes: one static
+/// address in a hundred lies in the pool, and so does every session that has ended.
+pub fn lay_sources(
+    account: &Account,
+    companion: &Path,
+    (postgres, url): (&Postgres, &str),
+    pool: Pool,
+    rows: u32,
+) -> Result<(), String> {
+    postgres.sql(&shipped("main/postgresql/schema.sql")?)?;
+    postgres.sql(&format!(
+        "INSERT INTO radreply (username, attribute, op, value) SELECT 'static-' || n, 'Framed-IP-Address', ':=', \
+         host(CASE WHEN n % 100 = 0 THEN '{first}'::inet + n % {size} ELSE '10.192.0.0'::inet + n END) \
+         FROM generate_series(1, {rows}) n; \
+         INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, acctupdatetime, \
+         acctstoptime, framedipaddress) SELECT lpad(to_hex(n), 8, '0'), 'u' || n, 'online-' || n, \
+         '127.0.0.' || 1 + n % 16, now() - interval '2 hours', now(), CASE WHEN n % 2 = 0 THEN now() END, \
+         CASE WHEN n % 2 = 0 THEN '{first}'::inet + n % {size} ELSE '10.224.0.0'::inet + n END \
+         FROM generate_series(1, {rows}) n;",
+        first = Pool::FIRST,
+        size = pool.size,
+    ))?;
+    account.run(companion, &["--database", url, "schema", "indexes", "--apply"]).map(drop)
 }
 
 /// Copies the module under the name that radiusd looks for; returns the folder.

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::lease::Mode;
+
 #[derive(Debug, Subcommand)]
 pub(in crate::companion) enum RouterVerb {
     /// The routers of the configuration (nobody is asked)
@@ -189,6 +191,16 @@ pub(in crate::companion) enum ModeArg {
     Off,
 }
 
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Managed => Self::Managed,
+            ModeArg::Observe => Self::Observe,
+            ModeArg::Off => Self::Off,
+        }
+    }
+}
+
 /// `pool import`
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -215,6 +227,9 @@ pub(in crate::companion) struct PoolImport {
     /// With --csv: the NAS whose pools they are
     #[arg(long, value_name = "NAS", requires = "csv")]
     pub nas: Option<OsString>,
+    /// Instead of pools, the static addresses of the databases in [[statics]]: nobody else gets them
+    #[arg(long, conflicts_with_all = ["router", "pool", "csv", "prune"])]
+    pub statics: bool,
     /// Do it
     #[arg(long)]
     pub apply: bool,

@@ -9,6 +9,7 @@ mod place;
 mod router;
 mod secret;
 mod serve;
+mod statics;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,11 +23,12 @@ use keys::Keys;
 use place::Wrong;
 pub(super) use router::Router;
 pub(super) use serve::Serve;
+pub(super) use statics::Statics;
 
 const DEFAULT: &str = "/etc/ippool-rs/ippool-rs.toml";
 
 /// Every key that there is.
-const KEYS: [&str; 4] = ["database", "database_file", "router", "serve"];
+const KEYS: [&str; 5] = ["database", "database_file", "router", "serve", "statics"];
 
 /// One file, as far as it says something.
 #[derive(Debug, Default)]
@@ -35,6 +37,7 @@ struct Config {
     database_file: Option<PathBuf>,
     routers: Vec<Router>,
     serve: Option<Serve>,
+    statics: Vec<Statics>,
 }
 
 /// The database of this command.
@@ -82,6 +85,22 @@ pub(super) fn routers(options: &Global) -> Result<Vec<Router>, Failure> {
     Ok(routers)
 }
 
+/// Other databases with static addresses, in the order of the files.
+pub(super) fn statics(options: &Global) -> Result<Vec<Statics>, Failure> {
+    let mut all: Vec<Statics> = Vec::new();
+    for one in files(options.config.as_deref())?.into_iter().flat_map(|(_, config)| config.statics) {
+        if let Some(other) = all.iter().find(|other| other.name == one.name) {
+            let (here, there) = (one.file.display(), other.file.display());
+            return Err(bad(format!(
+                "two [[statics]] are called {}, in {there} and {here}: give each a name of its own",
+                one.name
+            )));
+        }
+        all.push(one);
+    }
+    Ok(all)
+}
+
 /// How the daemon works: the one `[serve]` of all files.
 pub(super) fn serve(options: &Global) -> Result<Serve, Failure> {
     let all = files(options.config.as_deref())?;
@@ -105,6 +124,7 @@ pub(super) fn public_secrets(options: &Global) -> Vec<PathBuf> {
     for (path, config) in files(options.config.as_deref()).unwrap_or_default() {
         held.extend(config.database_file.as_ref().map(|file| secret::find(&path, file)));
         held.extend(config.database.as_deref().filter(|url| holds_password(url)).map(|_| path.clone()));
+        held.extend(config.statics.iter().flat_map(Statics::secrets));
         held.extend(config.routers.iter().flat_map(Router::secrets).map(|secret| secret.file(&path)));
     }
     held.retain(|path| secret::is_public(path));
@@ -221,6 +241,21 @@ fn read(text: &str, path: &Path) -> Result<Config, String> {
             return Err("a router begins with [[router]], with two brackets: there may be several".to_owned());
         }
     };
+    let statics = match keys.take("statics") {
+        None => Vec::new(),
+        Some(toml::Value::Array(tables)) => {
+            let tables = tables.into_iter().enumerate().map(|(at, value)| match value {
+                toml::Value::Table(table) => {
+                    Statics::read(table, path).map_err(|wrong| place::at(text, ("[[statics]]", at), &wrong))
+                }
+                _ => Err("statics is a table: [[statics]]".to_owned()),
+            });
+            tables.collect::<Result<_, _>>()?
+        }
+        Some(_) => {
+            return Err("statics begins with [[statics]], with two brackets: there may be several".to_owned());
+        }
+    };
     let serve = match keys.take("serve") {
         None => None,
         Some(toml::Value::Table(table)) => Some(Serve::read(table).map_err(|wrong| {
@@ -230,6 +265,7 @@ fn read(text: &str, path: &Path) -> Result<Config, String> {
     };
     Ok(Config {
         serve,
+        statics,
         database: keys.text("database")?,
         database_file: keys.text("database_file")?.map(PathBuf::from),
         routers,
@@ -257,9 +293,9 @@ mod tests {
     #[test]
     fn the_example_has_every_key_and_is_read() {
         let text = include_str!("../../../examples/ippool-rs.toml");
-        let tables = ["router", "serve"];
+        let tables = ["router", "serve", "statics"];
         let own = KEYS.iter().filter(|key| !tables.contains(key));
-        for key in own.chain(&router::KEYS).chain(&serve::KEYS) {
+        for key in own.chain(&router::KEYS).chain(&serve::KEYS).chain(&statics::KEYS) {
             assert!(text.contains(&format!("{key} = ")), "{key}");
         }
         assert_eq!(read(text).unwrap().serve, Some(Serve::default()), "what is shown is the default");
@@ -309,6 +345,12 @@ mod tests {
             ("[serve]\nlisten = \"127.0.0.1:8780\"", "\"listen\" is unknown; known are interval"),
             ("[serve]\ninterval = 0", "interval must be a number of seconds from 1 to 86400"),
             ("[serve]\ntakeover_after = \"10\"", "takeover_after must be a number of seconds"),
+            ("statics = 1", "[[statics]]"),
+            ("[[statics]]\nname = \"x\"", "line 1: statics x: database is wanted"),
+            (
+                "[[statics]]\nname = \"x\"\ndatabas = \"y\"",
+                "line 3: statics x: \"databas\" is unknown; did you mean \"database\"?",
+            ),
             ("[[router]]\nhost = \"x\"", "line 1: a [[router]]: name is missing"),
             ("[[router]]\nname = \"x\"\nuser = \"u\"", "host is missing"),
             ("[[router]]\nname = \"x\"\nhost = \"h\"", "user is missing"),

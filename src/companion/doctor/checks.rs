@@ -24,7 +24,7 @@ pub(super) struct Verdict {
 type Check = fn(&Facts) -> Option<Verdict>;
 
 /// All of them.
-pub(super) const CHECKS: [(&str, Check); 19] = [
+pub(super) const CHECKS: [(&str, Check); 20] = [
     ("configuration", base::configuration),
     ("secrets", base::secrets),
     ("database", base::database),
@@ -42,6 +42,7 @@ pub(super) const CHECKS: [(&str, Check); 19] = [
     ("pools_unused", tables::pools_unused),
     ("leases", tables::leases),
     ("radacct", tables::radacct),
+    ("site_indexes", tables::site_indexes),
     ("findings", tables::findings),
     ("routers", tables::routers),
 ];

@@ -8,9 +8,10 @@ use crate::companion::Desk;
 use crate::companion::config;
 use crate::companion::exit::Failure;
 use crate::companion::router::{Health, quick};
-use crate::lease::{OpenNas, Time};
+use crate::lease::{OpenNas, SourceNames, Time};
 use crate::store::admin::{
-    Admin, Base, Doubtful, Ledger, PoolLink, PoolSummary, Radacct, Server, Shortest, StoredFinding, base,
+    Admin, Base, Doubtful, Ledger, PoolLink, PoolSummary, Radacct, Server, Shortest, SiteIndex,
+    StoredFinding, base,
 };
 use crate::store::migrate::NEEDED;
 use crate::store::{Catalogue, DatabaseUrl};
@@ -57,6 +58,8 @@ pub(super) struct Stored {
     pub doubtful: Doubtful,
     pub radacct: Result<Radacct, String>,
     pub open: Vec<OpenNas>,
+    /// Indexes that the site's tables should have.
+    pub indexes: Vec<SiteIndex>,
     pub shortest: Vec<Shortest>,
     /// Leases by NAS: key, how many.
     pub leases: Vec<(String, i64)>,
@@ -110,6 +113,7 @@ fn stored(url: &DatabaseUrl) -> Result<Stored, Failure> {
         doubtful: ledger.doubtful(now - LONG)?,
         radacct,
         open,
+        indexes: admin.site_indexes(&SourceNames::default())?.0,
         shortest: ledger.shortest_leases()?,
         leases: admin.nases(None)?.into_iter().map(|nas| (nas.nas_key, nas.leases)).collect(),
     })

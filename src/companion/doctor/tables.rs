@@ -211,6 +211,24 @@ pub(super) fn radacct(facts: &Facts) -> Option<Verdict> {
     }
 }
 
+pub(super) fn site_indexes(facts: &Facts) -> Option<Verdict> {
+    let indexes = &stored(facts)?.indexes;
+    let missing: Vec<_> = indexes.iter().filter(|index| !index.present).collect();
+    let tables: Vec<_> = missing.iter().map(|index| format!("{} ({})", index.table, index.name)).collect();
+    let hint = "`ippool-rs schema indexes --apply` makes them";
+    if indexes.is_empty() {
+        return None;
+    }
+    if missing.is_empty() {
+        return well(format!("{}: each leads to an address in a table of FreeRADIUS", indexes.len()));
+    }
+    if missing.iter().any(|index| index.needed) {
+        let says = "too large to be asked at each grant without an index, so what changes there counts a minute later";
+        return warning(format!("{says}: {}", listed(&tables)), hint);
+    }
+    warning(format!("read through at each grant, for they have no index: {}", listed(&tables)), hint)
+}
+
 pub(super) fn findings(facts: &Facts) -> Option<Verdict> {
     let findings = &stored(facts)?.findings;
     if findings.is_empty() {

@@ -5,6 +5,8 @@ mod address;
 mod pool;
 mod user;
 
+pub(super) use user::next_of;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;

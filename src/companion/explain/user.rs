@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
 use crate::lease::number::count;
-use crate::lease::{Ask, OpenSession, Pick, Rules, Session, Time, Want};
-use crate::store::Catalogue;
+use crate::lease::{Ask, NasFacts, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::admin::{Admin, LeaseRow, Ledger};
+use crate::store::{Catalogue, PoolRow, address_text};
 
 /// All that is known of a user.
 pub(super) struct Facts {
@@ -46,10 +48,7 @@ fn next(
 ) -> Result<Option<(String, &'static str)>, Failure> {
     let nas = catalogue.nases.iter().find(|nas| Some(&nas.key) == last.nas.as_ref());
     let facts = nas.map(|nas| nas.facts).unwrap_or_default();
-    let (pools, mut chain) = (vec![Pick::of(last.pool_name.clone())], Vec::new());
-    if catalogue.chain(&pools, facts.id, &mut chain).is_err() {
-        return Ok(None);
-    }
+    let Some(pool) = catalogue.pool(&last.pool_name, facts.id) else { return Ok(None) };
     let owner = last.owner.clone().or_else(|| last.username.clone()).unwrap_or_default();
     let session = Session {
         nas: last.nas.clone().unwrap_or_default(),
@@ -61,25 +60,38 @@ fn next(
         owner,
         ..Session::default()
     };
-    let of_chain: Vec<_> = chain.iter().filter_map(|link| catalogue.row(link.pool)).collect();
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let found = next_of(ledger, catalogue, &session, pool, &last.attribute, facts, &ids)?;
+    Ok(found.map(|(address, why)| (address_text(&address), why)))
+}
+
+/// What a new session would get from this pool, and why that. `ids`: rows that are to be looked at, too.
+pub(in crate::companion) fn next_of(
+    ledger: &mut Ledger,
+    catalogue: &Catalogue,
+    session: &Session,
+    pool: &PoolRow,
+    attribute: &str,
+    nas: NasFacts,
+    ids: &[i64],
+) -> Result<Option<(IpNet, &'static str)>, Failure> {
+    let (pools, mut chain) = (vec![Pick::of(&*pool.name)], Vec::new());
+    if catalogue.chain(&pools, nas.id, &mut chain).is_err() {
+        return Ok(None);
+    }
+    let of_chain: Vec<_> = chain.iter().filter_map(|link| catalogue.row(link.pool)).collect();
     let (now, seen, free) =
-        ledger.before_login(&session.owner, session.station.as_deref(), &ids, &of_chain)?;
-    let want = Want { attribute: last.attribute.clone(), pools, ..Want::default() };
+        ledger.before_login(&session.owner, session.station.as_deref(), ids, &of_chain)?;
+    let want = Want { attribute: attribute.to_owned(), pools, ..Want::default() };
     let rules = Rules::default();
-    let ask = Ask {
-        session,
-        wants: vec![want],
-        lease_seconds: rules.lease,
-        least_seconds: 0,
-        rules: Arc::new(rules),
-    };
+    let session = session.clone();
+    let (wants, lease_seconds, rules) = (vec![want], rules.lease, Arc::new(rules));
+    let ask = Ask { session, wants, lease_seconds, least_seconds: 0, rules };
     let of =
         |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
     let (ttl, barred) = (|_| None, &none_barred);
-    let cx = Circumstances { now, nas: facts, facts: &of, hold: catalogue.hold, ttl: &ttl, token: 0, barred };
-    let found = foresee(&ask, &chain, &seen, free, &cx);
-    Ok(found.map(|(address, why)| (address.addr().to_string(), why)))
+    let cx = Circumstances { now, nas, facts: &of, hold: catalogue.hold, ttl: &ttl, token: 0, barred };
+    Ok(foresee(&ask, &chain, &seen, free, &cx))
 }
 
 pub(super) fn explain(facts: &Facts) -> Vec<Line> {

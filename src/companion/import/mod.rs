@@ -56,6 +56,9 @@ struct Difference {
 }
 
 pub(super) fn run(desk: &Desk, import: &PoolImport) -> Result<Exit, Failure> {
+    if import.statics {
+        return super::statics::run(desk, import.apply);
+    }
     let mut report = report();
     let options =
         Options { pools: &import.pool, apply: import.apply, prune: import.prune, large: import.yes_really };

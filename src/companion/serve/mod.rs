@@ -1,7 +1,8 @@
 //! `serve`: the daemon. One worker for each router, one leader among several daemons, systemd's ways.
 //!
 //! `orders` is what all threads go by: the configuration, whether this daemon leads, whether it ends. `leader` keeps the
-//! leadership, `worker` looks after one router, by the same code as the verbs `reconcile` and `router onboard`, `sweeper` calls that of `sweep`. `gate`,
+//! leadership, `worker` looks after one router, by the same code as the verbs `reconcile` and `router onboard`, `sweeper` calls that of `sweep`,
+//! `mirror` that of `pool import --statics`. `gate`,
 //! `ledgers` and `board` are what the workers share, `pace` and `telling` are pure: when next, and what is worth a line.
 //! Here is only the main thread: signals, the watchdog, reload and end.
 
@@ -9,6 +10,7 @@ mod board;
 mod gate;
 mod leader;
 mod ledgers;
+mod mirror;
 mod notify;
 mod orders;
 mod pace;
@@ -51,6 +53,7 @@ struct Site {
     url: DatabaseUrl,
     serve: config::Serve,
     routers: Vec<Watch>,
+    statics: Vec<config::Statics>,
 }
 
 /// A router of it.
@@ -88,6 +91,7 @@ impl Site {
             url: desk.url()?,
             serve: config::serve(&desk.options)?,
             routers: config::routers(&desk.options)?.into_iter().map(watch).collect(),
+            statics: config::statics(&desk.options)?,
         })
     }
 }
@@ -139,6 +143,9 @@ fn start(desk: &Desk, journal: Journal) -> Result<Daemon, Failure> {
     let thread = Arc::clone(&shared);
     let sweeper = std::thread::Builder::new().name("sweep".to_owned());
     sweeper.spawn(move || sweeper::run(&thread)).map_err(no_thread)?;
+    let thread = Arc::clone(&shared);
+    let mirror = std::thread::Builder::new().name("statics".to_owned());
+    mirror.spawn(move || mirror::run(&thread)).map_err(no_thread)?;
     Ok(Daemon { shared, signals, manager, leader, workers: Vec::new() })
 }
 
@@ -191,7 +198,15 @@ impl Daemon {
     }
 
     fn say_routers(&self, begun: &str) {
-        match self.shared.orders.site().routers.len() {
+        let site = self.shared.orders.site();
+        match site.routers.len() {
+            0 if !site.statics.is_empty() => self.say(
+                Level::Info,
+                &format!(
+                    "{begun}: no router is configured; static addresses of {} databases are copied",
+                    site.statics.len()
+                ),
+            ),
             0 => self
                 .say(Level::Warning, &format!("{begun}: no router is configured, so there is nothing to do")),
             routers => {

@@ -206,10 +206,8 @@ impl Worker<'_> {
                     desk.screen.warning(&onboard::hint(self.name));
                 }
                 if taken.pools == Exit::Partly {
-                    self.say(
-                        Level::Error,
-                        "not all pools could be imported: mend what was said above, and reload",
-                    );
+                    desk.screen
+                        .error("not all pools could be imported: mend what was said above, and reload");
                 }
                 Ok(())
             }

@@ -114,12 +114,10 @@ fn close(
 ) -> Result<HashSet<i64>, Failure> {
     let (mut closing, mut ending, mut whose) = (Vec::new(), Vec::new(), Vec::new());
     for (session, sentence) in silent.iter().zip(sentences) {
-        if let Sentence::Close { last, lease, .. } = sentence {
+        if let Sentence::Close { last, leases, .. } = sentence {
             closing.push((session.id, *last));
-            if let Some(change) = lease {
-                ending.push(&**change);
-                whose.push(session.id);
-            }
+            ending.extend(leases);
+            whose.extend(leases.iter().map(|_| session.id));
         }
     }
     let ended = ledger.write(&ending, now, &mut |_| {})?;

@@ -85,18 +85,18 @@ impl Report {
                 self.kept.entry(keep.as_str()).or_insert((0, *keep)).0 += 1;
                 (keep.as_str(), None, keep.why())
             }
-            Sentence::Close { why, lease, .. } if state == State::Overtaken => {
+            Sentence::Close { why, leases, .. } if state == State::Overtaken => {
                 self.overtaken += 1;
-                ("close", lease.as_ref().map(|_| "held"), *why)
+                ("close", leases.first().map(|_| "held"), *why)
             }
-            Sentence::Close { why, lease, .. } if self.applied && state == State::Planned => {
+            Sentence::Close { why, leases, .. } if self.applied && state == State::Planned => {
                 self.observed += 1;
-                ("close", lease.as_ref().map(|_| "held"), *why)
+                ("close", leases.first().map(|_| "held"), *why)
             }
-            Sentence::Close { why, lease, .. } => {
+            Sentence::Close { why, leases, .. } => {
                 self.closed += 1;
-                self.freed += usize::from(lease.is_some());
-                ("close", lease.as_ref().map(|_| "freed"), *why)
+                self.freed += leases.len();
+                ("close", leases.first().map(|_| "freed"), *why)
             }
         };
         let state = match state {

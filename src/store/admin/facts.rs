@@ -9,6 +9,7 @@ use super::find;
 use super::ledger::Ledger;
 use super::words::Words;
 use crate::lease::{Row, Time};
+use crate::store::link::Link;
 use crate::store::{Lookup, PoolRow, StoreError};
 
 /// Addresses of a pool in one state, by the NAS of their session.
@@ -70,6 +71,25 @@ struct Name {
     name: String,
 }
 
+/// All pools, and where they go on; not when they last served.
+pub(super) fn links(link: &mut Link) -> Result<Vec<PoolLink>, StoreError> {
+    let sql = format!(
+        "SELECT p.id, p.name, n.nas_key AS nas, p.next_pool AS next, {} AS created_at FROM ip_pool_pools p \
+         LEFT JOIN ip_pool_nas n ON n.id = p.nas_id ORDER BY p.name, COALESCE(n.nas_key, '')",
+        Words::of(link).time("p.created_at")
+    );
+    let rows: Vec<LinkRow> = link.rows(&sql, vec![])?;
+    let pool = |row: LinkRow| PoolLink {
+        created_at: Time::from_text(&row.created_at).unwrap_or_default(),
+        granted_at: None,
+        id: row.id,
+        name: row.name,
+        nas: row.nas,
+        next: row.next,
+    };
+    Ok(rows.into_iter().map(pool).collect())
+}
+
 impl Ledger {
     /// Who holds the addresses of a pool that have a row.
     ///
@@ -92,27 +112,16 @@ impl Ledger {
     ///
     /// The database did not answer.
     pub fn pool_links(&mut self) -> Result<Vec<PoolLink>, StoreError> {
-        let words = Words::of(&self.link);
-        let sql = format!(
-            "SELECT p.id, p.name, n.nas_key AS nas, p.next_pool AS next, {} AS created_at FROM ip_pool_pools p \
-             LEFT JOIN ip_pool_nas n ON n.id = p.nas_id ORDER BY p.name, COALESCE(n.nas_key, '')",
-            words.time("p.created_at")
-        );
-        let pools: Vec<LinkRow> = self.link.rows(&sql, vec![])?;
-        let at = words.time("MAX(assigned_at)");
+        let at = Words::of(&self.link).time("MAX(assigned_at)");
         let sql = format!("SELECT pool_id AS pool, {at} AS at FROM ip_pool_assignments GROUP BY pool_id");
         let granted: Vec<GrantRow> = self.link.rows(&sql, vec![])?;
         let granted: HashMap<i64, Time> =
             granted.into_iter().filter_map(|row| Some((row.pool, Time::from_text(&row.at?)?))).collect();
-        let link = |row: LinkRow| PoolLink {
-            granted_at: granted.get(&row.id).copied(),
-            created_at: Time::from_text(&row.created_at).unwrap_or_default(),
-            id: row.id,
-            name: row.name,
-            nas: row.nas,
-            next: row.next,
-        };
-        Ok(pools.into_iter().map(link).collect())
+        let mut pools = links(&mut self.link)?;
+        for pool in &mut pools {
+            pool.granted_at = granted.get(&pool.id).copied();
+        }
+        Ok(pools)
     }
 
     /// Users whose name begins with the same letter: at most a thousand.

@@ -33,6 +33,10 @@ pub struct Filter {
     pub user: Option<String>,
     /// With their session on this NAS.
     pub nas: Option<String>,
+    /// Of this session: Acct-Session-Id.
+    pub session: Option<String>,
+    /// Kept for this owner.
+    pub reserved_for: Option<String>,
     /// This address or prefix.
     pub address: Option<IpNet>,
     /// How they stand.
@@ -115,12 +119,18 @@ pub(super) fn state(words: &Words) -> String {
     )
 }
 
-fn leases(link: &mut Link, filter: &Filter) -> Result<Vec<LeaseRow>, StoreError> {
+pub(super) fn leases(link: &mut Link, filter: &Filter) -> Result<Vec<LeaseRow>, StoreError> {
     let words = Words::of(link);
     let mut values: Vec<Value> = Vec::new();
     let mut inner = select(words);
-    let names = [(" AND a.pool_name = ?", &filter.pool), (" AND a.username = ?", &filter.user)];
-    for (condition, name) in names.into_iter().chain([(" AND n.nas_key = ?", &filter.nas)]) {
+    let names = [
+        (" AND a.pool_name = ?", &filter.pool),
+        (" AND a.username = ?", &filter.user),
+        (" AND n.nas_key = ?", &filter.nas),
+        (" AND a.session_id = ?", &filter.session),
+        (" AND a.reserved_for = ?", &filter.reserved_for),
+    ];
+    for (condition, name) in names {
         if let Some(name) = name {
             inner.push_str(condition);
             values.push(name.as_str().into());
@@ -165,7 +175,7 @@ fn finish(inner: &str, kept: &str, limit: Option<u32>) -> String {
 fn select(words: &Words) -> String {
     let mut sql = format!(
         "SELECT a.id, a.epoch, {address} AS ip_address, a.{order} AS sort, a.address_space, a.pool_name, \
-         o.nas_key AS pool_nas, a.attribute, a.status, {state} AS state_text, a.reserved_for, a.username, a.owner, \
+         o.nas_key AS pool_nas, a.attribute, a.status, {state} AS state_text, a.reserved_for, a.reserved_station, a.username, a.owner, \
          a.subscriber_id, a.calling_station_id, a.station, n.nas_key AS nas, a.session_id, a.lease_seconds, a.source, \
          a.released_by, a.claimant, a.prev_session_id, a.prev_calling_station_id, p.nas_key AS prev_nas, \
          {now} AS now",

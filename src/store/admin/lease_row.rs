@@ -46,6 +46,8 @@ pub struct LeaseRow {
     #[diesel(sql_type = Nullable<Text>)]
     pub reserved_for: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
+    pub reserved_station: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
     pub username: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub owner: Option<String>,
@@ -154,6 +156,25 @@ impl LeaseRow {
     #[must_use]
     pub fn state(&self) -> State {
         State::parse(&self.state_text)
+    }
+
+    /// It is kept for somebody, or from everybody, whether it is held now or not.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.status == "reserved" || self.reserved_for.is_some() || self.reserved_station.is_some()
+    }
+
+    /// For whom, in words.
+    #[must_use]
+    pub fn kept_for(&self) -> String {
+        let nobody = |whom: &String| whom.strip_prefix("=nobody: ").map(|why| format!("nobody ({why})"));
+        let owner = self.reserved_for.as_ref().map(|whom| nobody(whom).unwrap_or_else(|| whom.clone()));
+        match (owner, &self.reserved_station) {
+            (Some(owner), Some(station)) => format!("{owner} with the device {station}"),
+            (Some(owner), None) => owner,
+            (None, Some(station)) => format!("the device {station}"),
+            (None, None) => "nobody".to_owned(),
+        }
     }
 
     /// The database's clock when it was read.

@@ -187,8 +187,8 @@ impl Ledger {
                     values.extend([pool.unit.attribute().into(), pool.id.into()]);
                     let sql = format!(
                         "INSERT INTO ip_pool_assignments (ip_address{column}, attribute, pool_name, nas_id, address_space, \
-                         pool_id, ordered, created_at, updated_at) SELECT {place}{value}, ?, name, nas_id, address_space, id, \
-                         strategy <> 'lru', {now}, {now} FROM ip_pool_pools WHERE id = ? \
+                         pool_id, ordered, created_at, updated_at) SELECT {place}{value}, ?, name, nas_id, address_space, \
+                         id, strategy <> 'lru', {now}, {now} FROM ip_pool_pools WHERE id = ? \
                          ON CONFLICT (address_space, ip_address) DO NOTHING",
                         place = words.address_value,
                     );
@@ -197,6 +197,16 @@ impl Ledger {
                 Ok(())
             })
         })
+    }
+
+    /// Makes the next few rows of a pool, as radiusd does; how many.
+    ///
+    /// # Errors
+    ///
+    /// The database did not do it.
+    pub fn make_some(&mut self, pool: &PoolRow) -> Result<usize, StoreError> {
+        let now = self.now()?;
+        patiently(|| self.store.make_rows(pool, now, 16))
     }
 
     /// Writes changes, each whole and only if its row is as it was read. Tells which were; `done` hears after each slice

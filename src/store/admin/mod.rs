@@ -10,6 +10,7 @@ mod find;
 mod findings;
 mod health;
 mod import;
+mod indexes;
 mod leader;
 mod lease_row;
 mod ledger;
@@ -17,10 +18,13 @@ mod nas;
 mod nas_merge;
 mod pool_add;
 mod pool_remove;
+mod pool_set;
 mod radacct;
 
 mod ranges;
 mod release;
+mod reserve;
+mod statics;
 
 mod words;
 
@@ -37,6 +41,7 @@ pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
 pub use health::{Base, Doubtful, GRANT, Server, Shortest, base, durable};
 pub use import::{Imported, Keep};
+pub use indexes::{SiteIndex, make_index};
 pub use leader::{Leader, Standing};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
 pub use ledger::{Ledger, Read};
@@ -44,7 +49,10 @@ pub use nas::{Nas, NasChange};
 pub use nas_merge::Merged;
 pub use pool_add::{Added, NewRanges};
 pub use pool_remove::{Endangered, Removed};
+pub use pool_set::{Judge, PoolChange, PoolWays};
 pub use radacct::{Radacct, STALE};
+pub use reserve::Whom;
+pub use statics::{Mirroring, Static, statics_of};
 
 /// How long one statement may take, milliseconds.
 const STATEMENT: u32 = 60_000;

@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{BigInt, Text};
 
+use super::pool_set::{self, Judge, PoolChange};
 use super::ranges::{self, Of, StoredRange};
 use super::words::Words;
 use super::{Admin, AdminError, Id, Pool, pools, raise_catalogue};
@@ -49,33 +50,60 @@ impl Admin {
     ///
     /// [`AdminError::Refused`] if a piece overlaps a range of the same address space, or is not of what the pool gives out.
     pub fn add_ranges(&mut self, new: &NewRanges, keep: bool) -> Result<Added, AdminError> {
+        self.link.transaction(keep, |link| add(link, new))
+    }
+
+    /// As [`Self::add_ranges`], for a new pool that gives out in its own way: all of it, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminError::Refused`] also for what `judge` says of the chains of all pools, and if there is such a pool already.
+    pub fn add_pool(
+        &mut self,
+        new: &NewRanges,
+        change: &PoolChange,
+        judge: Judge<'_>,
+        keep: bool,
+    ) -> Result<Added, AdminError> {
         self.link.transaction(keep, |link| {
-            ranges::lock(link)?;
-            let (nas, new_nas) = match &new.nas {
-                Some(key) => {
-                    let (nas, made) = nas(link, key)?;
-                    (Some(nas), made)
-                }
-                None => (None, false),
-            };
-            let space = nas.as_ref().map_or("default", |nas| nas.address_space.as_str());
-            let known = pools(link, Some(&new.pool), Some(new.nas.as_deref().unwrap_or_default()))?.pop();
-            let new_pool = known.is_none();
-            let pool = match known {
-                Some(pool) => pool,
-                None => make_pool(link, new, nas.as_ref().map(|nas| nas.id), space)?,
-            };
-            let mut pool = pool;
-            pool.unit = unit(link, &pool, new, new_pool)?;
-            pool.unit.fit(&new.pieces).map_err(|error| AdminError::Refused(error.to_string()))?;
-            refuse_overlaps(link, &pool, &new.pieces)?;
-            for piece in &new.pieces {
-                ranges::insert(link, pool.id, &pool.address_space, piece, Some(piece.first()))?;
+            let added = add(link, new)?;
+            if !added.new_pool {
+                return Err(AdminError::Refused(format!(
+                    "there is a pool {} already: `ippool-rs pool modify {}` changes how it gives out",
+                    added.pool, added.pool.name
+                )));
             }
-            raise_catalogue(link)?;
-            Ok(Added { pool, new_pool, new_nas })
+            pool_set::set(link, added.pool.id, change)?;
+            pool_set::refuse(link, change, judge)?;
+            Ok(added)
         })
     }
+}
+
+fn add(link: &mut Link, new: &NewRanges) -> Result<Added, AdminError> {
+    ranges::lock(link)?;
+    let (nas, new_nas) = match &new.nas {
+        Some(key) => {
+            let (nas, made) = nas(link, key)?;
+            (Some(nas), made)
+        }
+        None => (None, false),
+    };
+    let space = nas.as_ref().map_or("default", |nas| nas.address_space.as_str());
+    let known = pools(link, Some(&new.pool), Some(new.nas.as_deref().unwrap_or_default()))?.pop();
+    let new_pool = known.is_none();
+    let mut pool = match known {
+        Some(pool) => pool,
+        None => make_pool(link, new, nas.as_ref().map(|nas| nas.id), space)?,
+    };
+    pool.unit = unit(link, &pool, new, new_pool)?;
+    pool.unit.fit(&new.pieces).map_err(|error| AdminError::Refused(error.to_string()))?;
+    refuse_overlaps(link, &pool, &new.pieces)?;
+    for piece in &new.pieces {
+        ranges::insert(link, pool.id, &pool.address_space, piece, Some(piece.first()))?;
+    }
+    raise_catalogue(link)?;
+    Ok(Added { pool, new_pool, new_nas })
 }
 
 /// The NAS of this key, made if need be; and whether it was. That somebody named it is no sign of life: the first packet

@@ -31,6 +31,8 @@ pub struct Radreply {
     pub exact: bool,
     /// An index leads to a value.
     pub indexed: bool,
+    /// It is a table, and can have an index.
+    pub plain: bool,
 }
 
 /// `radacct`, or what the site has instead.
@@ -42,6 +44,8 @@ pub struct Radacct {
     pub inet: bool,
     /// Those of [`ADDRESSES`] that it has.
     pub columns: Vec<Column>,
+    /// It is a table, and can have an index.
+    pub plain: bool,
 }
 
 /// A column of addresses.
@@ -65,6 +69,7 @@ pub struct Column {
 struct Table {
     name: String,
     may_read: bool,
+    plain: bool,
     small: bool,
     columns: Vec<Described>,
     indexes: Vec<Index>,
@@ -87,6 +92,8 @@ struct Facts {
     size: i64,
     #[diesel(sql_type = Bool)]
     may_read: bool,
+    #[diesel(sql_type = Bool)]
+    plain: bool,
 }
 
 /// The first columns of an index, and of which rows it is.
@@ -106,8 +113,11 @@ struct Flag {
     flag: bool,
 }
 
-/// A word between the quotes of SQL.
+/// A word between the quotes of SQL, if it needs any.
 fn quoted(name: &str) -> String {
+    if name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+        return name.to_owned();
+    }
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
@@ -134,6 +144,7 @@ fn look(link: &mut Link, name: &str) -> Result<Option<Table>, StoreError> {
     let facts: Vec<Facts> = if link.is_postgres() {
         link.rows(
             "SELECT CAST(c.oid::regclass AS text) AS name, has_table_privilege(c.oid, 'SELECT') AS may_read, \
+             c.relkind IN ('r', 'm', 'p') AS plain, \
              CAST(GREATEST(pg_relation_size(c.oid), \
                  (SELECT SUM(pg_relation_size(p.relid)) FROM pg_partition_tree(c.oid) p), 0) AS bigint) AS size \
              FROM pg_class c WHERE c.oid = to_regclass(?)",
@@ -142,10 +153,11 @@ fn look(link: &mut Link, name: &str) -> Result<Option<Table>, StoreError> {
     } else {
         // What has no numbers of rows is a view.
         let table = quoted(name);
-        let size =
-            format!("SELECT NULL AS name, COALESCE(MAX(rowid), 0) AS size, 1 AS may_read FROM {table}");
+        let size = format!(
+            "SELECT NULL AS name, COALESCE(MAX(rowid), 0) AS size, 1 AS may_read, 1 AS plain FROM {table}"
+        );
         link.rows(&size, vec![])
-            .or_else(|_| link.rows("SELECT NULL AS name, 0 AS size, 1 AS may_read", vec![]))?
+            .or_else(|_| link.rows("SELECT NULL AS name, 0 AS size, 1 AS may_read, 0 AS plain", vec![]))?
     };
     let Some(facts) = facts.into_iter().next() else { return Ok(None) };
     let indexes = link.rows(
@@ -167,6 +179,7 @@ fn look(link: &mut Link, name: &str) -> Result<Option<Table>, StoreError> {
     Ok(Some(Table {
         name: facts.name.unwrap_or_else(|| quoted(name)),
         may_read: facts.may_read,
+        plain: facts.plain,
         small: facts.size <= SMALL[usize::from(!postgres)],
         columns,
         indexes,
@@ -245,17 +258,28 @@ fn usable(
     Ok(found)
 }
 
-/// The tables of these names, and what the administrator should know of them.
-pub fn find(link: &mut Link, names: &SourceNames) -> Result<(Site, Vec<String>), StoreError> {
-    let mut notes = Vec::new();
-    let radreply = usable(link, "radreply", &names.radreply, &RADREPLY, &mut notes)?.map(|table| {
+/// The table of static addresses, here or in another database.
+pub fn radreply(
+    link: &mut Link,
+    name: &SourceName,
+    notes: &mut Vec<String>,
+) -> Result<Option<Radreply>, StoreError> {
+    let found = usable(link, "radreply", name, &RADREPLY, notes)?;
+    Ok(found.map(|table| {
         let indexed = table.has_index(|index| {
             let all = index.rows.is_empty() || index.rows.contains("framed-ip-address");
             let (first, second) = (index.first.as_deref(), index.second.as_deref());
             all && (first == Some("value") || (first == Some("attribute") && second == Some("value")))
         });
-        Radreply { exact: indexed || table.small, indexed, table: table.name }
-    });
+        let exact = indexed || table.small;
+        Radreply { exact, indexed, plain: table.plain, table: table.name }
+    }))
+}
+
+/// The tables of these names, and what the administrator should know of them.
+pub fn find(link: &mut Link, names: &SourceNames) -> Result<(Site, Vec<String>), StoreError> {
+    let mut notes = Vec::new();
+    let radreply = radreply(link, &names.radreply, &mut notes)?;
     let radacct = usable(link, "radacct", &names.radacct, &RADACCT, &mut notes)?.map(|table| {
         let column = |&(name, six): &(&'static str, bool)| {
             let found = table.column(name)?;
@@ -270,6 +294,7 @@ pub fn find(link: &mut Link, names: &SourceNames) -> Result<(Site, Vec<String>),
         Radacct {
             inet: table.column("nasipaddress").is_some_and(|column| column.kind == "inet"),
             columns: ADDRESSES.iter().filter_map(column).collect(),
+            plain: table.plain,
             table: table.name,
         }
     });

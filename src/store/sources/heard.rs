@@ -106,7 +106,11 @@ pub fn read(link: &mut Link, site: &Site) -> Result<Heard, StoreError> {
     Ok(Heard::of(all))
 }
 
-fn replies(link: &mut Link, table: &Radreply) -> Result<impl Iterator<Item = Occupant>, StoreError> {
+/// Static addresses; of those that can be asked for, only the ones that are spelled otherwise.
+pub fn replies(
+    link: &mut Link,
+    table: &Radreply,
+) -> Result<impl Iterator<Item = Occupant> + use<>, StoreError> {
     let postgres = link.is_postgres();
     let odd = if postgres && table.exact { format!(" AND r.value !~ '{USUAL}'") } else { String::new() };
     let sql = format!(
