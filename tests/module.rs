@@ -20,6 +20,8 @@ mod hostile;
 mod items;
 #[path = "module/life.rs"]
 mod life;
+#[path = "module/modes.rs"]
+mod modes;
 #[path = "module/profiles.rs"]
 mod profiles;
 #[path = "module/shipped.rs"]

@@ -139,8 +139,42 @@ impl Engine {
     /// # Errors
     /// The database is away, or does not answer within `budget`.
     pub fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
-        let catalogue = self.catalogue();
-        let (nas, space) = nas_of(&catalogue, &ask.session);
+        self.peek_by(&self.catalogue(), ask, budget)
+    }
+
+    /// The same as if every pool were managed; and of a pool whose rows are still to be made, the first address that may be.
+    ///
+    /// # Errors
+    /// As [`Self::peek`].
+    pub fn peek_ours(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
+        let mut catalogue = self.catalogue();
+        if self.withholds() {
+            let pools = &mut Arc::make_mut(&mut catalogue).pools;
+            pools.iter_mut().for_each(|pool| pool.mode = Mode::Managed);
+        }
+        if let Some(peeked) = self.peek_by(&catalogue, ask, budget)? {
+            return Ok(Some(peeked));
+        }
+        let (nas, _) = nas_of(&catalogue, &ask.session);
+        let mut chain = Vec::new();
+        let known =
+            ask.wants.first().is_some_and(|want| catalogue.chain(&want.pools, nas.id, &mut chain).is_ok());
+        let unmade =
+            |link: &Link| catalogue.ranges.iter().find(|range| range.unmade && range.pool == link.pool);
+        Ok(chain.iter().filter(|_| known).find_map(unmade).map(|range| Peeked {
+            address: IpNet::from(range.first),
+            pool: pool_name(&catalogue, range.pool),
+            how: How::Free,
+        }))
+    }
+
+    fn peek_by(
+        &self,
+        catalogue: &Catalogue,
+        ask: &Ask,
+        budget: Duration,
+    ) -> Result<Option<Peeked>, StoreError> {
+        let (nas, space) = nas_of(catalogue, &ask.session);
         let mut store = self.readers.take(budget)?;
         let snapshot = store.read(&[lookup_grant(ask, space, catalogue.reservations)])?;
         let rows = snapshot.rows.first().map_or(&[][..], Vec::as_slice);
@@ -149,7 +183,7 @@ impl Engine {
         };
         let names = Names::spelled([ask.session.username.as_str(), ask.session.owner.as_str()]);
         let others = |store: &mut dyn Store, space: &str, rows: &[Row]| {
-            self.anothers(store, &catalogue, ask, &names, (snapshot.now, space), rows)
+            self.anothers(store, catalogue, ask, &names, (snapshot.now, space), rows)
         };
         let seen = others(store.as_mut(), space, rows);
         let barred = |id| seen.contains(&id);
@@ -172,14 +206,13 @@ impl Engine {
             let space = catalogue.row(pool).map_or(space, |row| &row.space);
             others(store, space, rows)
         };
-        let mut glance =
-            Glance { store: store.as_mut(), catalogue: &catalogue, now: snapshot.now, barred: &of_pool };
+        let mut glance = Glance { store: store.as_mut(), catalogue, now: snapshot.now, barred: &of_pool };
         let unmade = |_: &IpNet, _| false;
         let choice = choose::choose(ask, want, &chain, rows, &unmade, &mut glance, &|_| false, &cx);
         Ok(match choice {
             Choice::Serve(served) => Some(Peeked {
                 address: served.row().address,
-                pool: pool_name(&catalogue, served.row().pool),
+                pool: pool_name(catalogue, served.row().pool),
                 how: served.how,
             }),
             _ => None,

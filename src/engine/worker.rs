@@ -398,6 +398,10 @@ impl Worker {
             rules: self.rules.clone(),
             hold: catalogue.hold,
         };
+        let careful = |mode: Mode| mode != Mode::Managed;
+        let withheld = catalogue.pools.iter().any(|pool| careful(pool.mode))
+            || catalogue.nases.iter().any(|nas| careful(nas.mode));
+        self.shared.withheld.store(withheld, Ordering::Relaxed);
         if self.catalogue.version != catalogue.version {
             for (pool, next, why) in catalogue.broken_links() {
                 log::warn!(
@@ -406,10 +410,6 @@ impl Worker {
                 );
             }
         }
-        let careful = |mode: Mode| mode != Mode::Managed;
-        let withheld = catalogue.pools.iter().any(|pool| careful(pool.mode))
-            || catalogue.nases.iter().any(|nas| careful(nas.mode));
-        self.shared.withheld.store(withheld, Ordering::Relaxed);
         self.catalogue = Arc::new(catalogue);
         *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
     }

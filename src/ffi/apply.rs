@@ -4,7 +4,7 @@ use core::ffi::{CStr, c_int, c_uint, c_void};
 use std::ffi::CString;
 use std::time::Instant;
 
-use crate::module::{Change, Code, Note, Outcome, Told, Written};
+use crate::module::{Change, Code, Kind, Note, Outcome, Told, Written};
 
 use super::bindings as c;
 use super::facts::number;
@@ -60,12 +60,17 @@ fn write(state: &State, request: &Request<'_>, note: &Note) {
     if note.is_failure {
         log::failure_message(request, &note.text);
     }
-    match state.instance.limiter.pass(note.kind, &note.key, Instant::now()) {
-        Some(0) => log::request_note(request, note.is_failure, &note.text),
-        Some(more) => {
-            log::request_note(request, note.is_failure, &format!("{} ({more} more suppressed)", note.text));
-        }
-        None => log::request_debug(request, &note.text),
+    let text = match state.instance.limiter.pass(note.kind, &note.key, Instant::now()) {
+        Some(0) => note.text.clone(),
+        Some(more) => format!("{} ({more} more suppressed)", note.text),
+        None => return log::request_debug(request, &note.text),
+    };
+    log::request_note(request, note.is_failure, &text);
+    // As seldom as the line of the log, and after the message that the program may want to read.
+    if note.kind == Kind::Exhausted
+        && let Some(trigger) = &state.plan.pool_full
+    {
+        trigger.pull(request);
     }
 }
 

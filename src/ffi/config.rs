@@ -52,6 +52,12 @@ impl<'s> Section<'s> {
         core::ptr::from_ref(self.0).cast_mut()
     }
 
+    /// The server's whole configuration.
+    pub(super) fn top(self) -> Option<Self> {
+        // SAFETY: the section lives, and all around it as long (src/main/conffile.c).
+        unsafe { c::cf_top_section(self.as_ptr()).as_ref() }.map(Section)
+    }
+
     /// The sections in it that are `name`, in order.
     pub(super) fn all(self, name: &str) -> Vec<Self> {
         self.sections().into_iter().filter(|inner| inner.name1() == name).collect()

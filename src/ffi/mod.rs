@@ -19,6 +19,7 @@ mod request;
 pub mod signals;
 mod state;
 mod template;
+mod trigger;
 mod update;
 mod xlat;
 

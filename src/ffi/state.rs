@@ -13,6 +13,7 @@ use super::config::Section;
 use super::profile::{Profiles, pool_updates};
 use super::request::Number;
 use super::template::{Template, attribute};
+use super::trigger::Trigger;
 use super::update::Update;
 use super::{layout, log, signals};
 
@@ -28,6 +29,7 @@ pub(super) struct Plan {
     pub(super) subscriber_id: Option<Template>,
     pub(super) profiles: Profiles,
     pub(super) pool_updates: Vec<Option<Update>>,
+    pub(super) pool_full: Option<Trigger>,
     exists: Option<Template>,
     success: Option<Template>,
     clear: Option<Template>,
@@ -151,6 +153,7 @@ fn plan(section: Section<'_>, draft: &mut Draft) -> Option<Plan> {
         gives: gives.into_iter().collect::<Option<_>>()?,
         profiles,
         pool_updates,
+        pool_full: Trigger::find(section),
     })
 }
 

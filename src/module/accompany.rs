@@ -1,7 +1,7 @@
 //! What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout, what the site writes for its pools, and a word.
 
 use crate::engine::Grant;
-use crate::lease::{Seconds, address_text, escape};
+use crate::lease::{FOREVER, Seconds, address_text, escape};
 
 use super::Reply;
 use super::limit::Kind;
@@ -12,34 +12,27 @@ use super::settings::{SessionTimeout, Settings};
 
 /// Shortest Acct-Interim-Interval that we ask for, seconds (RFC 2869 §5.16 wants at least 60).
 const SHORTEST_INTERIM: Seconds = 60;
-/// From here on a lease has no end, seconds: fifty years.
-const ENDLESS: Seconds = 50 * 365 * 86_400;
-
 /// A lease outlives three Interims; where we ask for none and the reply neither, it has its own length.
 pub(super) fn lengthened(settings: &Settings, reply: &Reply, lease: Seconds) -> Seconds {
     lease.max(3 * interim_out(settings, reply, lease).unwrap_or(0))
 }
 
-/// No lease is shorter, whatever its pool says: three Interims of the reply, else of the shortest that we ask for; any length,
-/// where the session ends with its lease.
+/// No lease may be shorter, whatever its pool or profile says: three of the Interims that the reply asks for, or of the shortest of ours.
+/// Where every session ends with its lease, no Interim has to save it.
 pub(super) fn least(settings: &Settings, reply: &Reply) -> Seconds {
     if settings.session_timeout == SessionTimeout::Yes {
         return 0;
     }
-    let own = || settings.interim_interval.then_some(SHORTEST_INTERIM);
-    3 * reply.interim_interval.map(Seconds::from).or_else(own).unwrap_or(0)
+    let ours = if settings.interim_interval { SHORTEST_INTERIM } else { 0 };
+    3 * reply.interim_interval.map_or(ours, Seconds::from)
 }
 
 /// The Acct-Interim-Interval that goes out with such a lease: the reply's own, else a sixth of it.
 fn interim_out(settings: &Settings, reply: &Reply, lease: Seconds) -> Option<Seconds> {
     // One without an end is renewed all the same: it shows that the NAS is heard.
-    let lease = if is_endless(lease) { settings.rules.lease } else { lease };
+    let lease = if lease >= FOREVER { settings.rules.lease } else { lease };
     let own = || settings.interim_interval.then(|| (lease / 6).max(SHORTEST_INTERIM));
     reply.interim_interval.map(Seconds::from).or_else(own)
-}
-
-const fn is_endless(lease: Seconds) -> bool {
-    lease < 0 || lease >= ENDLESS
 }
 
 /// Adds Class, Acct-Interim-Interval and Session-Timeout of a grant, and what a later reject needs.
@@ -58,7 +51,7 @@ pub(super) fn accompany(settings: &Settings, reply: &Reply, who: &Who, outcome: 
         SessionTimeout::No => false,
         SessionTimeout::Yes => true,
     };
-    if timeout && !is_endless(grant.lease_seconds) {
+    if timeout && grant.lease_seconds < FOREVER {
         let limit = u32::try_from(grant.lease_seconds).unwrap_or(u32::MAX);
         if reply.session_timeout.is_none_or(|seconds| seconds > limit) {
             outcome.changes.push(Change::SessionTimeout(limit));

@@ -14,9 +14,12 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         rest = cast(rest).trim_start();
         let (operand, after) = operand(rest);
         if let Some(word) = operand.filter(|word| !is_plain(word)) {
-            return Err(format!(
-                "\"{word}\" is no attribute: write &{word} for the request's, or &reply:{word}, &control:{word}"
-            ));
+            return Err(match word.starts_with('%') {
+                true => format!("{word} needs quotes around it: \"{word}\""),
+                false => format!(
+                    "\"{word}\" is no attribute: write &{word} for the request's, or &reply:{word}, &control:{word}"
+                ),
+            });
         }
         // To the next `&&` or `||`; what stands on the right of an operator may be the name of a value.
         match next(after) {
@@ -105,6 +108,7 @@ mod tests {
             ("!(&NAS-Port || (Group == 'gold'))", "&Group"),
             ("<integer>Tmp-String-0 > 5", "&Tmp-String-0"),
             ("ok", "&ok"),
+            ("%{User-Name} == 'bob'", "needs quotes"),
             ("&User-Name == 'a || b' || Plan == 'x'", "&Plan"),
         ] {
             assert!(check(wrong).is_err_and(|why| why.contains(word)), "{wrong}: {:?}", check(wrong));

@@ -51,7 +51,7 @@ pub trait Asks {
     /// Has `work` done and waits for the answer at most `budget`.
     fn ask(&self, work: Work, budget: Duration) -> Answer;
 
-    /// What the ask's only want would be granted; the error says that nobody knows.
+    /// What the ask's only want would be granted, were we to answer; the error says that nobody knows.
     fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError>;
 
     /// Counts what was seen of others' answers.
@@ -70,7 +70,7 @@ impl Asks for Engine {
     }
 
     fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
-        Engine::peek(self, ask, budget)
+        Engine::peek_ours(self, ask, budget)
     }
 
     fn observed(&self, seen: Seen) {

@@ -34,7 +34,7 @@ pub(super) fn without_pool(profile: &str, user: &str, nas: &str) -> Note {
         "profile {profile} holds for user {user} at NAS {nas}, and no condition of its pools does: no address. Add a pool without a condition \
          to it, as the last one"
     );
-    Note::failure(Kind::Exhausted, profile, text)
+    Note::failure(Kind::Profile, profile, text)
 }
 
 /// What expansions of profiles gave instead of what they should.

@@ -64,10 +64,7 @@ fn decided(
     // Whatever the reply states goes out, even if nothing is known of whom it is for.
     let only_stated = (stated.is_some() || matched.picks.is_empty() && !others.is_empty())
         && others.iter().all(|want| want.stated.is_some());
-    let mut picks = core::mem::take(&mut matched.picks);
-    for ttl in picks.iter_mut().filter_map(|pick| pick.ttl.as_mut()).filter(|ttl| **ttl > 0) {
-        *ttl = lengthened(settings, reply, *ttl);
-    }
+    let picks = core::mem::take(&mut matched.picks);
     let mode = if careful { settings.mode.max(engine.mode(&session.nas, &picks)) } else { Mode::Managed };
     if mode == Mode::Off || (mode == Mode::Observe && session.owner.is_empty()) {
         return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
@@ -177,7 +174,9 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, ma
     for grant in grants {
         let address = address_text(&grant.address);
         let before = if outcome.debug.is_empty() { "granted " } else { ", " };
-        outcome.debug.push_str(&format!("{before}{address} of pool {} ({:?})", grant.pool, grant.how));
+        let by = matched.profile.map(|at| format!(" by profile {}", settings.profiles[at].name));
+        let by = by.unwrap_or_default();
+        outcome.debug.push_str(&format!("{before}{address} of pool {} ({:?}){by}", grant.pool, grant.how));
         // What the reply states is there already.
         if grant.how != How::Static {
             outcome.changes.push(Change::Address(Arc::clone(&grant.attribute), grant.address));
@@ -356,7 +355,8 @@ fn contested(who: &Who, contest: &Contest, wins: bool) -> Note {
         (false, _) => "the lease stays the latter's (static_wins = no), and both may use the address",
     };
     let text = format!(
-        "the reply states {address} for user {} at NAS {}, and that address {has} {whom}: {outcome}. `ippool-rs explain {address}` says who          is who; give one of them another address, or exclude {address} from the pool",
+        "the reply states {address} for user {} at NAS {}, and that address {has} {whom}: {outcome}. `ippool-rs explain {address}` says who \
+         is who; give one of them another address, or exclude {address} from the pool",
         who.user, who.nas
     );
     Note::warning(Kind::Conflict, &address, text)

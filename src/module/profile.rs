@@ -60,6 +60,20 @@ pub struct Member {
     pub has_update: bool,
 }
 
+impl Profile {
+    /// As `radiusd -X` shows it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let condition = self.condition.as_ref().map_or("everybody", |(text, _)| text);
+        let weight = match &self.weight {
+            Given::Fixed(weight) => weight.to_string(),
+            Given::Expanded(text) => text.clone(),
+        };
+        let pools: Vec<_> = self.pools.iter().map(|member| member.pool.as_str()).collect();
+        format!("profile {} (weight {weight}, for {condition}): {}", self.name, pools.join(", "))
+    }
+}
+
 /// Where something of a profile is written: in the n-th profile, or in its n-th pool. From 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct At {

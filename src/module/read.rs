@@ -11,7 +11,7 @@ use super::suggest::nearest;
 use super::{Item, Place, Value};
 
 /// What is built. The order is that of the shipped example.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "database",
     "pool_name",
     "default_pool",
@@ -42,6 +42,7 @@ const KNOWN: [&str; 30] = [
     "profile",
     "pool",
     "reply_message",
+    "trigger",
 ];
 /// Planned, and refused until it is there: a setting that is silently ignored is worse than none.
 const LATER: [&str; 1] = ["update"];
@@ -168,6 +169,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         observe_rules: Arc::new(Rules { static_wins: true, ..rules.clone() }),
         rules: Arc::new(rules),
     };
+    reader.trigger();
     let mut places: Vec<_> = items.iter().map(|item| (item.name.clone(), item.place.clone())).collect();
     if let Some(Item { value: Value::Section(inner), .. }) = reader.find("messages") {
         places.extend(inner.iter().map(|item| (format!("messages.{}", item.name), item.place.clone())));

@@ -1,4 +1,4 @@
-//! From the items of the smaller sections: `messages { }`, `static_sources { }`.
+//! From the items of the smaller sections: `messages { }`, `static_sources { }`, `trigger { }`.
 
 use crate::lease::{SourceName, SourceNames};
 
@@ -28,6 +28,17 @@ impl Reader<'_> {
         };
         self.mistakes.append(&mut inner.mistakes);
         messages
+    }
+
+    /// `trigger { }`: radiusd's own, of which only the names are ours.
+    pub(super) fn trigger(&mut self) {
+        let Some(item) = self.find("trigger") else { return };
+        let Value::Section(items) = &item.value else {
+            return self.mistake(&item.place, "trigger: write `trigger { pool_full = … }`".into());
+        };
+        let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
+        inner.refuse_unknown(&["pool_full"], &[], "trigger: ");
+        self.mistakes.append(&mut inner.mistakes);
     }
 
     /// `static_sources { }`.

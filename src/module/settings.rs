@@ -283,6 +283,7 @@ impl Settings {
         ]
         .into_iter()
         .map(|(name, value)| format!("{name} = {value}"))
+        .chain(self.profiles.iter().map(Profile::line))
         .collect()
     }
 }

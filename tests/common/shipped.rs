@@ -1,5 +1,6 @@
-//! Files that the distribution's FreeRADIUS has: schemas and queries of its SQL modules.
+//! What the distribution's FreeRADIUS has: schemas and queries of its SQL modules, the modules that it enables. And our own sites.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 /// A file of `mods-config/sql`.
@@ -11,4 +12,23 @@ pub fn shipped(name: &str) -> String {
         panic!("no {name} of FreeRADIUS found: set RADDB, or run with the right to read it")
     });
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The modules that a distribution enables by default, as far as the shipped sites need them.
+pub const OTHERS: &str = "\tpreprocess {\n\t}\n\tpap {\n\t}\n\tchap {\n\t}\n\tmschap {\n\t}\n\
+    \tfiles {\n\t\tfilename = \"${confdir}/users\"\n\t}\n\
+    \tattr_filter attr_filter.access_reject {\n\t\tkey = \"%{User-Name}\"\n\t\tfilename = \"${confdir}/access_reject\"\n\t}\n";
+
+/// A shipped site, on two free ports instead of 1812 and 1813.
+pub fn listening(site: &str) -> (String, SocketAddr, SocketAddr) {
+    let taken = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a free port"));
+    let [auth, acct] = taken.map(|socket| socket.local_addr().expect("a bound socket"));
+    let port = |address: SocketAddr| format!("port = {}", address.port());
+    (site.replace("port = 1812", &port(auth)).replace("port = 1813", &port(acct)), auth, acct)
+}
+
+/// A file of a site in `examples/sites`.
+pub fn of_site(site: &str, file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sites").join(site).join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
 }

@@ -88,6 +88,38 @@ fn a_full_pool_and_an_unknown_one_are_told_apart() {
 }
 
 #[test]
+fn a_full_pool_pulls_the_trigger_as_often_as_it_is_logged() {
+    let program = |folder: &std::path::Path| format!("/bin/mkdir {}/full-%{{User-Name}}", folder.display());
+    let tiny = |config: &mut Config| {
+        config.authorize = "\t\tupdate control {\n\t\t\t&Pool-Name := \"tiny\"\n\t\t}\n".into();
+    };
+    for own in [true, false] {
+        let world = World::new("", |config, folder| {
+            tiny(config);
+            let pulled = format!("pool_full = \"{}\"\n", program(folder));
+            if own {
+                let lines = format!("\ttrigger {{\n\t\t{pulled}\t}}\n");
+                config.modules = crate::world::instance(folder, "", &lines);
+            } else {
+                config.top =
+                    format!("trigger {{\n\tmodules {{\n\t\tippool_rs {{\n{pulled}\t\t}}\n\t}}\n}}\n");
+            }
+        });
+        for user in ["alice", "bob", "carol"] {
+            world.access(&dial(user));
+        }
+        let made = |user: &str| world._folder.path().join(format!("full-{user}")).exists();
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        while !made("bob") && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(made("bob"), "{}", world.server.tail(20));
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!made("alice") && !made("carol"));
+    }
+}
+
+#[test]
 fn messages_are_expanded_as_those_of_rlm_sqlippool() {
     let world =
         World::new("\tmessages {\n\t\tsuccess = \"got %{reply:Framed-IP-Address}\"\n\t}\n", |config, _| {

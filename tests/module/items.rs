@@ -2,6 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use diesel::Connection as _;
+use diesel::connection::SimpleConnection as _;
+
 use crate::common::radius::{Packet, attr, code};
 use crate::common::radiusd::{Config, check};
 use crate::world::{MAIN, TINY, World, address_in, dial, instance};
@@ -122,6 +125,29 @@ fn a_pools_message_reaches_the_subscriber_where_the_site_wants_it_so() {
     let said: Vec<_> = gold.get_all(attr::REPLY_MESSAGE).collect();
     assert_eq!(said, [format!("Welcome gold1, {address} is yours").as_bytes()]);
     assert_eq!(world.access(&dial("alice")).get(attr::REPLY_MESSAGE), None);
+}
+
+#[test]
+fn a_pool_of_the_database_has_a_message_of_its_own() {
+    let lines = "\treply_message = yes\n\tprofile gold {\n\t\tcondition = \"&User-Name =~ /^gold/\"\n\t\tpools {\n\t\t\tpool main {\n\t\t\t\tmessage = \"gold\"\n\t\t\t}\n\t\t}\n\t}\n";
+    let world = World::new(lines, |config, folder| {
+        let path = folder.join("leases.db");
+        let mut database = diesel::SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+        // It is no expansion: who may write a pool may not have radiusd start programs.
+        let sql = "UPDATE ip_pool_pools SET message = 'Willkommen in Köln %{User-Name}' WHERE name = 'main'";
+        database.batch_execute(sql).unwrap();
+        config.post_auth +=
+            "\t\tupdate reply {\n\t\t\t&Filter-Id := \"%{control:Module-Success-Message}\"\n\t\t}\n";
+    });
+    let alice = world.access(&dial("alice"));
+    assert_eq!(
+        text(&alice, attr::REPLY_MESSAGE),
+        "Willkommen in Köln %{User-Name}",
+        "{}",
+        world.server.tail(20)
+    );
+    assert_eq!(text(&alice, FILTER), "Willkommen in Köln %{User-Name}");
+    assert_eq!(text(&world.access(&dial("gold1")), attr::REPLY_MESSAGE), "gold");
 }
 
 #[test]

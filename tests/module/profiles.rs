@@ -41,7 +41,6 @@ fn only(config: &mut Config, folder: &std::path::Path, lines: &str) {
 }
 
 #[test]
-#[ignore = "the engine asks only the first pool as yet"]
 fn a_full_premium_pool_falls_back_to_the_standard_pool() {
     let world = World::new("", |config, folder| only(config, folder, &customer("")));
     let first = ask(&world, "alice", "premium");
@@ -68,7 +67,6 @@ fn behind_a_blocker_nothing_is_asked() {
 }
 
 #[test]
-#[ignore = "the engine asks only the first pool as yet"]
 fn a_blocker_and_a_weight_may_be_expansions() {
     let premium =
         "blocker = \"%{control:Tmp-String-0}\"\n\t\t\t\tweight = \"%{%{control:Tmp-Integer-0}:-100}\"";
@@ -209,6 +207,46 @@ fn a_pool_that_there_is_not_is_refused_at_the_start_with_its_line() {
             && line.contains("ippool-rs pool add mian RANGE")),
         "{why}"
     );
+}
+
+#[test]
+fn conditions_are_asked_by_many_threads_at_once() {
+    let lines = customer("blocker = \"%{%{control:Tmp-String-0}:-no}\"");
+    let world = World::new("", |config, folder| only(config, folder, &lines));
+    std::thread::scope(|scope| {
+        for user in ["a", "b", "c", "d", "e", "f"] {
+            let world = &world;
+            scope.spawn(move || {
+                for _ in 0..40 {
+                    in_pool(world, &ask(world, user, "basic"), MAIN);
+                }
+            });
+        }
+        for _ in 0..40 {
+            in_pool(&world, &ask(&world, "premium", "premium"), TINY);
+        }
+    });
+}
+
+#[test]
+fn a_profile_may_have_leases_without_an_end() {
+    let lines = customer("").replacen("ttl = 86400", "ttl = -1", 1) + "\tsession_timeout = yes\n";
+    let world = World::new("", |config, folder| {
+        only(config, folder, &lines);
+        config.post_auth +=
+            "\t\tupdate reply {\n\t\t\t&Reply-Message := \"%{ippool_rs:lease expires_at}\"\n\t\t}\n";
+    });
+    let alice = ask(&world, "alice", "basic");
+    in_pool(&world, &alice, MAIN);
+    // Interims all the same, as of the usual lease; and no end of the session.
+    assert_eq!(
+        (alice.get_u32(attr::ACCT_INTERIM_INTERVAL), alice.get(attr::SESSION_TIMEOUT)),
+        (Some(600), None)
+    );
+    assert!(world.account(&event(status::START, "alice", &alice)));
+    let again = ask(&world, "alice", "basic");
+    let until = String::from_utf8_lossy(again.get(attr::REPLY_MESSAGE).unwrap_or_default()).into_owned();
+    assert!(until.starts_with("21"), "a hundred years: {until}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::fs;
 
 use crate::common::radius::{Packet, attr, code};
 use crate::common::radiusd::{Config, Radiusd, check};
-use crate::world::{MAIN, OTHERS, address_in, listening, make_database, url};
+use crate::common::shipped::{OTHERS, listening};
+use crate::world::{MAIN, address_in, make_database, url};
 
 const MODULE: &str = include_str!("../../freeradius/mods-available/ippool_rs");
 const SITE: &str = include_str!("../../freeradius/sites-available/ippool_rs");

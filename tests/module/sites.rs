@@ -1,6 +1,5 @@
 //! Whole sites of `examples/sites`, as they stand there.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -9,8 +8,8 @@ use diesel::connection::SimpleConnection as _;
 
 use crate::common::radius::{Client, Packet, attr, code};
 use crate::common::radiusd::{Config, Radiusd};
-use crate::common::shipped::shipped;
-use crate::world::{OTHERS, Pool, address_in, listening, make_database, url};
+use crate::common::shipped::{OTHERS, listening, of_site, shipped};
+use crate::world::{Pool, address_in, make_database, url};
 
 const DATABASE: &str = "sqlite:///var/lib/ippool-rs/ippool.db";
 
@@ -24,12 +23,8 @@ impl Site {
     /// `name`: its folder. `others`: modules that a distribution has, besides the usual.
     fn start(name: &str, folder: &Path, others: &str, files: Vec<(String, String)>, pools: &[Pool]) -> Self {
         make_database(folder, pools);
-        let text = |file: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sites").join(name).join(file);
-            fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
-        };
-        let module = text("mods-enabled/ippool_rs").replace(DATABASE, &url(folder));
-        let (site, auth, _) = listening(&text(&format!("sites-enabled/{name}")));
+        let module = of_site(name, "mods-enabled/ippool_rs").replace(DATABASE, &url(folder));
+        let (site, auth, _) = listening(&of_site(name, &format!("sites-enabled/{name}")));
         let mut files = files;
         files.push(("access_reject".into(), "DEFAULT\n\tReply-Message =* ANY\n".into()));
         let config =
@@ -50,7 +45,6 @@ fn said(answer: &Packet) -> String {
 }
 
 #[test]
-#[ignore = "the engine asks only the first pool as yet"]
 fn premium_users_fall_back_to_the_standard_pool() {
     const PREMIUM: Pool = ("PREMIUM_POOL", [10, 1, 1, 0], [10, 1, 1, 0]);
     const STANDARD: Pool = ("STANDARD_POOL", [10, 1, 2, 0], [10, 1, 2, 255]);

@@ -61,9 +61,43 @@ modules {
 		messages {
 			success = "got %{reply:Framed-IP-Address}"
 		}
+		reply_message = yes
+		session_timeout = yes
+		trigger {
+			pool_full = "/bin/true %{User-Name}"
+		}
+		profile odd {
+			condition = "&User-Name =~ /^user[0-9]*[13579]\$/ && (&NAS-Port != 3 || \"%{NAS-Identifier}\" == 'n')"
+			weight = "%{%{NAS-Port}:-5}"
+			ttl = 600
+			update {
+				&Framed-IP-Netmask := 255.255.255.0
+				&Framed-Route += "0.0.0.0/0 %{reply:Framed-IP-Address} 1"
+			}
+			pools {
+				pool main {
+					condition = "!(&User-Name == 'user1')"
+					blocker = "%{%{Tmp-String-0}:-perhaps}"
+					message = "welcome %{User-Name}"
+					update {
+						&Filter-Id := "odd"
+					}
+				}
+				pool tiny {
+					weight = -1
+				}
+			}
+		}
+		pool main {
+			update {
+				&Session-Timeout := 1000
+			}
+		}
 	}
 	ippool_rs second {
 		database = "sqlite://$folder/leases.db"
+		default_pool = main
+		mode = observe
 	}
 }
 server default {
@@ -117,7 +151,7 @@ echo "== packets"
 now="strftime('%Y-%m-%d %H:%M:%f000', 'now')"
 first="x'00000000000000000000ffffc6336408'"
 cat "$(dirname "$0")"/../../sql/sqlite/*.sql - <<EOF | sqlite3 "$folder/leases.db"
-INSERT INTO ip_pool_pools (name, created_at, updated_at) VALUES ('main', $now, $now);
+INSERT INTO ip_pool_pools (name, created_at, updated_at) VALUES ('main', $now, $now), ('tiny', $now, $now);
 INSERT INTO ip_pool_ranges (pool_id, address_space, first_address, last_address, first_key, last_key, next_key, created_at)
 VALUES (1, 'default', '198.51.100.8', '198.51.100.71', $first, x'00000000000000000000ffffc6336447', $first, $now);
 EOF

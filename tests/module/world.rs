@@ -1,7 +1,7 @@
 //! A database with pools, and a radiusd that serves them.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,19 +19,6 @@ pub type Pool = (&'static str, [u8; 4], [u8; 4]);
 pub const MAIN: Pool = ("main", [198, 51, 100, 8], [198, 51, 100, 15]);
 /// One address.
 pub const TINY: Pool = ("tiny", [203, 0, 113, 1], [203, 0, 113, 1]);
-
-/// The modules that a distribution enables by default, as far as the shipped sites need them.
-pub const OTHERS: &str = "\tpreprocess {\n\t}\n\tpap {\n\t}\n\tchap {\n\t}\n\tmschap {\n\t}\n\
-    \tfiles {\n\t\tfilename = \"${confdir}/users\"\n\t}\n\
-    \tattr_filter attr_filter.access_reject {\n\t\tkey = \"%{User-Name}\"\n\t\tfilename = \"${confdir}/access_reject\"\n\t}\n";
-
-/// A shipped site, on two free ports instead of 1812 and 1813.
-pub fn listening(site: &str) -> (String, SocketAddr, SocketAddr) {
-    let taken = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
-    let [auth, acct] = taken.map(|socket| socket.local_addr().unwrap());
-    let port = |address: SocketAddr| format!("port = {}", address.port());
-    (site.replace("port = 1812", &port(auth)).replace("port = 1813", &port(acct)), auth, acct)
-}
 
 /// A running radiusd with its database.
 pub struct World {
