@@ -227,7 +227,7 @@ pub(in crate::companion) struct PoolImport {
     /// With --csv: the NAS whose pools they are
     #[arg(long, value_name = "NAS", requires = "csv")]
     pub nas: Option<OsString>,
-    /// Instead of pools, the static addresses of the databases in [[statics]]: nobody else gets them
+    /// Instead of pools, the static addresses of the databases in `[[statics]]`: nobody else gets them
     #[arg(long, conflicts_with_all = ["router", "pool", "csv", "prune"])]
     pub statics: bool,
     /// Do it
