@@ -87,7 +87,13 @@ fn show(desk: &Desk, name: &OsStr, nas: Option<&OsStr>) -> Result<Exit, Failure>
         shown("total", 0),
         shown("prepared", 1),
         shown("prefix_length", 3),
+        hidden("strategy"),
+        hidden("lease_seconds"),
+        hidden("next_pool"),
+        hidden("mode"),
+        hidden("message"),
     ]);
+    let ways = admin.pool_ways(pool.id)?;
     for range in &summary.ranges {
         records.push(vec![
             json!(summary.pool.name),
@@ -97,9 +103,15 @@ fn show(desk: &Desk, name: &OsStr, nas: Option<&OsStr>) -> Result<Exit, Failure>
             number(range.total),
             number(range.prepared),
             json!(summary.pool.unit.prefix_length()),
+            json!(ways.strategy),
+            json!(ways.lease_seconds),
+            json!(ways.next),
+            json!(ways.mode.as_deref().unwrap_or("managed")),
+            json!(ways.message),
         ]);
     }
     desk.screen.data(&records)?;
+    desk.screen.note(&format!("gives out {}", super::pool_modify::in_words(&ways)));
     desk.screen.note(&format!(
         "{} of {} in use ({}%), {} of them offered; {} lapsed, {} cooling, {} reserved, {} free",
         summary.in_use,

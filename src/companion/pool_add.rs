@@ -45,6 +45,7 @@ pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     }
     tell(desk, add.dry_run, &added, &new.pieces);
     warn_of_missing(desk, &mut admin, &added.pool, &change)?;
+    super::statics::warn_of_overlap(desk, &mut admin, &new.pieces)?;
     Ok(Exit::Done)
 }
 

@@ -8,9 +8,9 @@ use super::config::{self, Statics};
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::screen::Screen;
-use crate::lease::escape;
-use crate::store::StoreError;
-use crate::store::admin::{Ledger, Mirroring, statics_of};
+use crate::lease::{AddressRange, escape};
+use crate::store::admin::{Admin, Ledger, Mirroring, statics_of};
+use crate::store::{StoreError, address_text};
 
 /// A list that has become empty is believed only of a mirror that had fewer, or if a person says so.
 const EMPTIED: usize = 20;
@@ -27,7 +27,7 @@ pub(super) fn run(desk: &Desk, apply: bool) -> Result<Exit, Failure> {
             Ok(change) => {
                 for (what, list) in [("new", &change.new), ("gone", &change.gone)] {
                     for (address, username) in list {
-                        let address = crate::store::address_text(address);
+                        let address = address_text(address);
                         records.push(vec![
                             json!(one.name),
                             json!(what),
@@ -81,6 +81,30 @@ fn compare(screen: &Screen, ledger: &mut Ledger, one: &Statics) -> Result<Mirror
     let url = one.url(screen).map_err(|why| said(&why))?;
     let wanted = statics_of(&url, &one.table).map_err(|why| said(&why))?;
     ledger.mirroring(&one.name, &one.address_space, &wanted).map_err(|why| said(&why))
+}
+
+/// Tells of static addresses that lie in ranges which become a pool's.
+pub(super) fn warn_of_overlap(
+    desk: &Desk,
+    admin: &mut Admin,
+    ranges: &[AddressRange],
+) -> Result<(), Failure> {
+    let spans: Vec<_> = ranges.iter().map(|range| (range.first(), range.last())).collect();
+    let inside = admin.statics_within(&spans)?;
+    let shown: Vec<_> = inside
+        .iter()
+        .take(5)
+        .map(|one| format!("{} of {}", address_text(&one.address), escape(one.username.as_bytes())))
+        .collect();
+    let more = inside.len().saturating_sub(shown.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    if !inside.is_empty() {
+        desk.screen.warning(&format!(
+            "static addresses lie in it: {}{more}; radiusd gives them to nobody else (`ippool-rs explain ADDRESS`)",
+            shown.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// One pass of the daemon over one database: how many came, how many went.

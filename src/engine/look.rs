@@ -134,7 +134,7 @@ impl Engine {
         Ok(catalogue.pools.into_iter().map(|pool| pool.name).collect())
     }
 
-    /// What would be granted for the ask's only want; a session that holds an address sees its own.
+    /// What would be granted for the one of the ask's wants that the pool is for; a session that holds an address sees its own.
     ///
     /// # Errors
     /// The database is away, or does not answer within `budget`.
@@ -192,7 +192,9 @@ impl Engine {
         let cx = Circumstances { now, nas, facts: &facts, hold, ttl: &ttl, token: 0, barred: &barred };
         let named = ask.wants.first().and_then(|want| catalogue.pool(want.pool(), nas.id));
         let fits = |want: &&Want| named.is_some_and(|pool| want.takes.fits(pool.unit));
-        let Some(want) = ask.wants.iter().find(fits) else { return Ok(None) };
+        let usual = |want: &&Want| named.is_some_and(|pool| pool.unit.attribute() == want.attribute);
+        let fitting = || ask.wants.iter().filter(fits);
+        let Some(want) = fitting().find(usual).or_else(|| fitting().next()) else { return Ok(None) };
         // The want of that attribute names its pools by itself, or the first's are peeked into for it.
         let pools = ask.wants.first().map_or(&[][..], |first| &first.pools);
         let mut chain = Vec::new();
@@ -240,11 +242,16 @@ impl Engine {
         anothers.map(|(row, _)| row.id).collect()
     }
 
-    /// The row that a lease is on, with the name of its pool.
+    /// The row that a lease is on in this attribute, with the name of its pool.
     ///
     /// # Errors
     /// The database is away, or does not answer within `budget`.
-    pub fn lease(&self, of: &LeaseOf, budget: Duration) -> Result<Option<(Row, String)>, StoreError> {
+    pub fn lease(
+        &self,
+        of: &LeaseOf,
+        attribute: &str,
+        budget: Duration,
+    ) -> Result<Option<(Row, String)>, StoreError> {
         let catalogue = self.catalogue();
         let space_of = |nas: &str| {
             catalogue.nases.iter().find(|row| row.key == nas).map_or("default", |row| row.space.as_str())
@@ -256,7 +263,7 @@ impl Engine {
             LeaseOf::Session(session) => Lookup { key: Some(session.key.clone()), ..Lookup::default() },
         };
         let snapshot = self.readers.take(budget)?.read(&[lookup])?;
-        let row = snapshot.rows.into_iter().flatten().next();
+        let row = snapshot.rows.into_iter().flatten().find(|row| *row.attribute == *attribute);
         Ok(row.map(|row| (pool_name(&catalogue, row.pool), row)).map(|(pool, row)| (row, pool)))
     }
 }

@@ -394,6 +394,6 @@ pub fn unclashed(store: &mut dyn Store, change: &Change, now: Time) -> Result<Ch
         .rows
         .iter()
         .flatten()
-        .any(|row| row.id != change.before.id && row.attribute == change.before.attribute);
+        .any(|row| row.id != change.before.id && row.attribute == change.after.attribute);
     Ok(if elsewhere { life::vacate(change, now) } else { change.clone() })
 }

@@ -29,10 +29,11 @@ pub const LEASE_ITEMS: [&str; 16] = [
 /// A question of `%{ippool_rs:…}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Query {
-    /// `lease <item>`: of the lease that this request's session holds.
-    Lease(&'static str),
-    /// `peek <pool>`: the address that this request would be granted.
-    Peek(String),
+    /// `lease <item>`: of the lease that this request's session holds in the first attribute; `lease <item> <attribute>`: in
+    /// that one.
+    Lease(&'static str, Option<String>),
+    /// `peek <pool>`, `peek <pool> <attribute>`: what this request would be granted.
+    Peek(String, Option<String>),
     /// `stats`: all counters; `stats <counter>`: one.
     Stats(Option<String>),
 }
@@ -43,9 +44,9 @@ impl Query {
         let mut words = text.split_whitespace();
         let query = match (words.next(), words.next()) {
             (Some("stats"), counter) => Self::Stats(counter.map(str::to_owned)),
-            (Some("peek"), Some(pool)) => Self::Peek(pool.to_owned()),
+            (Some("peek"), Some(pool)) => Self::Peek(pool.to_owned(), words.next().map(str::to_owned)),
             (Some("lease"), Some(item)) => match LEASE_ITEMS.iter().find(|known| **known == item) {
-                Some(item) => Self::Lease(item),
+                Some(item) => Self::Lease(item, words.next().map(str::to_owned)),
                 None => {
                     return Err(format!(
                         "lease {item}: there is no such item; there are {}",
@@ -67,9 +68,9 @@ impl Instance {
     pub fn expand(&self, query: &Query, facts: &Facts) -> Result<String, String> {
         match query {
             Query::Stats(counter) => self.stats(counter.as_deref()),
-            Query::Peek(pool) => self.peek(pool, facts),
-            Query::Lease(item) => {
-                let found = self.lease(facts)?;
+            Query::Peek(pool, attribute) => self.peek(pool, attribute.as_deref(), facts),
+            Query::Lease(item, attribute) => {
+                let found = self.lease(facts, attribute.as_deref())?;
                 Ok(found.map(|(row, pool)| lease_item(item, &row, &pool)).unwrap_or_default())
             }
         }
@@ -92,7 +93,7 @@ impl Instance {
         }
     }
 
-    fn peek(&self, pool: &str, facts: &Facts) -> Result<String, String> {
+    fn peek(&self, pool: &str, attribute: Option<&str>, facts: &Facts) -> Result<String, String> {
         let settings = &self.settings;
         let ask = Ask {
             session: identity::session(facts),
@@ -100,6 +101,7 @@ impl Instance {
             wants: settings
                 .attributes
                 .iter()
+                .filter(|known| attribute.is_none_or(|attribute| known.name == attribute))
                 .map(|attribute| Want {
                     attribute: attribute.name.clone(),
                     pools: vec![Pick::of(escape(pool.as_bytes()))],
@@ -119,19 +121,24 @@ impl Instance {
         Ok(peeked.map(|peeked| address_text(&peeked.address)).unwrap_or_default())
     }
 
-    /// The lease of the request's session; in accounting, where the session's key may be another than at the grant, that on
-    /// its Framed-IP-Address.
-    fn lease(&self, facts: &Facts) -> Result<Option<(Row, String)>, String> {
+    /// What the request's session has in the attribute (none: the first of the instance); in accounting, where the session's
+    /// key may be another than at the grant, what is on the address that it names there.
+    fn lease(&self, facts: &Facts, attribute: Option<&str>) -> Result<Option<(Row, String)>, String> {
         let settings = &self.settings;
+        let attribute = attribute.unwrap_or(&settings.attribute_name);
+        if !settings.attributes.iter().any(|known| known.name == attribute) {
+            let all: Vec<_> = settings.attributes.iter().map(|known| known.name.as_str()).collect();
+            return Err(format!("{attribute} is not given out here; there is {}", all.join(", ")));
+        }
         let session = identity::session(facts);
         let nas = session.nas.clone();
         let look = |of: LeaseOf| {
             self.engine()
-                .lease(&of, settings.timeout)
+                .lease(&of, attribute, settings.timeout)
                 .map_err(|why| settings.database.scrub(&why.to_string()))
         };
         let found = look(LeaseOf::Session(Box::new(session)))?;
-        match facts.addresses.first() {
+        match facts.addresses.iter().find(|named| *named.attribute == *attribute) {
             Some(named) if found.is_none() && facts.status_type.is_some() => {
                 look(LeaseOf::Address { nas, address: named.address })
             }

@@ -32,6 +32,12 @@ fn a_pool_is_made_and_changed_with_its_own_way_of_giving_out() {
         assert_eq!(ways(db, "premium"), "ascending 43200 gold - welcome back");
         db.run(&["pool", "add", "gold", "10.0.1.0/24"]).expect(0, &[]);
         assert_eq!(ways(db, "gold"), "lru - - - -");
+        db.run(&["pool", "show", "premium"]).expect(
+            0,
+            &["gives out the lowest free address first, leases of 43200 seconds, then the pool gold"],
+        );
+        let shown = &db.run(&["pool", "show", "premium", "-o", "json"]).json()[0];
+        assert_eq!((&shown["strategy"], &shown["lease_seconds"]), (&"ascending".into(), &43_200.into()));
         // More ranges, with options: that is two things.
         db.run(&["pool", "add", "gold", "10.0.2.0/24", "--ttl", "1h"]).expect(1, &["pool modify gold"]);
         let before = catalogue(db);

@@ -305,3 +305,55 @@ fn a_million_prefixes_are_added_at_once_and_granted_from_on_sqlite() {
 fn a_million_prefixes_are_added_at_once_and_granted_from_on_postgresql() {
     a_million_prefixes(Kind::Postgres);
 }
+
+/// Looking without touching, and a NAS that speaks IPv6.
+fn looks_and_an_ipv6_nas(kind: Kind) {
+    let site = Site::open(kind, &PLENTY);
+    let say = "\"%{ippool_rs:peek home6}|%{ippool_rs:lease ip_address}|%{ippool_rs:lease ip_address Delegated-IPv6-Prefix}|%{ippool_rs:lease ip_address Framed-IPv6-Address}\"";
+    let config = Config {
+        post_auth: format!("\t\tippool_rs\n\t\tupdate reply {{\n\t\t\t&Reply-Message := {say}\n\t\t}}\n"),
+        ..site.config.clone()
+    };
+    let site = Site { server: Radiusd::start(config.clone()).unwrap(), base: site.base, config };
+    let nas = [&[0; 10][..], &[0x20, 1, 0xd, 0xb8, 0xff, 1]].concat();
+    let ask = |id: &str| dial("alice", id, 0).with(attr::NAS_IPV6_ADDRESS, &nas);
+    let alice = site.access(&ask("a1"));
+    let said = String::from_utf8_lossy(alice.get(attr::REPLY_MESSAGE).unwrap_or_default()).into_owned();
+    let row = |attribute: &str| {
+        let sql = format!(
+            "SELECT ip_address || '' AS line FROM ip_pool_assignments WHERE attribute = '{attribute}' AND status = 'in_use'"
+        );
+        site.base.lines(&sql)[0].replace("/32", "")
+    };
+    let (v4, prefix) = (row("Framed-IP-Address"), row("Delegated-IPv6-Prefix"));
+    assert_eq!(said, format!("{prefix}|{v4}|{prefix}|"), "{}", site.server.tail(30));
+    let keys = "SELECT nas_key AS line FROM ip_pool_nas";
+    assert_eq!(site.base.lines(keys), ["127.0.0.1/::2001:db8:ff01"]);
+    // What it asks for, it gets, if it is free; what is no prefix of the pool is passed over.
+    let want = |user: &str, bytes: &[u8]| {
+        let packet = dial(user, "x", 0).with(attr::NAS_IPV6_ADDRESS, &nas);
+        site.access(&packet.with(attr::DELEGATED_IPV6_PREFIX, bytes))
+            .get(attr::DELEGATED_IPV6_PREFIX)
+            .map(<[u8]>::to_vec)
+    };
+    let wish = [0, 56, 0x20, 1, 0xd, 0xb8, 0, 2, 9];
+    assert!(want("bob", &wish).is_some_and(|got| got.starts_with(&wish)), "{}", site.server.tail(30));
+    for bytes in [&[0, 60, 0x20, 1, 0xd, 0xb8, 0, 2, 8][..], &[0, 200, 1], &[9]] {
+        assert_eq!(
+            want("carol", bytes).map(|prefix| prefix[1]),
+            Some(56),
+            "{bytes:?}\n{}",
+            site.server.tail(30)
+        );
+    }
+}
+
+#[test]
+fn what_a_nas_over_ipv6_asks_for_it_gets_and_expansions_show_prefixes_on_sqlite() {
+    looks_and_an_ipv6_nas(Kind::Sqlite);
+}
+
+#[test]
+fn what_a_nas_over_ipv6_asks_for_it_gets_and_expansions_show_prefixes_on_postgresql() {
+    looks_and_an_ipv6_nas(Kind::Postgres);
+}

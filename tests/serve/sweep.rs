@@ -22,7 +22,7 @@ fn the_leader_closes_what_is_over_in_radacct_under_its_number() {
         assert_eq!((closed(db, "alice").len(), status(db, "10.0.0.1").as_str()), (1, "available"));
         let by = db.lines("SELECT kind || ' by ' || server AS line FROM ip_pool_events");
         assert_eq!(by, ["release by companion #1"]);
-        daemon.until_says("<6>sweep: closed 1 sessions, freed 1 addresses", 5);
+        daemon.until_says("<6>sweep: closed 1 session, freed 1 address", 5);
         std::thread::sleep(std::time::Duration::from_secs(3));
         assert_eq!(daemon.lines_with("sweep:"), 1, "what does not change is said once: {}", daemon.log());
     });

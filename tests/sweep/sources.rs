@@ -280,6 +280,27 @@ fn static_addresses_of_another_database_are_copied_and_go_when_they_are_gone_and
     });
 }
 
+#[test]
+fn whoever_adds_or_imports_a_range_is_told_of_static_addresses_in_it_and_explain_says_whose_one_is() {
+    on_both(|db| {
+        lay(db, "10.9.0.0/24");
+        reply(db, "carol", "10.0.0.7");
+        reply(db, "dave", "10.0.0.08");
+        reply(db, "erin", "10.1.0.8");
+        let says = ["static addresses lie in it: 10.0.0.7 of carol, 10.0.0.8 of dave; radiusd gives them"];
+        db.run(&["pool", "add", "main", "10.0.0.0/24"]).expect(0, &says);
+        db.run(&["explain", "10.0.0.8"])
+            .expect(0, &["radreply gives it to dave; radiusd gives it to nobody else"]);
+        let ran = db.run(&["pool", "add", "main", "10.2.0.0/24"]).expect(0, &[]);
+        assert!(!ran.err.contains("static"), "{ran:?}");
+        let folder = tempfile::tempdir().unwrap();
+        let csv = folder.path().join("pools.csv");
+        std::fs::write(&csv, "pool_name,ranges\nnew,10.1.0.1-10.1.0.20\n").unwrap();
+        let csv = csv.to_str().unwrap();
+        db.run(&["pool", "import", "--csv", csv, "--nas", "192.0.2.1"]).expect(3, &["10.1.0.8 of erin"]);
+    });
+}
+
 /// radiusd with the module alone.
 fn alone(db: &Db) -> Config {
     let mut config = with_sql(db, "");

@@ -223,7 +223,7 @@ pub fn lay_sources(
          FROM generate_series(1, {rows}) n; \
          INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, acctupdatetime, \
          acctstoptime, framedipaddress) SELECT lpad(to_hex(n), 8, '0'), 'u' || n, 'online-' || n, \
-         '127.0.0.' || 1 + n % 16, now() - interval '2 hours', now(), CASE WHEN n % 2 = 0 THEN now() END, \
+         ('127.0.0.' || 1 + n % 16)::inet, now() - interval '2 hours', now(), CASE WHEN n % 2 = 0 THEN now() END, \
          CASE WHEN n % 2 = 0 THEN '{first}'::inet + n % {size} ELSE '10.224.0.0'::inet + n END \
          FROM generate_series(1, {rows}) n;",
         first = Pool::FIRST,

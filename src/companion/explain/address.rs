@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::companion::exit::Failure;
-use crate::lease::{OpenSession, Time};
+use crate::lease::{Occupant, OpenSession, Time};
 use crate::store::admin::{Admin, HistoryEvent, LeaseRow, Ledger, Pool, State, StoredFinding};
 use crate::store::{Catalogue, address_text};
 
@@ -19,6 +19,7 @@ pub(super) struct Facts {
     pub history: Vec<HistoryEvent>,
     pub findings: Vec<StoredFinding>,
     pub open: Vec<OpenSession>,
+    pub statics: Vec<Occupant>,
     pub catalogue: Catalogue,
 }
 
@@ -33,6 +34,7 @@ pub(super) fn read(admin: &mut Admin, ledger: &mut Ledger, address: IpNet) -> Re
         history: admin.history(&address, 3)?,
         findings,
         open: open(admin, Ok(address.addr()))?,
+        statics: admin.statics_within(&[(address.network(), address.broadcast())])?,
         catalogue: ledger.catalogue()?,
     })
 }
@@ -56,6 +58,10 @@ pub(super) fn explain(facts: &Facts) -> Vec<Line> {
     }
     for finding in &facts.findings {
         said.say("finding", format!("{} at {}: {}", finding.kind, finding.router, finding.detail));
+    }
+    for one in &facts.statics {
+        let what = address_text(&one.address);
+        said.say("static", format!("{what}: {}; radiusd gives it to nobody else", one.because()));
     }
     for one in &facts.open {
         said.say("radacct", session(one, facts.now));

@@ -203,6 +203,8 @@ fn one(
         desk.screen.step(&format!("{}: nothing to import, the database has the same pools", source.label));
         return Ok(if short { Exit::Partly } else { Exit::Done });
     }
+    let ranges: Vec<AddressRange> = source.wanted.iter().flat_map(|pool| pool.ranges.clone()).collect();
+    super::statics::warn_of_overlap(desk, admin, &ranges)?;
     if !options.apply {
         desk.screen.note(&format!("{}: nothing was changed; --apply does it", source.label));
         return Ok(Exit::Differs);

@@ -22,7 +22,7 @@ use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError, W
 const SLICE_SQLITE: usize = 20;
 const SLICE_POSTGRES: usize = 500;
 /// How long a slice may hold SQLite's write lock. One that took longer, or had to wait for it, is followed by a smaller one.
-const HELD: Duration = Duration::from_millis(6);
+const HELD: Duration = Duration::from_millis(8);
 /// Addresses in one look.
 const LOOK: usize = 1000;
 /// How often a slice is tried that somebody was in the way of.
@@ -304,7 +304,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Does one slice, and tells how long it took. SQLite's lock is not fair: it is then left alone for half as long, in which
+    /// Does one slice, and tells how long it took. SQLite's lock is not fair: it is then left alone for a third of it, in which
     /// radiusd, who asks each millisecond, gets it.
     fn slice<T>(
         &mut self,
@@ -315,7 +315,7 @@ impl Ledger {
             let result = work(self);
             let took = began.elapsed();
             if !self.link.is_postgres() {
-                std::thread::sleep((took / 2).clamp(Duration::from_millis(1), Duration::from_millis(20)));
+                std::thread::sleep((took / 3).clamp(Duration::from_millis(1), Duration::from_millis(20)));
             }
             result.map(|done| (done, took))
         })

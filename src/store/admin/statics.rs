@@ -3,12 +3,13 @@
 //! Names stand there as the other database has them; whoever asks compares all spellings ([`crate::lease::Names`]).
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use diesel::sql_types::Text;
 use ipnet::IpNet;
 
-use super::Ledger;
-use crate::lease::SourceName;
+use super::{Admin, Ledger};
+use crate::lease::{By, Occupant, SourceName};
 use crate::store::link::Link;
 use crate::store::sources::{find, heard};
 use crate::store::{DatabaseUrl, StoreError, address_text, parse_address};
@@ -56,6 +57,52 @@ pub fn statics_of(url: &DatabaseUrl, table: &SourceName) -> Result<BTreeSet<Stat
     let all = heard::replies(&mut link, &found)?;
     let clean = |name: &str| !name.is_empty() && !name.chars().any(char::is_control);
     Ok(all.filter(|one| clean(&one.username)).map(|one| (one.address, one.username)).collect())
+}
+
+#[derive(diesel::QueryableByName)]
+struct MirroredRow {
+    #[diesel(sql_type = Text)]
+    address: String,
+    #[diesel(sql_type = Text)]
+    username: String,
+    #[diesel(sql_type = Text)]
+    source: String,
+    #[diesel(sql_type = Text)]
+    space: String,
+}
+
+impl Admin {
+    /// The static addresses, in radreply and of other databases, that lie between these: first and last of each range.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn statics_within(&mut self, ranges: &[(IpAddr, IpAddr)]) -> Result<Vec<Occupant>, StoreError> {
+        let mut all = Vec::new();
+        if let Some(mut table) = find::radreply(&mut self.link, &SourceName::Auto, &mut Vec::new())? {
+            table.exact = false;
+            all.extend(heard::replies(&mut self.link, &table)?);
+        }
+        let address = if self.link.is_postgres() { "CAST(ip_address AS text)" } else { "ip_address" };
+        let rows: Vec<MirroredRow> = self.link.rows(
+            &format!(
+                "SELECT {address} AS address, username, source, address_space AS space FROM ip_pool_statics"
+            ),
+            vec![],
+        )?;
+        all.extend(rows.into_iter().filter_map(|row| {
+            let (space, by) = (Some(row.space), By::Static(row.source));
+            Some(Occupant { address: parse_address(&row.address)?, space, username: row.username, by })
+        }));
+        let overlaps = |one: &Occupant| {
+            let (first, last) = (one.address.network(), one.address.broadcast());
+            let same = |other: &IpAddr| other.is_ipv4() == first.is_ipv4();
+            ranges.iter().any(|range| same(&range.0) && range.0 <= last && first <= range.1)
+        };
+        all.retain(overlaps);
+        all.sort_by_key(|one| one.address);
+        Ok(all)
+    }
 }
 
 impl Ledger {
