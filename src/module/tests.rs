@@ -14,18 +14,18 @@ use super::profile::{At, Oracle};
 use super::{Asks, Change, Code, Facts, Item, Kind, Outcome, Place, Reply, Settings};
 use super::{accounting::accounting, post_auth::post_auth};
 
-const FENCE: Class = Class { id: 7, epoch: 3, token: 0x1234 };
+pub(super) const FENCE: Class = Class { id: 7, epoch: 3, token: 0x1234 };
 
-struct Engine {
-    answer: Answer,
-    peeked: Option<Peeked>,
-    mode: Mode,
-    seen: RefCell<Vec<Seen>>,
-    asked: RefCell<Vec<Work>>,
+pub(super) struct Engine {
+    pub(super) answer: Answer,
+    pub(super) peeked: Option<Peeked>,
+    pub(super) mode: Mode,
+    pub(super) seen: RefCell<Vec<Seen>>,
+    pub(super) asked: RefCell<Vec<Work>>,
 }
 
 impl Engine {
-    fn new(answer: Answer) -> Self {
+    pub(super) fn new(answer: Answer) -> Self {
         Self {
             answer,
             peeked: None,
@@ -35,7 +35,7 @@ impl Engine {
         }
     }
 
-    fn ask(&self) -> Ask {
+    pub(super) fn ask(&self) -> Ask {
         match self.asked.borrow().as_slice() {
             [Work::Grant(ask)] => ask.clone(),
             other => panic!("not one request for addresses: {other:?}"),
@@ -72,7 +72,7 @@ impl Asks for Engine {
     }
 }
 
-fn settings(lines: &[(&str, &str)]) -> Settings {
+pub(super) fn settings(lines: &[(&str, &str)]) -> Settings {
     let mut items = vec![Item::text("database", "sqlite:///tmp/x.db", "mods/ippool_rs", 2)];
     items.extend(
         lines.iter().zip(3..).map(|((name, value), line)| Item::text(name, value, "mods/ippool_rs", line)),
@@ -80,7 +80,7 @@ fn settings(lines: &[(&str, &str)]) -> Settings {
     Settings::read(&Place { file: "mods/ippool_rs".into(), line: 1 }, &items).finish().unwrap()
 }
 
-fn alice() -> Facts {
+pub(super) fn alice() -> Facts {
     Facts {
         source: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
         user_name: Some(b"alice".to_vec()),
@@ -106,12 +106,12 @@ fn grant(how: How) -> Grant {
     }
 }
 
-fn net(text: &str) -> IpNet {
+pub(super) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
 }
 
 /// Where there are no profiles, nothing is asked.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Oracle for Nobody {
     fn holds(&self, at: At) -> bool {
@@ -127,11 +127,11 @@ impl Oracle for Nobody {
     }
 }
 
-fn granted(how: How) -> Engine {
+pub(super) fn granted(how: How) -> Engine {
     Engine::new(Answer::Granted(vec![grant(how)]))
 }
 
-fn run(lines: &[(&str, &str)], facts: &Facts, reply: &Reply, engine: &Engine) -> Outcome {
+pub(super) fn run(lines: &[(&str, &str)], facts: &Facts, reply: &Reply, engine: &Engine) -> Outcome {
     post_auth(&settings(lines), engine, facts, reply, &Nobody)
 }
 
@@ -172,90 +172,6 @@ fn a_lease_outlives_three_interims_whoever_chose_the_interval() {
         });
         assert_eq!(interval, out, "{lines:?} {reply:?}");
     }
-}
-
-#[test]
-fn a_lease_that_one_lost_interim_ends_is_told_of() {
-    for (interim, notes) in [(1800, 0), (1801, 1)] {
-        let reply = Reply { interim_interval: Some(interim), ..Reply::default() };
-        let outcome = run(&[], &alice(), &reply, &granted(How::Repeated));
-        assert_eq!(outcome.notes.len(), notes, "{:?}", outcome.notes);
-        let told = "198.51.100.7 of pool gold for 3600 s, and Acct-Interim-Interval 1801 s";
-        assert!(outcome.notes.iter().all(|note| note.kind == Kind::Interim && note.text.contains(told)));
-    }
-}
-
-#[test]
-fn a_session_ends_with_its_lease_where_the_site_wants_it_so() {
-    let timeout = |reply: Option<u32>, how| {
-        let reply = Reply { session_timeout: reply, ..Reply::default() };
-        let outcome = run(&[("session_timeout", "yes")], &alice(), &reply, &granted(how));
-        assert!(outcome.notes.is_empty());
-        outcome.changes.iter().find_map(|change| match change {
-            Change::SessionTimeout(seconds) => Some(*seconds),
-            _ => None,
-        })
-    };
-    assert_eq!(timeout(None, How::Free), Some(3600));
-    assert_eq!(timeout(Some(7200), How::Free), Some(3600));
-    assert_eq!(timeout(Some(600), How::Free), None);
-    let mut endless = granted(How::Repeated);
-    if let Answer::Granted(grants) = &mut endless.answer {
-        grants[0].lease_seconds = 100 * 365 * 86_400;
-    }
-    let outcome = run(&[("session_timeout", "yes")], &alice(), &Reply::default(), &endless);
-    let class = Change::Class(FENCE);
-    assert_eq!(outcome.changes[1..], [class, Change::InterimInterval(600)], "without an end, none");
-}
-
-#[test]
-fn the_most_careful_of_the_modes_counts() {
-    let stated = Reply { address: Some(net("198.51.100.7/32")), ..Reply::default() };
-    let peeked = |address: &str, pool: &str| {
-        Some(Peeked { address: address.parse().unwrap(), pool: pool.into(), how: How::Free })
-    };
-    for (instance, other, asks) in [
-        ("managed", Mode::Managed, 1),
-        ("managed", Mode::Observe, 1),
-        ("observe", Mode::Managed, 1),
-        ("observe", Mode::Off, 0),
-        ("managed", Mode::Off, 0),
-        ("off", Mode::Managed, 0),
-    ] {
-        let mut engine = granted(How::Static);
-        engine.mode = other;
-        let outcome = run(&[("mode", instance)], &alice(), &stated, &engine);
-        assert_eq!((outcome.code, engine.asked.borrow().len()), (Code::Noop, asks), "{instance} {other:?}");
-        let quiet = (instance, other) != ("managed", Mode::Managed);
-        assert_eq!(outcome.changes.is_empty(), quiet, "{instance} {other:?}");
-        assert_eq!(
-            outcome.notes.len(),
-            usize::from(quiet && asks == 1),
-            "{instance} {other:?}: ours has none"
-        );
-    }
-    for (ours, seen, told) in [
-        (peeked("198.51.100.7/32", "gold"), Seen::Same, None),
-        (peeked("198.51.100.8/32", "gold"), Seen::OtherAddress, None),
-        (peeked("192.0.2.8/32", "tin"), Seen::OtherPool, Some("we would give one of pool tin")),
-        (None, Seen::OnlyTheirs, Some("we would give none: pool gold has none")),
-    ] {
-        let engine = Engine { peeked: ours, ..granted(How::Static) };
-        let outcome = run(&[("mode", "observe")], &alice(), &stated, &engine);
-        assert_eq!(*engine.seen.borrow(), [seen]);
-        let ask = engine.ask();
-        assert_eq!((ask.wants[0].pool(), ask.wants[0].stated.is_some()), ("", true));
-        let notes: Vec<_> = outcome.notes.iter().map(|note| note.text.as_str()).collect();
-        assert_eq!(notes.len(), usize::from(told.is_some()), "{notes:?}");
-        assert!(told.is_none_or(|told| notes[0].contains(told)), "{notes:?}");
-    }
-    // Nothing that we cannot do harms the site.
-    let away = Engine::new(Answer::Unavailable { why: "away".into() });
-    assert_eq!(run(&[("mode", "observe")], &alice(), &stated, &away).code, Code::Noop);
-    let facts = Facts { status_type: Some(1), ..alice() };
-    assert_eq!(accounting(&settings(&[("mode", "observe")]), &away, &facts).code, Code::Noop);
-    assert_eq!(accounting(&settings(&[]), &away, &facts).code, Code::Fail);
-    assert_eq!(accounting(&settings(&[("mode", "off")]), &away, &facts).code, Code::Ok);
 }
 
 #[test]
