@@ -11,7 +11,7 @@ use super::explain::next_of;
 use super::lease_reserve::{owner, station};
 use super::output::{Records, shown};
 use super::pool::{stored, usage};
-use crate::lease::Session;
+use crate::lease::{Link, Session};
 use crate::store::admin::{Admin, Filter, LeaseRow, Ledger, Pool, Show, Whom};
 use crate::store::{address_text, parse_address};
 
@@ -100,8 +100,9 @@ fn find(
         ..Session::default()
     };
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let alone = [Link { pool: row.id, ttl: None }];
     let seen = loop {
-        let seen = next_of(ledger, &catalogue, &session, row, row.unit.attribute(), facts, &ids)?;
+        let seen = next_of(ledger, &catalogue, &session, &alone, row.unit.attribute(), facts, &ids)?;
         // Rows of a pool that was never used so far are made as radiusd makes them.
         if seen.is_some() || ledger.make_some(row)? == 0 {
             break seen;

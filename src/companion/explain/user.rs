@@ -8,9 +8,9 @@ use super::{Line, Said, filter, heard, open, session, when};
 use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
 use crate::lease::number::count;
-use crate::lease::{Ask, NasFacts, OpenSession, Pick, Rules, Session, Time, Want};
+use crate::lease::{Ask, Link, NasFacts, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::admin::{Admin, LeaseRow, Ledger};
-use crate::store::{Catalogue, PoolRow, address_text};
+use crate::store::{Catalogue, address_text};
 
 /// All that is known of a user.
 pub(super) struct Facts {
@@ -48,7 +48,10 @@ fn next(
 ) -> Result<Option<(String, &'static str)>, Failure> {
     let nas = catalogue.nases.iter().find(|nas| Some(&nas.key) == last.nas.as_ref());
     let facts = nas.map(|nas| nas.facts).unwrap_or_default();
-    let Some(pool) = catalogue.pool(&last.pool_name, facts.id) else { return Ok(None) };
+    let (pools, mut chain) = (vec![Pick::of(last.pool_name.clone())], Vec::new());
+    if catalogue.chain(&pools, facts.id, &mut chain).is_err() {
+        return Ok(None);
+    }
     let owner = last.owner.clone().or_else(|| last.username.clone()).unwrap_or_default();
     let session = Session {
         nas: last.nas.clone().unwrap_or_default(),
@@ -61,28 +64,23 @@ fn next(
         ..Session::default()
     };
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let found = next_of(ledger, catalogue, &session, pool, &last.attribute, facts, &ids)?;
+    let found = next_of(ledger, catalogue, &session, &chain, &last.attribute, facts, &ids)?;
     Ok(found.map(|(address, why)| (address_text(&address), why)))
 }
 
-/// What a new session would get from this pool, and why that. `ids`: rows that are to be looked at, too.
+/// What a new session would get from these pools, and why that. `ids`: rows that are to be looked at, too.
 pub(in crate::companion) fn next_of(
     ledger: &mut Ledger,
     catalogue: &Catalogue,
     session: &Session,
-    pool: &PoolRow,
+    chain: &[Link],
     attribute: &str,
     nas: NasFacts,
     ids: &[i64],
 ) -> Result<Option<(IpNet, &'static str)>, Failure> {
-    let (pools, mut chain) = (vec![Pick::of(&*pool.name)], Vec::new());
-    if catalogue.chain(&pools, nas.id, &mut chain).is_err() {
-        return Ok(None);
-    }
-    let of_chain: Vec<_> = chain.iter().filter_map(|link| catalogue.row(link.pool)).collect();
-    let (now, seen, free) =
-        ledger.before_login(&session.owner, session.station.as_deref(), ids, &of_chain)?;
-    let want = Want { attribute: attribute.to_owned(), pools, ..Want::default() };
+    let pools: Vec<_> = chain.iter().filter_map(|link| catalogue.row(link.pool)).collect();
+    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), ids, &pools)?;
+    let want = Want { attribute: attribute.to_owned(), ..Want::default() };
     let rules = Rules::default();
     let session = session.clone();
     let (wants, lease_seconds, rules) = (vec![want], rules.lease, Arc::new(rules));
@@ -91,7 +89,7 @@ pub(in crate::companion) fn next_of(
         |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
     let (ttl, barred) = (|_| None, &none_barred);
     let cx = Circumstances { now, nas, facts: &of, hold: catalogue.hold, ttl: &ttl, token: 0, barred };
-    Ok(foresee(&ask, &chain, &seen, free, &cx))
+    Ok(foresee(&ask, chain, &seen, free, &cx))
 }
 
 pub(super) fn explain(facts: &Facts) -> Vec<Line> {
