@@ -10,7 +10,7 @@ fn long_work_shows_a_bar_on_a_terminal_and_takes_it_away() {
     let db = Db::sqlite();
     db.run(&["schema", "up"]).expect(0, &[]);
     let ground = Ground::new(&db, 1);
-    ground.dial(5_000);
+    ground.dial(15_000);
     let planned = ground.reconcile(&["-o", "csv"]);
     assert!(!planned.err.contains('\u{1b}'), "no terminal, no bar");
     // util-linux' script gives it a terminal for all three.
@@ -24,7 +24,7 @@ fn long_work_shows_a_bar_on_a_terminal_and_takes_it_away() {
     assert!(output.status.success(), "{text}");
     let bars: Vec<_> =
         text.split("\r\u{1b}[K").filter(|part| part.contains("core0: writing leases [")).collect();
-    assert!(bars.len() > 1 && bars[0].contains(" of 5000"), "{text:?}");
-    assert!(bars.last().unwrap().trim_end().ends_with(" of 5000"), "nothing behind the bar: {text:?}");
-    assert!(text.contains("adopted 5000"), "{text:?}");
+    assert!(bars.len() > 1 && bars[0].contains(" of 15000"), "{text:?}");
+    assert!(bars.last().unwrap().trim_end().ends_with(" of 15000"), "nothing behind the bar: {text:?}");
+    assert!(text.contains("adopted 15000"), "{text:?}");
 }

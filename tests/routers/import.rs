@@ -244,6 +244,8 @@ fn pools_come_from_a_file_too() {
         db.run(&import).expect(0, &["nothing to import"]);
         let shown = db.run(&["pool", "show", "main", "-o", "csv"]).expect(0, &[]).out;
         std::fs::write(&path, shown).expect("it is written");
+        db.run(&[&import[..], &["--pool", "main"]].concat()).expect(0, &["nothing to import"]);
+        std::fs::write(&path, "pool_name,ranges\nmain,10.0.0.0/24\n").expect("it is written");
         db.run(&[&import[..], &["--pool", "main"]].concat()).expect(3, &["next-pool=none"]);
         std::fs::write(&path, "pool_name,ranges\nmain,10.0.0.0\nmain,ten\n").expect("it is written");
         db.run(&import).expect(2, &["line 3", "\"ten\" is no range"]);
