@@ -189,11 +189,16 @@ impl World {
     }
 
     /// Before the step: the packet is of a session that lives and holds its address.
-    pub fn holds(&mut self, parcel: &Parcel) -> bool {
+    pub fn holds(&mut self, parcel: &Parcel, company: &[Parcel]) -> bool {
         let Cargo::Event(number, _) = parcel.cargo else { return false };
         let Some(tag) = self.packets[number].tag.filter(|&tag| self.sessions[tag].is_live()) else {
             return false;
         };
+        // What comes at the moment of its own device's redial may be dealt with after it, and is no sign of life later than that.
+        let redials = |other: &Parcel| matches!(other.cargo, Cargo::Ask(new) if new > tag && self.sessions[new].device == self.sessions[tag].device);
+        if company.iter().any(redials) {
+            return false;
+        }
         let Some(address) = self.sessions[tag].address else { return false };
         let Some(row) = lock(&self.db).row(address.into()).cloned() else { return false };
         let lapsed = row.status == Status::Available && row.released_by.as_deref() == Some("expiry");

@@ -109,7 +109,7 @@ impl World {
         }
         let works: Vec<Work> = parcels.iter().map(|parcel| self.work(&parcel.cargo)).collect();
         let fired = lock(&self.db).trouble.fired;
-        let was: Vec<bool> = parcels.iter().map(|parcel| self.holds(parcel)).collect();
+        let was: Vec<bool> = parcels.iter().map(|parcel| self.holds(parcel, &parcels)).collect();
         let was_free = self.free_now();
         let answers = self.serve(server, crossing, &works, here);
         let fair = lock(&self.db).trouble.fired == fired;
