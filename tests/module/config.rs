@@ -17,26 +17,21 @@ fn every_mistake_is_reported_in_its_line_and_nothing_is_opened() {
                  \tmessages {\n\t\tsuccess = \"%{nosuch:x}\"\n\t\tsucess = \"x\"\n\t}\n";
     let (status, output) = checked(instance(folder.path(), "", lines));
     assert_eq!(status, Some(1), "{output}");
-    let mut last = 0;
-    for what in [
-        "lease_duraton: there is no such item, did you mean lease_duration?",
-        "grace = ten: not a whole number",
-        "timeout = 60: must be seconds from 0.01 to 10",
-        "mode = obsrve: must be one of managed, observe, off, did you mean observe?",
-        "owner: \"%{Nonsense-Name}\"",
-        "pool_name: No-Such-Either is no attribute",
-        "req_attribute_name: User-Name is an attribute that does not hold an address or a prefix",
-        "session_key: \"%{User-Name\"",
-        "messages.success: \"%{nosuch:x}\"",
-        "messages: sucess: there is no such item, did you mean success?",
-    ] {
-        let line =
-            output.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}\n{output}"));
-        let number = line.split_once("radiusd.conf[").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
-        let number: u32 = number.parse().unwrap();
-        assert!(number > last, "{line}");
-        last = number;
-    }
+    stand_in_this_order(
+        &output,
+        &[
+            "lease_duraton: there is no such item, did you mean lease_duration?",
+            "grace = ten: not a whole number",
+            "timeout = 60: must be seconds from 0.01 to 10",
+            "mode = obsrve: must be one of managed, observe, off, did you mean observe?",
+            "owner: \"%{Nonsense-Name}\"",
+            "pool_name: No-Such-Either is no attribute",
+            "req_attribute_name: User-Name is an attribute that does not hold an address or a prefix",
+            "session_key: \"%{User-Name\"",
+            "messages.success: \"%{nosuch:x}\"",
+            "messages: sucess: there is no such item, did you mean success?",
+        ],
+    );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
@@ -62,5 +57,18 @@ fn no_password_is_shown() {
         let (status, output) = checked(modules);
         assert_eq!(status, Some(1));
         assert!(output.contains("grace = ten") && !output.contains("topsecret"), "{output}");
+    }
+}
+
+/// Each of these is reported, at a line of the configuration behind that of the one before it.
+pub fn stand_in_this_order(output: &str, all: &[&str]) {
+    let mut last = 0;
+    for what in all {
+        let line =
+            output.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}\n{output}"));
+        let number = line.split_once("radiusd.conf[").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
+        let number: u32 = number.parse().unwrap();
+        assert!(number > last, "{line}");
+        last = number;
     }
 }

@@ -166,26 +166,21 @@ fn mistakes_in_profiles_are_reported_in_their_lines() {
         Config { modules, accounting: String::new(), ..Config::default() }.with_instance("ippool_rs");
     let (status, output) = check(&config);
     assert_eq!(status, Some(1), "{output}");
-    let mut last = 0;
-    for what in [
-        "write &User-Name for the request's",
-        "condition: &User-Name =~ /(/: radiusd does not accept it; the lines before this one say why",
-        "weight = heavy: not a number like 10",
-        "condition: &Never-Heard-Of == 5: ",
-        "weight: \"%{Nonsense-Name}\"",
-        "condition: &NAS-Port == many: Failed to parse value for attribute (at character 14)",
-        "blocker: \"%{User-Name\"",
-        "message: \"%{nosuch:x}\"",
-        "profile c names no pool",
-        "condition: (&User-Name == 'x': No closing brace at end of string",
-    ] {
-        let line =
-            output.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}\n{output}"));
-        let number = line.split_once("radiusd.conf[").and_then(|(_, rest)| rest.split_once(']')).unwrap().0;
-        let number: u32 = number.parse().unwrap();
-        assert!(number > last, "{line}");
-        last = number;
-    }
+    super::config::stand_in_this_order(
+        &output,
+        &[
+            "write &User-Name for the request's",
+            "condition: &User-Name =~ /(/: radiusd does not accept it; the lines before this one say why",
+            "weight = heavy: not a number like 10",
+            "condition: &Never-Heard-Of == 5: ",
+            "weight: \"%{Nonsense-Name}\"",
+            "condition: &NAS-Port == many: Failed to parse value for attribute (at character 14)",
+            "blocker: \"%{User-Name\"",
+            "message: \"%{nosuch:x}\"",
+            "profile c names no pool",
+            "condition: (&User-Name == 'x': No closing brace at end of string",
+        ],
+    );
     assert!(output.contains("Invalid regular expression"), "{output}");
 }
 
