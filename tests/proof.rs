@@ -53,6 +53,8 @@ mod budget;
 mod chains;
 #[path = "proof/crash.rs"]
 mod crash;
+#[path = "proof/dhcp.rs"]
+mod dhcp;
 #[path = "proof/dual.rs"]
 mod dual;
 #[path = "proof/durable.rs"]

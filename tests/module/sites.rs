@@ -1,14 +1,15 @@
 //! Whole sites of `examples/sites`, as they stand there.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use diesel::Connection as _;
 use diesel::connection::SimpleConnection as _;
 
+use crate::common::dhcp::{Dhcp, Relay, kind, option};
 use crate::common::radius::{Client, Packet, attr, code};
 use crate::common::radiusd::{Config, Radiusd};
-use crate::common::shipped::{OTHERS, listening, of_site, shipped};
+use crate::common::shipped::{OTHERS, listening, listening_for_dhcp, of_site, shipped};
 use crate::world::{Pool, address_in, make_database, url};
 
 const DATABASE: &str = "sqlite:///var/lib/ippool-rs/ippool.db";
@@ -113,4 +114,54 @@ fn plans_are_chosen_by_the_groups_of_rlm_sql() {
         (Some(&b"portal-only"[..]), Some(100))
     );
     assert_eq!(alice.code, code::ACCESS_ACCEPT);
+}
+
+#[test]
+fn lines_behind_relays_get_addresses_by_dhcp_whatever_device_hangs_on_them() {
+    const HOMES: Pool = ("homes", [100, 64, 0, 2], [100, 64, 255, 254]);
+    const SHOPS: Pool = ("shops", [203, 0, 113, 2], [203, 0, 113, 254]);
+    let folder = tempfile::tempdir().unwrap();
+    make_database(folder.path(), &[HOMES, SHOPS]);
+    let module = of_site("dhcp", "mods-enabled/ippool_rs").replace(DATABASE, &url(folder.path()));
+    // The relay of the shops has an address of this machine here.
+    let module = module.replace("== 203.0.113.1", "== 127.0.0.5");
+    let (homes, shops) = (Ipv4Addr::new(127, 0, 0, 4), Ipv4Addr::new(127, 0, 0, 5));
+    let (top, address) = listening_for_dhcp(&of_site("dhcp", "sites-enabled/dhcp"), homes);
+    let server = Radiusd::start(Config { modules: module, top, ..Config::default() });
+    let server = server.unwrap_or_else(|why| panic!("{why}"));
+    let [homes, shops] = [homes, shops].map(|relay| Relay::new(relay, address));
+    let line = |kind, mac: u8, line: &str| {
+        let circuit = [&[1, u8::try_from(line.len()).unwrap()], line.as_bytes()].concat();
+        Dhcp::of(kind, [2, 0, 0, 0, 1, mac]).with(option::AGENT, &circuit)
+    };
+    let said = |relay: &Relay, packet: Dhcp| {
+        relay.send(&packet).unwrap_or_else(|| panic!("no answer\n{}", server.tail(30)))
+    };
+    let offer = said(&homes, line(kind::DISCOVER, 1, "olt1/7"));
+    let alice = offer.address().unwrap();
+    assert_eq!((offer.kind(), alice.octets()[..2].to_vec()), (Some(kind::OFFER), vec![100, 64]));
+    let request = |mac, name, address| {
+        let packet = line(kind::REQUEST, mac, name).with_address(option::REQUESTED, address);
+        packet.with_address(option::SERVER, Ipv4Addr::LOCALHOST)
+    };
+    let ack = said(&homes, request(1, "olt1/7", alice));
+    assert_eq!(
+        (ack.kind(), ack.number(option::LEASE_TIME)),
+        (Some(kind::ACK), Some(3600)),
+        "{}",
+        server.tail(30)
+    );
+    assert_eq!(ack.address_in(option::SUBNET_MASK), Some(Ipv4Addr::new(255, 255, 0, 0)));
+    assert_eq!(ack.option(option::NAME_SERVER), Some(&[192, 0, 2, 53, 192, 0, 2, 54][..]));
+    // A new device on the line has the line's address; the line beside it another.
+    assert_eq!(said(&homes, line(kind::DISCOVER, 2, "olt1/7")).address(), Some(alice));
+    assert_eq!(said(&homes, request(2, "olt1/7", alice)).kind(), Some(kind::ACK), "{}", server.tail(30));
+    assert_ne!(said(&homes, line(kind::DISCOVER, 3, "olt1/8")).address(), Some(alice));
+    // A shop, and a line that the relay does not name.
+    let shop = said(&shops, line(kind::DISCOVER, 4, "olt9/1"));
+    assert_eq!(shop.address().unwrap().octets()[..3], [203, 0, 113]);
+    assert_eq!(shop.address_in(option::ROUTER), Some(Ipv4Addr::new(203, 0, 113, 1)));
+    let unnamed = Dhcp::of(kind::DISCOVER, [2, 0, 0, 0, 1, 9]);
+    assert!(homes.send_within(&unnamed, std::time::Duration::from_millis(700)).is_none());
+    assert!(server.log().contains("expands to nothing for it"), "{}", server.tail(30));
 }

@@ -140,7 +140,14 @@ impl Stage {
 
     fn work(&self, who: (u64, u64), want: Want) -> Work {
         let (session, rules) = (session(who.0, who.1), Arc::clone(&self.rules));
-        Work::Grant(Ask { session, wants: vec![want], lease_seconds: 3600, least_seconds: 0, rules })
+        Work::Grant(Ask {
+            session,
+            wants: vec![want],
+            lease_seconds: 3600,
+            least_seconds: 0,
+            rules,
+            dhcp: None,
+        })
     }
 
     fn ask(&mut self, who: (u64, u64), want: Want) -> Answer {

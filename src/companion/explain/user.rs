@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use super::{Line, Said, filter, heard, open, session, when};
 use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
+use crate::lease::contract;
 use crate::lease::number::count;
 use crate::lease::{Ask, Link, NasFacts, OpenSession, Pick, Rules, Session, Time, Want};
 use crate::store::admin::{Admin, LeaseRow, Ledger};
@@ -84,7 +85,8 @@ pub(in crate::companion) fn next_of(
     let rules = Rules::default();
     let session = session.clone();
     let (wants, lease_seconds, rules) = (vec![want], rules.lease, Arc::new(rules));
-    let ask = Ask { session, wants, lease_seconds, least_seconds: 0, rules };
+    let dhcp = (attribute == contract::YOUR_IP_ADDRESS).then_some(contract::Verb::Offer);
+    let ask = Ask { session, wants, lease_seconds, least_seconds: 0, rules, dhcp };
     let of =
         |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
     let (ttl, barred) = (|_| None, &none_barred);
