@@ -101,7 +101,9 @@ pub fn choose(
         .filter(|row| {
             // What is free goes out in whatever attribute it is wanted for.
             let asked_for = row.status == Status::Available && want.hint == Some(row.address);
-            (*row.attribute == *want.attribute || asked_for) && !taken(row.id)
+            // So is what is kept for a client of DHCP.
+            let kept = ask.dhcp.is_some() && row.status == Status::Reserved;
+            (*row.attribute == *want.attribute || asked_for || kept) && !taken(row.id)
         })
         .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))

@@ -216,8 +216,16 @@ on_both! {
         assert_eq!(there.octets()[..3], [203, 0, 113], "{}", net.site.tails());
         // What it uses it may go on using; it is the same client.
         assert_eq!(net.ask(&Dhcp::of(kind::REQUEST, ALICE).using(wish)).kind(), Some(kind::ACK));
+        // What is kept for a device, it gets, and nobody else.
+        companion(&net.base().url(), &["lease", "reserve", "198.51.100.14", "--station", "02:00:00:00:00:da"]);
+        let kept = at("198.51.100.14");
+        assert_eq!(net.ask(&select(BOB, kept)).kind(), Some(kind::NAK));
+        let dave = [2, 0, 0, 0, 0, 0xda];
+        // Known within five seconds.
+        std::thread::sleep(Duration::from_secs(6));
+        assert_eq!(net.offer(dave), kept, "{}", net.site.tails());
+        assert_eq!(net.ask(&select(dave, kept)).kind(), Some(kind::ACK), "{}", net.site.tails());
         // The lapsed offer is anybody's, and its client may have it still if nobody has.
-        std::thread::sleep(Duration::from_millis(2500));
         assert_eq!(net.ask(&select(BOB, bobs)).kind(), Some(kind::ACK), "{}", net.site.tails());
         net.site.assert_alive();
     }
