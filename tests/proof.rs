@@ -38,6 +38,8 @@ mod tally;
 mod ground;
 #[path = "proof/load.rs"]
 mod load;
+#[path = "proof/net.rs"]
+mod net;
 #[allow(dead_code, missing_docs)]
 #[path = "peer/world.rs"]
 mod world;
