@@ -312,7 +312,9 @@ fn bound(event: &Accounting, row: &Row, lease: &Lease, cx: &Circumstances<'_>) -
     };
     let same_owner = event.session.owner.is_empty() || lease.owner == event.session.owner;
     let names_row = event.names(&row.address);
-    let names_another = !names_row && event.addresses.iter().any(|named| *named.attribute == *row.attribute);
+    // More than the row has is no other thing.
+    let another = |named: &Named| *named.attribute == *row.attribute && !named.address.contains(&row.address);
+    let names_another = !names_row && event.addresses.iter().any(another);
     let same_id = same_id || (event.kind == AcctKind::Stop && faults::on(Fault::LateStopFrees));
     // Some NASes name the user differently in accounting; then the device must be the same.
     let caller = event.session.calling_station_id.as_ref();

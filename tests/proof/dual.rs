@@ -271,8 +271,8 @@ fn prefixes_that_we_never_granted(kind: Kind) {
     assert_eq!((site.base.events("adoption"), site.held("attribute = 'Delegated-IPv6-Prefix'")), (1, 1));
     site.account(&delegated(stranger("frank", "f1"), "2001:db8:2:700::"));
     assert_eq!((site.base.events("conflict"), site.held("username = 'erin'")), (1, 1));
-    // Of another length, of no length that can be, of nobody's: nothing to us, and answered.
-    for bytes in [&[0, 60, 0x20, 1, 0xd, 0xb8, 0, 2, 7][..], &[0, 129], &[0], &[0, 56], &[0; 18], &[1; 19]] {
+    // Larger than one of the pool's, of no length that can be, of nobody's: nothing to us, and answered.
+    for bytes in [&[0, 48, 0x20, 1, 0xd, 0xb8, 0, 2][..], &[0, 129], &[0], &[0, 56], &[0; 18], &[1; 19]] {
         site.account(
             &stranger("grace", "g1")
                 .with(attr::DELEGATED_IPV6_PREFIX, bytes)
