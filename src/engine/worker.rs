@@ -82,6 +82,8 @@ pub struct Worker {
     pub(super) flights: Vec<Flight>,
     /// Write while this thread reads; those that have nothing to write now.
     pub(super) pens: Vec<Pen>,
+    /// Turned by hand ([`super::Crank`]): it has no other threads.
+    pub(super) by_hand: bool,
     /// How many pens there are. 0: this thread reads and writes.
     pub(super) fleet: usize,
     /// Without a pen: batches are written only after the next have been decided, and out of order, as they may be with two.
@@ -137,6 +139,7 @@ impl Worker {
             pending: Plan::default(),
             flights: Vec::new(),
             pens: Vec::new(),
+            by_hand: false,
             fleet: 0,
             late: false,
             ended: VecDeque::new(),
@@ -297,7 +300,7 @@ impl Worker {
 
     pub(super) fn attach(&mut self, store: Box<dyn Store>) {
         Counters::add(&self.shared.counters.connections);
-        if store.reads_while_writing() {
+        if store.reads_while_writing() && !self.by_hand {
             self.hire_pens();
         }
         self.store = Some(store);

@@ -153,7 +153,7 @@ pub(super) fn serve(
     if wants && dhcp.stated.is_some() && !settings.allow_duplicates {
         return Outcome::new(Code::Ok, "the reply has an address already").with(Message::Exists);
     }
-    let matched = if wants { pools(settings, facts, oracle) } else { Matched::default() };
+    let matched = if wants { pools(settings, facts, oracle, true) } else { Matched::default() };
     let mut outcome = asked(settings, engine, facts, dhcp, (verb, address), &matched);
     outcome.notes.extend(unusable(&matched));
     outcome
@@ -286,11 +286,14 @@ fn granted(
     if grant.how == How::Doubtful {
         outcome.notes.push(doubtful(who, &grant));
     }
-    let said = items(settings, &Reply::default(), &grant, matched).into_iter().map(|change| match change {
-        // There is no such thing in DHCP.
-        Change::Message { text, is_success, .. } => Change::Message { text, in_reply: false, is_success },
-        other => other,
-    });
+    // Profiles choose for the first attribute of an instance, and for DHCP.
+    let grant = Grant { attribute: settings.attribute_name.as_str().into(), ..grant };
+    let said =
+        items(settings, &Reply::default(), &grant, matched, true).into_iter().map(|change| match change {
+            // There is no such thing in DHCP.
+            Change::Message { text, is_success, .. } => Change::Message { text, in_reply: false, is_success },
+            other => other,
+        });
     outcome.changes.extend(said);
     outcome
 }
