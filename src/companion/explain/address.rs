@@ -189,7 +189,7 @@ fn state(said: &mut Said, row: &LeaseRow, facts: &Facts) {
                     at(row.released_at())
                 ),
             );
-            said.say("next", format!("nobody gets it until then: free {}", at(row.free_at())));
+            said.say("next", format!("nobody gets it before; free {}", at(row.free_at())));
             said.say(
                 "do",
                 format!(

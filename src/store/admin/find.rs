@@ -21,6 +21,8 @@ pub enum Show {
     /// Offered, online, lapsed.
     #[default]
     Held,
+    /// Those, and what clients of DHCP declined.
+    Listed,
     /// Those with this `status`, as stored.
     Status(Status),
 }
@@ -147,6 +149,10 @@ pub(super) fn leases(link: &mut Link, filter: &Filter) -> Result<Vec<LeaseRow>, 
     let kept = match filter.show {
         Show::All => "1 = 1",
         Show::Held => {
+            inner.push_str(" AND a.status = 'in_use'");
+            "state_text IN ('offered', 'online', 'lapsed')"
+        }
+        Show::Listed => {
             inner.push_str(&format!(
                 " AND (a.status = 'in_use' OR a.released_by = '{}')",
                 contract::BY_DECLINE
