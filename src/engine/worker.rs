@@ -82,8 +82,6 @@ pub struct Worker {
     pub(super) flights: Vec<Flight>,
     /// Write while this thread reads; those that have nothing to write now.
     pub(super) pens: Vec<Pen>,
-    /// How many pens there are. 0: this thread reads and writes.
-    pub(super) fleet: usize,
     /// Without a pen: batches are written only after the next have been decided, and out of order, as they may be with two.
     pub(super) late: bool,
     /// On/Off markers whose rows are not cleaned yet.
@@ -137,7 +135,6 @@ impl Worker {
             pending: Plan::default(),
             flights: Vec::new(),
             pens: Vec::new(),
-            fleet: 0,
             late: false,
             ended: VecDeque::new(),
             rules: heritage.rules,
@@ -323,7 +320,6 @@ impl Worker {
                 }
             }
         }
-        self.fleet = self.pens.len();
     }
 
     /// While there is no connection: everybody gets an answer at once.

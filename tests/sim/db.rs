@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ipnet::IpNet;
 use rlm_ippool_rs::lease::faults::{self, Fault};
 use rlm_ippool_rs::lease::{Change, Hold, Lease, Row, Status, Time};
 use rlm_ippool_rs::store::{Lookup, NasRow, PoolRow, RangeRow, StoreError};
@@ -116,26 +115,8 @@ impl Db {
             return;
         }
         let now = self.now();
-        self.rows.push(Row {
-            id: self.rows.len() as i64 + 1,
-            address: IpNet::from(address),
-            pool: pool.id,
-            attribute: "Framed-IP-Address".into(),
-            status: Status::Available,
-            reserved_for: None,
-            reserved_station: None,
-            epoch: 0,
-            expires_at: None,
-            free_at: Time::EPOCH,
-            queue_at: Time::EPOCH,
-            lease: None,
-            prev: None,
-            claim: None,
-            released_at: None,
-            released_by: None,
-            source: None,
-            updated_at: now,
-        });
+        let id = self.rows.len() as i64 + 1;
+        self.rows.push(Row { updated_at: now, ..Row::empty(id, pool.id, address.into()) });
     }
 
     /// What the backends compare in the conditional write of a row (`store::sqlite::Update`).
