@@ -12,8 +12,8 @@ pub(super) fn pools(settings: &Settings, facts: &Facts, oracle: &dyn Oracle) -> 
     if let Some(pool) = facts.pool.as_deref().filter(|pool| !pool.is_empty()) {
         return of(escape(pool));
     }
-    // RFC 2865 §5.6: Framed (2), Callback-Framed (4). An administrator's login to the NAS is none of them.
-    let framed = matches!(facts.service_type, None | Some(2 | 4));
+    // An administrator's login to the NAS is none of them.
+    let framed = facts.service_type.is_none() || wants_address(facts);
     let matched = match settings.profiles.as_slice() {
         [] => Matched::default(),
         profiles => matching(profiles, oracle, framed),
@@ -24,8 +24,25 @@ pub(super) fn pools(settings: &Settings, facts: &Facts, oracle: &dyn Oracle) -> 
     matched
 }
 
+/// Service-Type is Framed (2) or Callback-Framed (4): RFC 2865 §5.6.
+pub(super) const fn wants_address(facts: &Facts) -> bool {
+    matches!(facts.service_type, Some(2 | 4))
+}
+
 fn of(pool: String) -> Matched {
     Matched { picks: vec![Pick::of(pool)], ..Matched::default() }
+}
+
+/// Nobody names a pool for somebody who wants an address (Service-Type says so), and the reply has none: his NAS may give
+/// him one of its own, which is another's.
+pub(super) fn unassigned(settings: &Settings, user: &str, nas: &str) -> Note {
+    let text = format!(
+        "user {user} at NAS {nas} gets no address from here, for no pool is named for him: his NAS may give him one by itself, which \
+         somebody else has. Name a pool (control:{}, a profile, default_pool), or state reply:{}; mode = off, of this NAS too, says that \
+         it is meant so",
+        settings.pool_name, settings.attribute_name
+    );
+    Note::warning(Kind::Unassigned, nas, text)
 }
 
 /// A profile holds, and none of its pools does.

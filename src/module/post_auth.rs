@@ -14,7 +14,7 @@ use super::identity;
 use super::limit::Kind;
 use super::observe::observe;
 use super::outcome::{Change, Code, Message, Note, Outcome};
-use super::pools::{pools, unusable, without_pool};
+use super::pools::{pools, unassigned, unusable, wants_address, without_pool};
 use super::profile::{Matched, Oracle};
 use super::settings::{OnUnavailable, Refusal, Settings};
 use super::{Asks, Facts, Reply};
@@ -57,7 +57,14 @@ fn decided(
 ) -> Outcome {
     let profile = matched.profile.map(|index| &settings.profiles[index]);
     if stated.is_none() && matched.picks.is_empty() && profile.is_none() && others.is_empty() {
-        return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        let mut outcome =
+            Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        // Whoever says that he is Framed wants one; what the reply has besides, an IPv6 address perhaps, is none of ours.
+        if settings.mode == Mode::Managed && !careful && reply.address.is_none() && wants_address(facts) {
+            let session = identity::session(facts);
+            outcome.notes.push(unassigned(settings, &session.username, &session.nas));
+        }
+        return outcome;
     }
     let session = identity::session(facts);
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
