@@ -26,5 +26,3 @@ mod modes;
 mod profiles;
 #[path = "module/shipped.rs"]
 mod shipped;
-#[path = "module/sites.rs"]
-mod sites;

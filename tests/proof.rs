@@ -67,8 +67,14 @@ mod history;
 mod import;
 #[path = "proof/long.rs"]
 mod long;
+#[path = "proof/mixed.rs"]
+mod mixed;
+#[path = "proof/observed.rs"]
+mod observed;
 #[path = "proof/people.rs"]
 mod people;
+#[path = "proof/plans.rs"]
+mod plans;
 #[path = "proof/routers.rs"]
 mod routers;
 #[path = "proof/scope.rs"]

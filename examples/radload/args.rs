@@ -4,6 +4,7 @@ use crate::cpu::Watched;
 use crate::engine::Settings;
 use crate::lines::Server;
 use crate::phases::Phase;
+use crate::radius::attr;
 use std::time::Duration;
 
 /// What `radload --help` prints.
@@ -11,7 +12,7 @@ pub const HELP: &str = "\
 Usage: radload [OPTIONS] PHASE...
        radload bench --help
 
-Sends RADIUS requests as RouterOS does for PPPoE, and checks that no two live sessions have one address.
+Sends RADIUS requests as RouterOS does for PPPoE, and checks that no two live sessions have one address or prefix.
 
 Phases, in the order given; sessions live on from one to the next:
   storm=N[,SECONDS] N subscribers log in, each with a Start, at most so long; again: the same ones
@@ -35,6 +36,8 @@ Options:
   --tries N            how often a request is sent at most (3)
   --password TEXT      User-Password; empty: none (password)
   --sign               sign Access-Requests with a Message-Authenticator
+  --want ATTRIBUTE[,…]  what each login wants, and its accounting names: Framed-IP-Address, Framed-IPv6-Prefix,
+                       Delegated-IPv6-Prefix, Framed-IPv6-Address (Framed-IP-Address)
   --one-address        the server has no pool: equal addresses are no duplicates
   --seed N             of the random choices (1)
   --cpu NAME=PID[,tree]  report this process's CPU time, with `tree` its descendants' too; repeatable
@@ -77,6 +80,9 @@ impl Args {
                     settings.password = Some(args.value()?.into_bytes()).filter(|p| !p.is_empty())
                 }
                 "--sign" => settings.sign = true,
+                "--want" => {
+                    settings.wants = args.value()?.split(',').map(attribute).collect::<Result<_, _>>()?;
+                }
                 "--one-address" => wanted.one_address = true,
                 "--seed" => settings.seed = args.number(0, u64::MAX)?,
                 "--cpu" => settings.watched.push(Watched::parse(&args.value()?)?),
@@ -95,6 +101,18 @@ impl Args {
         }
         Ok(Some(wanted))
     }
+}
+
+/// The number of an attribute that carries an address.
+fn attribute(name: &str) -> Result<u8, String> {
+    let known = [
+        ("Framed-IP-Address", attr::FRAMED_IP_ADDRESS),
+        ("Framed-IPv6-Prefix", attr::FRAMED_IPV6_PREFIX),
+        ("Delegated-IPv6-Prefix", attr::DELEGATED_IPV6_PREFIX),
+        ("Framed-IPv6-Address", attr::FRAMED_IPV6_ADDRESS),
+    ];
+    let found = known.iter().find(|(one, _)| one.eq_ignore_ascii_case(name.trim()));
+    found.map(|(_, number)| *number).ok_or_else(|| format!("--want {name}: no attribute for an address"))
 }
 
 /// Arguments, read one after the other; `--name=value` is the same as `--name value`.

@@ -34,6 +34,9 @@ impl Dice {
 /// Names a session in the book until it is closed.
 pub type Key = usize;
 
+/// The addresses and prefixes of an Accept: the attribute, and its value as it stands in the packet.
+pub type Given = Vec<(u8, Vec<u8>)>;
+
 /// One connection of one subscriber.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -41,8 +44,8 @@ pub struct Session {
     pub subscriber: usize,
     /// Counts the sessions of its NAS; Acct-Session-Id in eight hex digits.
     pub number: u32,
-    /// What the Accept said.
-    pub address: Option<Ipv4Addr>,
+    /// What the Accept said; empty: nothing yet.
+    pub given: Given,
     /// All Class attributes of the Accept, in order.
     pub classes: Vec<Vec<u8>>,
     /// When its Login was made.
@@ -56,9 +59,9 @@ pub struct Session {
 /// What the book says to an Accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
-    /// Another live session has this address.
+    /// Another live session has one of these addresses.
     pub duplicate: bool,
-    /// Whether it is the subscriber's former address; `None` for a subscriber who had none.
+    /// Whether all are the subscriber's former ones; `None` for a subscriber who had none.
     pub same_as_before: Option<bool>,
 }
 
@@ -69,10 +72,11 @@ pub struct Book {
     sessions: Vec<Session>,
     spare: Vec<Key>,
     counters: Vec<u32>,
-    holders: HashMap<Ipv4Addr, Key>,
+    /// By the value alone: a prefix is the same one in whichever attribute.
+    holders: HashMap<Vec<u8>, Key>,
     online: Vec<Key>,
     by_age: VecDeque<(Key, u32)>,
-    former: Vec<Option<Ipv4Addr>>,
+    former: Vec<Option<Given>>,
     held_elsewhere: Option<RangeInclusive<Ipv4Addr>>,
     /// How many subscribers have been seen: the next new one has this number.
     pub subscribers: usize,
@@ -112,7 +116,7 @@ impl Book {
         let session = Session {
             subscriber,
             number: self.counters[nas],
-            address: None,
+            given: Given::new(),
             classes: Vec::new(),
             since: now,
             busy: false,
@@ -146,25 +150,29 @@ impl Book {
         self.sessions[key].busy = busy;
     }
 
-    /// The session was given this address.
-    pub fn grant(&mut self, key: Key, address: Ipv4Addr, classes: Vec<Vec<u8>>) -> Judgement {
-        let taken = self.holders.get(&address).is_some_and(|&holder| holder != key);
-        let elsewhere = self.held_elsewhere.as_ref().is_some_and(|range| range.contains(&address));
-        if !taken {
-            self.holders.insert(address, key);
+    /// The session was given these.
+    pub fn grant(&mut self, key: Key, given: Given, classes: Vec<Vec<u8>>) -> Judgement {
+        let (mut taken, mut elsewhere) = (false, false);
+        for (number, (_, value)) in given.iter().enumerate() {
+            let another = self.holders.get(value).is_some_and(|&holder| holder != key);
+            taken |= another || given[..number].iter().any(|(_, other)| other == value);
+            let v4 = <[u8; 4]>::try_from(value.as_slice()).map(Ipv4Addr::from);
+            elsewhere |=
+                self.held_elsewhere.as_ref().is_some_and(|held| v4.is_ok_and(|v4| held.contains(&v4)));
+            if !another {
+                self.holders.insert(value.clone(), key);
+            }
         }
         let session = &mut self.sessions[key];
-        session.address = Some(address);
+        session.given.clone_from(&given);
         session.classes = classes;
         let subscriber = session.subscriber;
         if self.former.len() <= subscriber {
             self.former.resize(subscriber + 1, None);
         }
-        let before = self.former[subscriber].replace(address);
-        Judgement {
-            duplicate: self.judges && (taken || elsewhere),
-            same_as_before: before.map(|before| before == address),
-        }
+        let same_as_before = self.former[subscriber].as_ref().map(|before| *before == given);
+        self.former[subscriber] = Some(given);
+        Judgement { duplicate: self.judges && (taken || elsewhere), same_as_before }
     }
 
     /// The session is up: Interims and Stops may choose it.
@@ -182,7 +190,7 @@ impl Book {
         self.online.len()
     }
 
-    /// The session ends now: from here on its address may be given to others.
+    /// The session ends now: from here on its addresses may be given to others.
     pub fn depart(&mut self, key: Key) {
         if let Some(place) = self.sessions[key].place.take() {
             self.online.swap_remove(place);
@@ -190,10 +198,10 @@ impl Book {
                 self.sessions[moved].place = Some(place);
             }
         }
-        if let Some(address) = self.sessions[key].address
-            && self.holders.get(&address) == Some(&key)
-        {
-            self.holders.remove(&address);
+        for (_, value) in &self.sessions[key].given {
+            if self.holders.get(value) == Some(&key) {
+                self.holders.remove(value);
+            }
         }
     }
 
@@ -243,23 +251,27 @@ impl Book {
 mod tests {
     use super::*;
 
+    fn v4(last: u8) -> Given {
+        vec![(8, vec![10, 0, 0, last])]
+    }
+
     #[test]
     fn two_live_sessions_on_one_address_are_a_duplicate_until_one_departs() {
         let mut book = Book::new(2);
         let now = Instant::now();
-        let address = Ipv4Addr::new(10, 0, 0, 1);
+        let address = || v4(1);
         let (a, b) = (book.open(0, now), book.open(1, now));
-        assert_eq!(book.grant(a, address, vec![]), Judgement { duplicate: false, same_as_before: None });
-        assert!(book.grant(b, address, vec![]).duplicate);
+        assert_eq!(book.grant(a, address(), vec![]), Judgement { duplicate: false, same_as_before: None });
+        assert!(book.grant(b, address(), vec![]).duplicate);
         // The second one never held it, so its end frees nothing.
         book.close(b);
         let c = book.open(3, now);
-        assert!(book.grant(c, address, vec![]).duplicate);
+        assert!(book.grant(c, address(), vec![]).duplicate);
         book.close(c);
         book.close(a);
         let again = book.open(0, now);
         assert_eq!(
-            book.grant(again, address, vec![]),
+            book.grant(again, address(), vec![]),
             Judgement { duplicate: false, same_as_before: Some(true) }
         );
     }
@@ -269,8 +281,29 @@ mod tests {
         let mut book = Book::new(1);
         book.hold_elsewhere(Ipv4Addr::new(10, 0, 0, 1)..=Ipv4Addr::new(10, 0, 0, 9));
         let key = book.open(0, Instant::now());
-        assert!(book.grant(key, Ipv4Addr::new(10, 0, 0, 9), vec![]).duplicate);
-        assert!(!book.grant(key, Ipv4Addr::new(10, 0, 0, 10), vec![]).duplicate);
+        assert!(book.grant(key, v4(9), vec![]).duplicate);
+        assert!(!book.grant(key, v4(10), vec![]).duplicate);
+    }
+
+    #[test]
+    fn each_attribute_of_an_accept_is_judged_and_departs_with_its_session() {
+        let mut book = Book::new(1);
+        let prefix = |n: u8| vec![0, 56, 0x20, 1, 0x0d, 0xb8, 0, 0, n];
+        let both = |at: u8, n: u8| -> Given { vec![v4(at).remove(0), (123, prefix(n))] };
+        let (a, b) = (book.open(0, Instant::now()), book.open(1, Instant::now()));
+        assert!(!book.grant(a, both(1, 1), vec![]).duplicate);
+        assert!(book.grant(b, both(2, 1), vec![]).duplicate, "the prefix is another's");
+        book.close(b);
+        let b = book.open(1, Instant::now());
+        // In another attribute, too; and what the wrong one was given beside it is free again.
+        assert!(book.grant(b, vec![(97, prefix(1))], vec![]).duplicate);
+        book.close(b);
+        let b = book.open(1, Instant::now());
+        assert!(!book.grant(b, both(2, 2), vec![]).duplicate);
+        book.close(a);
+        let c = book.open(2, Instant::now());
+        assert!(!book.grant(c, both(1, 1), vec![]).duplicate);
+        assert!(book.grant(c, vec![(97, prefix(3)), (123, prefix(3))], vec![]).duplicate, "twice to one");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The closed loop: keeps chains of requests going, each waiting for its answer, and measures. What a chain asks
 //! next is decided by a `Script` (see `phases`).
 
-use crate::book::{Book, Dice};
+use crate::book::{Book, Dice, Given};
 use crate::cpu::Watched;
 use crate::lines::{Event, Lines, Route, Server, Trouble};
 use crate::packets::{Ask, Style};
@@ -35,6 +35,8 @@ pub struct Settings {
     pub password: Option<Vec<u8>>,
     /// Sign Access-Requests.
     pub sign: bool,
+    /// The attributes that each login wants: an Accept without one of them counts as one without an address.
+    pub wants: Vec<u8>,
     /// Of the random choices.
     pub seed: u64,
     /// Whose CPU time is reported.
@@ -53,6 +55,7 @@ impl Default for Settings {
             rate: None,
             password: Some(b"password".to_vec()),
             sign: false,
+            wants: vec![attr::FRAMED_IP_ADDRESS],
             seed: 1,
             watched: Vec::new(),
         }
@@ -64,8 +67,10 @@ impl Default for Settings {
 pub enum Outcome {
     /// Access-Accept.
     Accepted {
-        /// Framed-IP-Address.
-        address: Option<Ipv4Addr>,
+        /// Those of the wanted attributes that it has.
+        given: Given,
+        /// Whether it has all of them.
+        whole: bool,
         /// Class, all of them.
         classes: Vec<Vec<u8>>,
     },
@@ -78,20 +83,22 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The address of an Accept.
-    pub fn address(&self) -> Option<Ipv4Addr> {
+    /// The addresses of an Accept that has all that are wanted.
+    pub fn given(&self) -> Option<&Given> {
         match self {
-            Self::Accepted { address, .. } => *address,
+            Self::Accepted { given, whole: true, .. } => Some(given),
             _ => None,
         }
     }
 
-    fn of(answer: &Packet) -> Self {
+    fn of(answer: &Packet, wants: &[u8]) -> Self {
         match answer.code {
-            code::ACCESS_ACCEPT => Self::Accepted {
-                address: answer.get_ip(attr::FRAMED_IP_ADDRESS),
-                classes: answer.get_all(attr::CLASS).map(<[u8]>::to_vec).collect(),
-            },
+            code::ACCESS_ACCEPT => {
+                let value = |attribute: &u8| Some((*attribute, answer.get(*attribute)?.to_vec()));
+                let given: Given = wants.iter().filter_map(value).collect();
+                let classes = answer.get_all(attr::CLASS).map(<[u8]>::to_vec).collect();
+                Self::Accepted { whole: given.len() == wants.len(), given, classes }
+            }
             code::ACCOUNTING_RESPONSE => Self::Acknowledged,
             _ => Self::Rejected,
         }
@@ -129,12 +136,12 @@ pub struct World {
 }
 
 impl World {
-    /// The answer to a login: counts it, gives the session its address. Returns whether there was one.
+    /// The answer to a login: counts it, gives the session its addresses. Returns whether it had all that are wanted.
     pub fn settle_login(&mut self, key: usize, outcome: Outcome) -> bool {
         match outcome {
-            Outcome::Accepted { address: Some(address), classes } => {
+            Outcome::Accepted { given, whole: true, classes } => {
                 self.tally.granted += 1;
-                let judgement = self.book.grant(key, address, classes);
+                let judgement = self.book.grant(key, given, classes);
                 self.tally.duplicates += u64::from(judgement.duplicate);
                 if let Some(same) = judgement.same_as_before {
                     self.tally.returns += 1;
@@ -284,7 +291,7 @@ impl Generator {
             for event in events.drain(..) {
                 let now = Instant::now();
                 let (chain, outcome) = match event {
-                    Event::Answer(chain, answer) => (chain, Outcome::of(&answer)),
+                    Event::Answer(chain, answer) => (chain, Outcome::of(&answer, &self.settings.wants)),
                     Event::GivenUp(chain) => (chain, Outcome::GivenUp),
                 };
                 let Some((ask, sent_at)) = under_way[chain].take() else { continue };

@@ -104,8 +104,8 @@ impl Style {
                 packet = packet.with(attr::MESSAGE_AUTHENTICATOR, [0; 16]);
             }
         } else {
-            if let Some(address) = session.address {
-                packet = packet.with_ip(attr::FRAMED_IP_ADDRESS, address);
+            for (attribute, value) in &session.given {
+                packet = packet.with(*attribute, value);
             }
             for class in &session.classes {
                 packet = packet.with(attr::CLASS, class);

@@ -386,8 +386,8 @@ impl Script for Churn {
             Ask::Login(_) if self.chains[chain] == At::Doubting(key) => {
                 let session = world.book.session(key);
                 world.tally.repeats += 1;
-                let same = matches!(&outcome, Outcome::Accepted { address, classes }
-                    if *address == session.address && *classes == session.classes);
+                let same = matches!(&outcome, Outcome::Accepted { given, classes, .. }
+                    if *given == session.given && *classes == session.classes);
                 // Without an answer nothing is known.
                 world.tally.repeats_differ += u64::from(!same && outcome != Outcome::GivenUp);
                 self.chains[chain] = At::Granted(key);
@@ -471,7 +471,7 @@ impl Twin {
         pair.leader = chain % 2;
         let twins = &mut world.tally.twins;
         twins.pairs += 1;
-        match (one.address(), two.address()) {
+        match (one.given(), two.given()) {
             (None, None) => twins.neither += 1,
             (Some(a), Some(b)) if a != b => twins.other_address += 1,
             (Some(_), Some(_)) if one != two => twins.other_class += 1,
@@ -479,7 +479,7 @@ impl Twin {
             _ => twins.one_sided += 1,
         }
         let (first, second) = if world.dice.below(2) == 0 { (one, two) } else { (two, one) };
-        let chosen = if first.address().is_some() { first } else { second };
+        let chosen = if first.given().is_some() { first } else { second };
         if world.settle_login(key, chosen) {
             pair.stage = Stage::Starting(key);
         } else {

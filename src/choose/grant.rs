@@ -64,8 +64,8 @@ pub enum Choice {
     NoneFree,
 }
 
-/// Decides one want of `ask`. `chain`: the pools that may serve it, the first one first; none: none was named. `rows`: those
-/// of its session, of its owner from this station or from none, those reserved for either, and of the stated and the
+/// Decides one want of `ask`. `chain`: the pools that may serve it, the first one first; none: only what its session holds may
+/// ([`Choice::Kept`]: it holds nothing). `rows`: those of its session, of its owner from this station or from none, those reserved for either, and of the stated and the
 /// requested address. `ours` tells whether an address lies in a range of ours (of this pool, for hints). `taken` rows are
 /// spoken for in this batch.
 #[allow(clippy::too_many_arguments, reason = "each is a thing of its own, and there are two callers")]
@@ -80,22 +80,30 @@ pub fn choose(
     cx: &Circumstances<'_>,
 ) -> Choice {
     if let Some(stated) = want.stated {
+        if faults::on(Fault::StaticForgotten) {
+            return Choice::Kept;
+        }
         return carried(want, state(ask, want, stated, rows, ours, cx));
-    }
-    if chain.is_empty() {
-        return Choice::Kept;
     }
     let settled: Vec<(&Row, Row)> = rows
         .iter()
         .filter(|row| {
-            // What is free goes out in whatever attribute it is wanted for.
-            let asked_for = row.status == Status::Available && want.hint == Some(row.address);
-            (*row.attribute == *want.attribute || asked_for) && !taken(row.id)
+            // What is free goes out in whatever attribute it is wanted for: what is asked for, and what is kept for him.
+            let any = match row.status {
+                Status::Available => want.hint == Some(row.address),
+                Status::Reserved => !faults::on(Fault::ReservedForOneAttribute),
+                Status::InUse => false,
+            };
+            (*row.attribute == *want.attribute || any) && !taken(row.id)
         })
         .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))
         .collect();
     let way = Way { ask, chain, cx };
+    if chain.is_empty() {
+        // What a session holds it keeps, whatever is said of its pools by now.
+        return own(&way, &settled).map_or(Choice::Kept, |choice| carried(want, choice));
+    }
     own(&way, &settled)
         .or_else(|| take_over(&way, &settled))
         .or_else(|| kept(&way, &settled))

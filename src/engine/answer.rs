@@ -222,6 +222,32 @@ impl Seen {
             Self::Same => "same",
         }
     }
+
+    /// The kind of finding that it is.
+    #[must_use]
+    pub const fn finding(self) -> &'static str {
+        match self {
+            Self::NotOurs => "observed-not-ours",
+            Self::OnlyOurs => "observed-only-ours",
+            Self::OnlyTheirs => "observed-only-theirs",
+            Self::OtherAddress => "observed-other-address",
+            Self::OtherPool => "observed-other-pool",
+            Self::Same => "observed-same",
+        }
+    }
+}
+
+/// An answer of others that is not as ours would be, for `ip_pool_findings`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// At which NAS, as it is heard.
+    pub nas: String,
+    /// What kind of difference.
+    pub seen: Seen,
+    /// The address that they gave; where they gave none, whose it would be.
+    pub subject: String,
+    /// A sentence.
+    pub detail: String,
 }
 
 /// What `peek` answers: what would be granted.

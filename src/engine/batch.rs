@@ -10,7 +10,8 @@ use super::decide::Decision;
 use super::flight::session_of;
 use super::inbox::{Answered, Job};
 use super::worker::{Known, Worker};
-use crate::lease::{Accounting, AcctKind, Ask, NasFacts, Row, Session, Time, silence};
+use crate::lease::unit::{FRAMED_IP_ADDRESS, FRAMED_IPV6_ADDRESS};
+use crate::lease::{Accounting, AcctKind, Ask, Named, NasFacts, Row, Session, Time, silence};
 use crate::store::{Heard, Lookup, Snapshot, StoreError};
 
 /// A gap that no silence is longer than, and that every database can subtract from a time: a hundred years, in seconds.
@@ -25,10 +26,10 @@ impl Worker {
             self.deferred.extend(jobs);
             return Err(error);
         }
-        let together = self.admit(jobs, alone);
+        let mut together = self.admit(jobs, alone);
         if !together.is_empty() {
             self.busy();
-            match self.attempt(&together) {
+            match self.attempt(&mut together) {
                 Ok((decisions, now)) => self.sort(together, decisions, now),
                 Err(error) => {
                     together.iter().for_each(|job| self.engaged.release(&job.work));
@@ -62,8 +63,9 @@ impl Worker {
     }
 
     /// Read and choose.
-    fn attempt(&mut self, jobs: &[Job]) -> Result<(Vec<Decision>, Time), StoreError> {
+    fn attempt(&mut self, jobs: &mut [Job]) -> Result<(Vec<Decision>, Time), StoreError> {
         self.meet(jobs)?;
+        self.make_whole(jobs);
         let snapshot = self.see(jobs)?;
         self.hear(jobs, snapshot.now)?;
         self.batch += 1;
@@ -95,6 +97,34 @@ impl Worker {
             };
             self.engaged.rows.extend(set.iter().map(|change| change.before.id));
             self.pending.add(job, set, outcome, now);
+        }
+    }
+
+    /// What a NAS says of a part of a prefix, or with bits behind its length, it says of the one that our pool gives out.
+    fn make_whole(&self, jobs: &mut [Job]) {
+        for job in jobs {
+            let Work::Account(event) = &mut *job.work else { continue };
+            let is_host =
+                |named: &Named| [FRAMED_IP_ADDRESS, FRAMED_IPV6_ADDRESS].contains(&named.attribute.as_ref());
+            if event.addresses.iter().all(is_host) {
+                continue;
+            }
+            let space = self.nas(&event.session).1;
+            let mut at = 0;
+            while let Some(named) = event.addresses.get(at) {
+                let pool = self.catalogue.pool_of(named.address.addr(), space, None);
+                let whole =
+                    pool.filter(|_| !is_host(named)).and_then(|pool| pool.unit.holding(&named.address));
+                match whole.filter(|whole| *whole != named.address) {
+                    // It says so itself, in whatever attribute.
+                    Some(whole) if event.names(&whole) => drop(event.addresses.remove(at)),
+                    Some(whole) => {
+                        event.addresses[at].address = whole;
+                        at += 1;
+                    }
+                    None => at += 1,
+                }
+            }
         }
     }
 

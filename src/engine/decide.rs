@@ -81,22 +81,23 @@ impl Worker {
         let names = self.names(ask);
         let barred_at_once = self.heard_of(ask, rows, &space, &names, now);
         for want in &ask.wants {
-            match catalogue.chain(&want.pools, nas.id, &mut self.chain) {
-                Err(_) if want.stated.is_some() => {}
-                Err(_) if want.optional => {
-                    left_out.push(left(want, true));
-                    continue;
-                }
-                Err(pool) => {
-                    return Ok(self.none_of(&changes, now, Answer::UnknownPool { pool: pool.to_owned() }));
-                }
-                Ok(()) => {}
-            }
+            let known = catalogue.chain(&want.pools, nas.id, &mut self.chain);
             // What gives out something else is no pool of this want's; that it is the first one is a mistake.
-            let fits = |link: &Link| catalogue.row(link.pool).is_some_and(|pool| want.takes.fits(pool.unit));
-            let first = self.chain.first().filter(|first| want.stated.is_none() && !fits(first));
-            if let Some(pool) = first.and_then(|first| catalogue.row(first.pool)) {
-                return Ok(self.none_of(&changes, now, unfit(want, pool)));
+            let first = self.chain.first().and_then(|first| catalogue.row(first.pool));
+            let fits = |link: &Link| {
+                let unit = first.zip(catalogue.row(link.pool)).map(|(first, pool)| (first.unit, pool.unit));
+                unit.is_some_and(|(first, unit)| want.takes.fits_behind(first, unit))
+            };
+            let refusal = match (known, first.filter(|first| !want.takes.fits(first.unit))) {
+                _ if want.stated.is_some() => None,
+                (Err(pool), _) => Some(Answer::UnknownPool { pool: pool.to_owned() }),
+                (_, Some(pool)) => Some(unfit(want, pool)),
+                _ if want.pools.is_empty() => Some(Answer::UnknownPool { pool: String::new() }),
+                _ => None,
+            };
+            // Then only what the session holds is left to look at.
+            if refusal.is_some() {
+                self.chain.clear();
             }
             self.chain.retain(fits);
             if withheld {
@@ -141,17 +142,27 @@ impl Worker {
             let ours = |net: &IpNet, pool: Option<i64>| catalogue.giver(net, &space, pool).is_some();
             let spoken_for = |id: i64| changes.iter().any(|change| change.before.id == id);
             let taken = |id: i64| touched.contains(&id) || engaged.contains(&id) || spoken_for(id);
-            let choice = choose::choose(ask, want, &self.chain, rows, &ours, &mut filling, &taken, &cx);
+            let choice = if withheld && want.stated.is_none() && self.chain.is_empty() {
+                Choice::Kept
+            } else {
+                choose::choose(ask, want, &self.chain, rows, &ours, &mut filling, &taken, &cx)
+            };
             if let Some(error) = filling.error {
                 return Err(error);
             }
             match choice {
-                Choice::Kept => {}
+                Choice::Kept => match refusal {
+                    None => {}
+                    Some(Answer::UnknownPool { .. }) if want.optional => left_out.push(left(want, true)),
+                    Some(refusal) => return Ok(self.none_of(&changes, now, refusal)),
+                },
                 Choice::Contested(contested) => {
                     changes.extend(contested.change);
                     kept = Some(contested.contest);
                 }
-                Choice::NoneFree if want.optional => left_out.push(left(want, false)),
+                Choice::NoneFree if want.optional || faults::on(Fault::OneFamilyIsEnough) => {
+                    left_out.push(left(want, false));
+                }
                 Choice::NoneFree => {
                     let exhausted = self.exhausted();
                     return Ok(self.none_of(&changes, now, exhausted));
@@ -317,6 +328,7 @@ impl Worker {
             token: 0,
             barred: &choose::none_barred,
         };
+        let undo = if faults::on(Fault::RejectUndoesOne) { &undo[..undo.len().min(1)] } else { undo };
         let changes: Vec<Change> = undo.iter().filter_map(|undo| choose::undo(undo, rows, &cx)).collect();
         let answer = Answer::Undone(changes.len());
         if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }

@@ -12,8 +12,8 @@ use super::inbox::lock;
 use super::occupied::{Judge, is_anothers};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
-use crate::lease::{Ask, Link, Mode, Names, NasFacts, Pick, Row, Session, Time, Want};
-use crate::store::{self, Catalogue, DatabaseUrl, Lookup, Sources, Store, StoreError, nas_at};
+use crate::lease::{Ask, Link, Mode, Names, NasFacts, Pick, Row, Session, Time, Unit, Want};
+use crate::store::{self, Catalogue, DatabaseUrl, Lookup, PoolRow, Sources, Store, StoreError, nas_at};
 
 /// Connections for looking, at most.
 const READERS: u32 = 4;
@@ -75,6 +75,9 @@ impl Readers {
     }
 }
 
+/// A pool's name, and what it gives out; none: it is empty, and gives out whatever is put into it.
+pub type PoolKind = (Arc<str>, Option<Unit>);
+
 /// A shelf that only looks: the oldest free row, and nothing brought up to date for it.
 struct Glance<'a> {
     store: &'a mut dyn Store,
@@ -125,13 +128,14 @@ impl Engine {
         pool.map_or(mode, |pool| pool.mode.max(mode))
     }
 
-    /// The names of all pools, of whatever NAS.
+    /// All pools, of whatever NAS.
     ///
     /// # Errors
     /// The database is away, or does not answer within `budget`.
-    pub fn pool_names(&self, budget: Duration) -> Result<Vec<Arc<str>>, StoreError> {
-        let catalogue = self.readers.take(budget)?.catalogue()?;
-        Ok(catalogue.pools.into_iter().map(|pool| pool.name).collect())
+    pub fn pool_names(&self, budget: Duration) -> Result<Vec<PoolKind>, StoreError> {
+        let Catalogue { pools, ranges, .. } = self.readers.take(budget)?.catalogue()?;
+        let filled = |pool: &PoolRow| ranges.iter().any(|range| range.pool == pool.id);
+        Ok(pools.iter().map(|pool| (Arc::clone(&pool.name), filled(pool).then_some(pool.unit))).collect())
     }
 
     /// What would be granted for the one of the ask's wants that the pool is for; a session that holds an address sees its own.
@@ -201,7 +205,12 @@ impl Engine {
         if catalogue.chain(pools, nas.id, &mut chain).is_err() {
             return Ok(None);
         }
-        chain.retain(|link| catalogue.row(link.pool).is_some_and(|pool| want.takes.fits(pool.unit)));
+        // Only what the first that fits may be followed by.
+        let mut first = None;
+        chain.retain(|link| {
+            let unit = catalogue.row(link.pool).map(|pool| pool.unit).filter(|unit| want.takes.fits(*unit));
+            unit.is_some_and(|unit| want.takes.fits_behind(*first.get_or_insert(unit), unit))
+        });
         let of_pool = |store: &mut dyn Store, pool: i64, rows: &[Row]| {
             let space = catalogue.row(pool).map_or(space, |row| &row.space);
             others(store, space, rows)

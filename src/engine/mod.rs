@@ -9,6 +9,7 @@ mod by_number;
 mod clock;
 mod crank;
 mod decide;
+mod differences;
 mod flight;
 mod house;
 mod inbox;
@@ -31,11 +32,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use answer::{
-    Accounted, Answer, Contest, Grant, How, Ignored, LeaseOf, LeftOut, Peeked, Seen, Undo, Work,
+    Accounted, Answer, Contest, Difference, Grant, How, Ignored, LeaseOf, LeftOut, Peeked, Seen, Undo, Work,
 };
 pub use clock::Clock;
 pub use crank::Crank;
 use inbox::{Inbox, lock};
+pub use look::PoolKind;
 use stats::Counters;
 use worker::Worker;
 
@@ -76,6 +78,8 @@ struct Shared {
     inbox: Inbox,
     counters: Counters,
     catalogue: Mutex<Arc<Catalogue>>,
+    /// Of `mode = observe`: for the scout to store.
+    differences: Mutex<differences::Differences>,
     /// Some NAS or pool is not managed: then, and only then, each request looks whether its own is.
     withheld: AtomicBool,
     heritage: Mutex<worker::Heritage>,
@@ -101,6 +105,7 @@ impl Shared {
             inbox: Inbox::default(),
             counters: Counters::default(),
             catalogue: Mutex::default(),
+            differences: Mutex::default(),
             withheld: AtomicBool::new(false),
             heritage: Mutex::default(),
             pledges: Mutex::default(),
@@ -230,9 +235,12 @@ impl Engine {
         })
     }
 
-    /// Counts what was seen of others' answers.
-    pub fn observed(&self, seen: Seen) {
+    /// Counts what was seen of others' answers, and keeps what is different until the next round of house-keeping.
+    pub fn observed(&self, seen: Seen, difference: Option<Difference>) {
         self.shared.counters.count_seen(seen);
+        if let Some(difference) = difference {
+            lock(&self.shared.differences).add(difference);
+        }
     }
 
     /// The counters.

@@ -1,5 +1,5 @@
 //! The thread that keeps up with the site's tables ([`crate::store::Sources`]): on a connection of its own, for what no index
-//! leads to is read from end to end.
+//! leads to is read from end to end. It also stores what was observed, for that is no business of those who wait for an answer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::inbox::lock;
 use crate::store::{Scout, StoreError};
 
 /// How often it is looked which tables there are.
@@ -67,6 +68,12 @@ fn watch(shared: &Shared, mut scout: Option<Scout>) {
                 Some(scout) => scout,
                 none => none.insert(Scout::open(&shared.url, &shared.sources)?),
             };
+            let found = lock(&shared.differences).take();
+            if !found.is_empty()
+                && let Err(error) = scout.note(&found)
+            {
+                log::warn!("{error}; what was observed is in the log, and not in ip_pool_findings");
+            }
             let changed = scout.find()?;
             if scout.has_tables() && (changed || read_at.is_none_or(|at| at.elapsed() >= pause)) {
                 let began = Instant::now();

@@ -43,6 +43,12 @@ impl Takes {
             Self::Ipv6Prefix => unit.ipv6,
         }
     }
+
+    /// What the pool gives out may stand in for what one that is asked before gives: it fits, and a prefix is not followed by a host.
+    #[must_use]
+    pub const fn fits_behind(self, before: Unit, unit: Unit) -> bool {
+        self.fits(unit) && unit.prefix_length().is_some() == before.prefix_length().is_some()
+    }
 }
 
 /// `IPv4 addresses`, `prefixes of IPv6`: for messages.

@@ -65,18 +65,29 @@ pub(super) fn accompany(settings: &Settings, reply: &Reply, who: &Who, outcome: 
     outcome.undo.extend(grant.undo);
 }
 
-/// What the site has written for this pool and this profile, the more general first; and the pool's message.
-pub(super) fn items(settings: &Settings, reply: &Reply, grant: &Grant, matched: &Matched) -> Vec<Change> {
+/// What the site has written for this pool and this profile, the more general first; and the pool's message. What a profile says goes out
+/// once, with the `first` of several.
+pub(super) fn items(
+    settings: &Settings,
+    reply: &Reply,
+    grant: &Grant,
+    matched: &Matched,
+    first: bool,
+) -> Vec<Change> {
     let mut changes = Vec::new();
     let pool = settings.pools.iter().position(|name| **name == *grant.pool);
     changes.extend(pool.map(|pool| Change::Items(Written::Pool(pool))));
     let mut told = grant.message.clone().map(Told::Text);
     if let Some((index, profile)) = matched.profile.and_then(|at| Some((at, settings.profiles.get(at)?))) {
-        let name = |number: &usize| profile.pools.get(*number).map(|member| escape(member.pool.as_bytes()));
-        let is_it = |number: &usize| name(number).is_some_and(|name| name == *grant.pool);
+        let attribute = settings.attributes.iter().position(|known| *known.name == *grant.attribute);
+        let is_it = |number: &usize| {
+            profile.pools.get(*number).is_some_and(|member| {
+                Some(member.attribute) == attribute && escape(member.pool.as_bytes()) == *grant.pool
+            })
+        };
         let member = matched.members.iter().copied().find(is_it);
         let at = |pool| At { profile: index, pool };
-        if profile.has_update {
+        if profile.has_update && first {
             changes.push(Change::Items(Written::Profile(at(None))));
         }
         if let Some((number, member)) = member.map(|number| (number, &profile.pools[number])) {

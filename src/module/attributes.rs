@@ -4,7 +4,9 @@ use crate::lease::unit::{DELEGATED_IPV6_PREFIX, FRAMED_IP_ADDRESS, FRAMED_IPV6_A
 use crate::lease::{Pick, Takes, Want, escape};
 
 use super::facts::is_meant;
+use super::pools::is_framed;
 use super::post_auth::asked_for;
+use super::profile::Matched;
 use super::read::Reader;
 use super::settings::Settings;
 use super::{Facts, Reply};
@@ -122,20 +124,35 @@ impl Reader<'_> {
     }
 }
 
-/// What the request wants besides the first attribute: what control names a pool for, or the reply states.
-pub(super) fn others(settings: &Settings, facts: &Facts, reply: &Reply) -> Vec<Want> {
-    // RFC 2865 §5.6: an administrator's login to the NAS wants no address.
-    let framed = matches!(facts.service_type, None | Some(2 | 4));
+/// What the request wants besides the first attribute: what the reply states, or what control, the profile that was found, or a
+/// default_pool names a pool for. `observed`: what is stated, and the pools besides.
+pub(super) fn others(
+    settings: &Settings,
+    facts: &Facts,
+    reply: &Reply,
+    matched: &Matched,
+    observed: bool,
+) -> Vec<Want> {
+    let framed = is_framed(facts);
+    let profile = matched.profile.map(|index| &settings.profiles[index]);
     let one = |(number, attribute): (usize, &Attribute)| {
         let wish = facts.wishes.get(number);
         let stated = reply.others.get(number).copied().flatten();
-        let stated = stated.filter(|net| is_meant(net) && !settings.allow_duplicates);
+        let stated = stated.filter(|net| is_meant(net) && (observed || !settings.allow_duplicates));
         let named = wish.and_then(|wish| wish.pool.as_deref()).filter(|pool| !pool.is_empty());
-        let default = Some(attribute.default_pool.as_bytes()).filter(|pool| framed && !pool.is_empty());
-        let pool = named.or(default).filter(|_| stated.is_none());
-        (stated.is_some() || pool.is_some()).then(|| Want {
+        // A profile that holds, and has no pool for this request: then the default is none, either.
+        let by_profile = profile.is_some_and(|profile| profile.names(number + 1));
+        let default = Some(attribute.default_pool.as_bytes());
+        let default = default.filter(|pool| framed && !by_profile && !pool.is_empty());
+        let chosen = matched.besides.iter().filter(|(of, _)| *of == number + 1);
+        let pools: Vec<Pick> = match named.or(default) {
+            _ if stated.is_some() && !observed => Vec::new(),
+            Some(pool) => vec![Pick::of(escape(pool))],
+            None => chosen.map(|(_, pick)| pick.clone()).collect(),
+        };
+        (stated.is_some() || by_profile || !pools.is_empty()).then(|| Want {
             attribute: attribute.name.clone(),
-            pools: pool.map(|pool| Pick::of(escape(pool))).into_iter().collect(),
+            pools,
             hint: wish.and_then(|wish| wish.hint).filter(asked_for),
             stated,
             takes: attribute.takes,

@@ -38,7 +38,7 @@ impl Instance {
         Ok(Self { settings, limiter: Limiter::default(), engine, panics: AtomicU64::new(0) })
     }
 
-    /// The pools that profiles name and the database does not have: each is a mistake. Where the database does not answer, a warning
+    /// The pools that profiles name and the database does not have, or that give out what their attribute does not hold: each is a mistake. Where the database does not answer, a warning
     /// says so: then `on_unknown_pool` decides for each request.
     #[must_use]
     pub fn missing_pools(&self) -> Vec<Mistake> {
@@ -46,7 +46,7 @@ impl Instance {
             return Vec::new();
         }
         match self.engine.pool_names(LOOK) {
-            Ok(names) => self.settings.missing_pools(&|pool| names.iter().any(|name| **name == *pool)),
+            Ok(pools) => self.settings.missing_pools(&pools),
             Err(why) => {
                 let why = self.settings.database.scrub(&why.to_string());
                 log::warn!(

@@ -44,7 +44,7 @@ pub use read::{Draft, Mistake};
 pub use settings::{DatabaseUrl, Messages, OnUnavailable, Refusal, SessionTimeout, Settings};
 pub use xlat::{LEASE_ITEMS, Query};
 
-use crate::engine::{Answer, Engine, Peeked, Seen, Work};
+use crate::engine::{Answer, Difference, Engine, Peeked, Seen, Work};
 use crate::lease::{Ask, Mode, Pick};
 use crate::store::StoreError;
 
@@ -56,8 +56,8 @@ pub trait Asks {
     /// What the ask's only want would be granted, were we to answer; the error says that nobody knows.
     fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError>;
 
-    /// Counts what was seen of others' answers.
-    fn observed(&self, seen: Seen);
+    /// Counts what was seen of others' answers, and keeps what is different for whoever wants to know.
+    fn observed(&self, seen: Seen, difference: Option<Difference>);
 
     /// Whether some NAS or pool is not managed.
     fn withholds(&self) -> bool;
@@ -75,8 +75,8 @@ impl Asks for Engine {
         Engine::peek_ours(self, ask, budget)
     }
 
-    fn observed(&self, seen: Seen) {
-        Engine::observed(self, seen);
+    fn observed(&self, seen: Seen, difference: Option<Difference>) {
+        Engine::observed(self, seen, difference);
     }
 
     fn withholds(&self) -> bool {

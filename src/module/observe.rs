@@ -2,12 +2,8 @@
 //!
 //! Nothing that fails here may harm the site as it runs today: whatever happens, the code is `noop`.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
-use crate::engine::{Answer, Peeked, Seen, Work};
-use crate::lease::{Ask, Want};
+use crate::engine::{Answer, Difference, Grant, Peeked, Seen, Work};
+use crate::lease::{Ask, Want, address_text};
 
 use super::Asks;
 use super::limit::Kind;
@@ -15,59 +11,54 @@ use super::outcome::{Code, Note, Outcome};
 use super::post_auth::Who;
 use super::settings::Settings;
 
-/// Records the address that the reply states for the session of `ask`, and compares it with what we would have granted for the ask.
-pub(super) fn observe(
-    settings: &Settings,
-    engine: &dyn Asks,
-    who: &Who,
-    ask: Ask,
-    stated: Option<IpNet>,
-    besides: Vec<Want>,
-) -> Outcome {
+/// Records what the reply states for the session of `ask`, and compares each of it with what we would have granted. The wants of `ask` have
+/// both: the pools that are ours to choose from, and what is stated.
+pub(super) fn observe(settings: &Settings, engine: &dyn Asks, who: &Who, ask: &Ask) -> Outcome {
     let mut outcome = Outcome::new(Code::Noop, "");
-    let named = ask.wants.first().map(|want| want.pool().to_owned()).unwrap_or_default();
-    // First, for afterwards the address that they gave is the one that he holds.
     let half = settings.timeout / 2;
-    let ours = if named.is_empty() { Ok(None) } else { engine.peek(&ask, half) };
-    let first = ask.wants.iter().map(|want| Want { stated, ..want.clone() });
-    let wants = first.chain(besides).filter(|want| want.stated.is_some());
-    let wants: Vec<Want> = wants.map(|want| Want { pools: Vec::new(), hint: None, ..want }).collect();
-    let recorded = (!wants.is_empty()).then(|| {
+    let wants: Vec<&Want> =
+        ask.wants.iter().filter(|want| want.stated.is_some() || !want.pools.is_empty()).collect();
+    let each = half / u32::try_from(wants.len()).unwrap_or(u32::MAX).max(1);
+    let peek = |want: &&Want| {
+        let alone = Ask { wants: vec![Want { stated: None, ..(*want).clone() }], ..ask.clone() };
+        if want.pools.is_empty() { Ok(None) } else { engine.peek(&alone, each) }
+    };
+    // First, for afterwards what they gave is what he holds.
+    let ours: Result<Vec<_>, _> = wants.iter().map(peek).collect();
+    let stated = wants.iter().filter(|want| want.stated.is_some());
+    let stated: Vec<Want> =
+        stated.map(|want| Want { pools: Vec::new(), hint: None, ..(*want).clone() }).collect();
+    let recorded = (!stated.is_empty()).then(|| {
         // What is answered today is what counts, whoever we thought had the address.
         let rules = settings.observe_rules.clone();
-        engine.ask(Work::Grant(Ask { wants, rules, ..ask.clone() }), half)
+        engine.ask(Work::Grant(Ask { wants: stated, rules, ..ask.clone() }), half)
     });
+    let mut grants = match recorded {
+        Some(Answer::Granted(grants)) => grants,
+        Some(Answer::Unavailable { why }) => return unavailable(outcome, settings, who, &why),
+        _ => Vec::new(),
+    };
+    outcome.undo.extend(grants.iter_mut().filter_map(|grant| grant.undo.take()));
     let ours = match ours {
         Ok(ours) => ours,
         Err(why) => return unavailable(outcome, settings, who, &why.to_string()),
     };
-    let theirs = match recorded {
-        None => Theirs::Nothing,
-        Some(Answer::Granted(grants)) if stated.is_none() => {
-            outcome.undo.extend(grants.into_iter().filter_map(|grant| grant.undo));
-            Theirs::Nothing
-        }
-        Some(Answer::Granted(grants)) => {
-            let mut pool = None;
-            for grant in grants {
-                if *grant.attribute == *settings.attribute_name {
-                    pool = Some(grant.pool.to_string());
-                }
-                outcome.undo.extend(grant.undo);
-            }
-            pool.map_or(Theirs::NotOurs, Theirs::Recorded)
-        }
-        Some(Answer::Unavailable { why }) => return unavailable(outcome, settings, who, &why),
-        Some(_) if stated.is_none() => Theirs::Nothing,
-        Some(_) => Theirs::NotOurs,
-    };
-    let address = stated.map(|stated| stated.addr());
-    let (seen, difference) = compare(address, &theirs, ours.as_ref(), &named);
-    engine.observed(seen);
-    outcome.debug = format!("observed: {}", difference.as_deref().unwrap_or("as we would have answered"));
-    if let Some(difference) = difference {
-        let text = format!("observed for user {} at NAS {}: {difference}", who.user, who.nas);
-        outcome.notes.push(Note::warning(Kind::Observed, seen.as_str(), text));
+    for (want, ours) in wants.iter().zip(&ours) {
+        let pool = |grant: &&Grant| *grant.attribute == *want.attribute;
+        let theirs = match (want.stated, grants.iter().find(pool)) {
+            (None, _) => Theirs::Nothing,
+            (Some(_), None) => Theirs::NotOurs,
+            (Some(_), Some(grant)) => Theirs::Recorded(grant.pool.to_string()),
+        };
+        let (seen, difference) = compare(want, &theirs, ours.as_ref());
+        let shown = difference.as_deref().unwrap_or("as we would have answered");
+        outcome.debug.push_str(&format!("{}: observed: {shown}. ", want.attribute));
+        let text = difference
+            .map(|difference| format!("observed for user {} at NAS {}: {difference}", who.user, who.nas));
+        outcome.notes.extend(text.clone().map(|text| Note::warning(Kind::Observed, seen.as_str(), text)));
+        let subject = || want.stated.as_ref().map_or_else(|| ask.session.owner.clone(), address_text);
+        let nas = || who.nas.clone();
+        engine.observed(seen, text.map(|detail| Difference { nas: nas(), seen, subject: subject(), detail }));
     }
     outcome
 }
@@ -83,21 +74,15 @@ enum Theirs {
 }
 
 /// The same, or what the difference is, and what to do about it.
-fn compare(
-    address: Option<IpAddr>,
-    theirs: &Theirs,
-    ours: Option<&Peeked>,
-    named: &str,
-) -> (Seen, Option<String>) {
-    let shown = address.map(|address| address.to_string()).unwrap_or_default();
+fn compare(want: &Want, theirs: &Theirs, ours: Option<&Peeked>) -> (Seen, Option<String>) {
+    let (address, named) = (want.stated, want.pool());
+    let shown = address.as_ref().map(address_text).unwrap_or_default();
+    let attribute = &want.attribute;
     match (theirs, ours) {
         (Theirs::Nothing, None) => (Seen::Same, None),
         (Theirs::Nothing, Some(ours)) => {
-            let text = format!(
-                "no address was given, and we would give {} of pool {}",
-                ours.address.addr(),
-                ours.pool
-            );
+            let ours_is = address_text(&ours.address);
+            let text = format!("no {attribute} was given, and we would give {ours_is} of pool {}", ours.pool);
             (Seen::OnlyOurs, Some(text))
         }
         (Theirs::NotOurs, _) => {
@@ -106,18 +91,18 @@ fn compare(
             );
             (Seen::NotOurs, Some(text))
         }
-        (Theirs::Recorded(_), Some(ours)) if address == Some(ours.address.addr()) => (Seen::Same, None),
+        (Theirs::Recorded(_), Some(ours)) if address == Some(ours.address) => (Seen::Same, None),
         (Theirs::Recorded(pool), Some(ours)) if *pool == ours.pool => (Seen::OtherAddress, None),
         (Theirs::Recorded(pool), Some(ours)) => {
             let text = format!(
-                "{shown} of pool {pool} was given, and we would give one of pool {}: control:Pool-Name, a profile or default_pool says so",
+                "{shown} of pool {pool} was given, and we would give one of pool {}: control, a profile or default_pool says so",
                 ours.pool
             );
             (Seen::OtherPool, Some(text))
         }
         (Theirs::Recorded(pool), None) => {
             let why = if named.is_empty() {
-                "no pool is named for him (control:Pool-Name, a profile, default_pool)".to_owned()
+                "no pool is named for him (control, a profile, default_pool)".to_owned()
             } else {
                 format!("pool {named} has none, or there is no such pool")
             };

@@ -4,37 +4,54 @@ use crate::lease::{Pick, escape};
 
 use super::limit::Kind;
 use super::outcome::Note;
-use super::profile::{Matched, Oracle, matching};
+use super::profile::{Matched, Oracle, Profile, matching};
 use super::{Facts, Settings};
 
-/// What the request may have; no picks and no profile: nobody wants an address from here.
-pub(super) fn pools(settings: &Settings, facts: &Facts, oracle: &dyn Oracle) -> Matched {
-    if let Some(pool) = facts.pool.as_deref().filter(|pool| !pool.is_empty()) {
-        return of(escape(pool));
-    }
-    // An administrator's login to the NAS is none of them.
-    let framed = facts.service_type.is_none() || wants_address(facts);
-    let matched = match settings.profiles.as_slice() {
-        [] => Matched::default(),
-        profiles => matching(profiles, oracle, framed),
+/// What the request may have; no picks and no profile: nobody wants an address from here. `first`: it may want the first attribute, which
+/// the reply does not state.
+pub(super) fn pools(settings: &Settings, facts: &Facts, oracle: &dyn Oracle, first: bool) -> Matched {
+    let named = facts.pool.as_deref().filter(|pool| !pool.is_empty());
+    let chooses = first && named.is_none() || settings.profiles.iter().any(Profile::names_others);
+    let mut matched = match settings.profiles.as_slice() {
+        profiles if chooses && !profiles.is_empty() => matching(profiles, oracle, is_framed(facts)),
+        _ => Matched::default(),
     };
-    if matched.profile.is_none() && framed && !settings.default_pool.is_empty() {
-        return Matched { mistakes: matched.mistakes, ..of(escape(settings.default_pool.as_bytes())) };
+    let profile = matched.profile.map(|index| &settings.profiles[index]);
+    let default = || settings.default_pool.as_bytes();
+    let free =
+        || !profile.is_some_and(|profile| profile.names(0)) && is_framed(facts) && !default().is_empty();
+    match named {
+        _ if !first => matched.chosen_for_others(profile),
+        Some(pool) => {
+            matched.chosen_for_others(profile);
+            matched.picks.push(Pick::of(escape(pool)));
+        }
+        None if free() => matched.picks.push(Pick::of(escape(default()))),
+        None => {}
     }
     matched
 }
 
-/// Service-Type is Framed (2) or Callback-Framed (4): RFC 2865 §5.6.
-pub(super) const fn wants_address(facts: &Facts) -> bool {
+/// RFC 2865 §5.6: Framed (2), Callback-Framed (4). An administrator's login to the NAS is none of them.
+pub(super) fn is_framed(facts: &Facts) -> bool {
+    facts.service_type.is_none() || says_framed(facts)
+}
+
+/// The request itself says so.
+pub(super) const fn says_framed(facts: &Facts) -> bool {
     matches!(facts.service_type, Some(2 | 4))
 }
 
-fn of(pool: String) -> Matched {
-    Matched { picks: vec![Pick::of(pool)], ..Matched::default() }
+impl Matched {
+    /// What the profile has chosen for the first attribute does not count.
+    fn chosen_for_others(&mut self, profile: Option<&Profile>) {
+        self.picks.clear();
+        self.members.retain(|&number| profile.is_some_and(|profile| profile.pools[number].attribute > 0));
+    }
 }
 
-/// Nobody names a pool for somebody who wants an address (Service-Type says so), and the reply has none: his NAS may give
-/// him one of its own, which is another's.
+/// Nobody names a pool for somebody who wants an address, and the reply has none: his NAS may give him one of its own, which
+/// is another's.
 pub(super) fn unassigned(settings: &Settings, user: &str, nas: &str) -> Note {
     let text = format!(
         "user {user} at NAS {nas} gets no address from here, for no pool is named for him: his NAS may give him one by itself, which \

@@ -1,5 +1,6 @@
 //! post-auth: from facts to an ask, from the answer to what goes out. Also the later reject of the same request.
 
+use std::mem::take;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ use super::identity;
 use super::limit::Kind;
 use super::observe::observe;
 use super::outcome::{Change, Code, Message, Note, Outcome};
-use super::pools::{pools, unassigned, unusable, wants_address, without_pool};
-use super::profile::{Matched, Oracle};
+use super::pools::{pools, says_framed, unassigned, unusable, without_pool};
+use super::profile::{Matched, Oracle, Profile};
 use super::settings::{OnUnavailable, Refusal, Settings};
 use super::{Asks, Facts, Reply};
 
@@ -38,10 +39,8 @@ pub fn post_auth(
     }
     let careful = settings.mode != Mode::Managed || engine.withholds();
     let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
-    let others = others(settings, facts, reply);
-    let mut matched =
-        if stated.is_some() && !careful { Matched::default() } else { pools(settings, facts, oracle) };
-    let mut outcome = decided(settings, engine, facts, reply, (stated, others), &mut matched, careful);
+    let matched = pools(settings, facts, oracle, careful || stated.is_none());
+    let mut outcome = decided(settings, engine, facts, reply, stated, &matched, careful);
     outcome.notes.extend(unusable(&matched));
     outcome
 }
@@ -51,57 +50,56 @@ fn decided(
     engine: &dyn Asks,
     facts: &Facts,
     reply: &Reply,
-    (stated, others): (Option<IpNet>, Vec<Want>),
-    matched: &mut Matched,
+    stated: Option<IpNet>,
+    matched: &Matched,
     careful: bool,
 ) -> Outcome {
+    let session = careful.then(|| identity::session(facts));
+    let asked = session.as_ref().map(|session| engine.mode(&session.nas, &matched.picks));
+    let mode = asked.map_or(Mode::Managed, |mode| mode.max(settings.mode));
+    let observed = mode == Mode::Observe;
+    let stated = stated.filter(|_| observed || !settings.allow_duplicates);
+    let others = others(settings, facts, reply, matched, observed);
     let profile = matched.profile.map(|index| &settings.profiles[index]);
-    if stated.is_none() && matched.picks.is_empty() && profile.is_none() && others.is_empty() {
+    // A profile that holds, and has no pool for this request: whoever holds something keeps it.
+    let keeps = stated.is_none() && profile.is_some_and(|profile| profile.names(0));
+    let first = (stated.is_some() || !matched.picks.is_empty() || keeps).then(|| Want {
+        attribute: settings.attribute_name.clone(),
+        pools: matched.picks.clone(),
+        hint: hint(facts),
+        stated,
+        takes: settings.attributes[0].takes,
+        optional: !settings.attributes[0].required,
+    });
+    let wants: Vec<Want> = first.into_iter().chain(others).collect();
+    if wants.is_empty() {
         let mut outcome =
             Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
-        // Whoever says that he is Framed wants one; what the reply has besides, an IPv6 address perhaps, is none of ours.
-        if settings.mode == Mode::Managed && !careful && reply.address.is_none() && wants_address(facts) {
-            let session = identity::session(facts);
+        if mode == Mode::Managed && reply.address.is_none() && says_framed(facts) {
+            let session = session.unwrap_or_else(|| identity::session(facts));
             outcome.notes.push(unassigned(settings, &session.username, &session.nas));
         }
         return outcome;
     }
-    let session = identity::session(facts);
+    let session = session.unwrap_or_else(|| identity::session(facts));
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
-    // Whatever the reply states goes out, even if nothing is known of whom it is for.
-    let only_stated = (stated.is_some() || matched.picks.is_empty() && !others.is_empty())
-        && others.iter().all(|want| want.stated.is_some());
-    let picks = core::mem::take(&mut matched.picks);
-    let mode = if careful { settings.mode.max(engine.mode(&session.nas, &picks)) } else { Mode::Managed };
-    if mode == Mode::Off || (mode == Mode::Observe && session.owner.is_empty()) {
+    if mode == Mode::Off || (observed && session.owner.is_empty()) {
         return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
     }
+    // Whatever the reply states goes out, even if nothing is known of whom it is for.
+    let only_stated = wants.iter().all(|want| want.stated.is_some());
     if session.owner.is_empty() {
         return without_owner(settings, &who, only_stated);
     }
-    if let Some(profile) = profile.filter(|_| picks.is_empty() && mode == Mode::Managed) {
-        return refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas));
-    }
-    let stated = stated.filter(|_| mode == Mode::Observe || !settings.allow_duplicates);
-    // Observed, what is wanted is ours; what the reply states is recorded besides.
-    let first = (stated.is_some() || !picks.is_empty() || mode == Mode::Observe).then(|| Want {
-        attribute: settings.attribute_name.clone(),
-        pools: picks,
-        hint: hint(facts),
-        stated: stated.filter(|_| mode != Mode::Observe),
-        takes: settings.attributes[0].takes,
-        optional: !settings.attributes[0].required,
-    });
-    let (others, besides) = if mode == Mode::Observe { (Vec::new(), others) } else { (others, Vec::new()) };
     let ask = Ask {
-        wants: first.into_iter().chain(others).collect(),
+        wants,
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
         least_seconds: least(settings, reply),
         rules: settings.rules.clone(),
         session,
     };
-    if mode == Mode::Observe {
-        return observe(settings, engine, &who, ask, stated, besides);
+    if observed {
+        return observe(settings, engine, &who, &ask);
     }
     let answer = engine.ask(Work::Grant(ask), settings.timeout);
     if only_stated {
@@ -111,7 +109,7 @@ fn decided(
         Answer::Granted(grants) => granted(settings, reply, &who, grants, matched),
         Answer::Partly(grants, left_out) => {
             let mut outcome = granted(settings, reply, &who, grants, matched);
-            outcome.notes.extend(left_out.iter().map(|left_out| left(&who, left_out)));
+            outcome.notes.extend(left_out.iter().map(|left_out| left(&who, left_out, profile)));
             outcome
         }
         Answer::Kept => Outcome::new(Code::Noop, "the reply has an address already").with(Message::Exists),
@@ -119,7 +117,12 @@ fn decided(
             refused(settings.on_unknown_pool, unfit(&who, &pool, gives, &attribute, takes))
         }
         Answer::Exhausted { pool, behind } => refused(settings.on_exhausted, exhausted(&who, &pool, &behind)),
-        Answer::UnknownPool { pool } => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
+        Answer::UnknownPool { pool } => match profile {
+            Some(profile) if pool.is_empty() => {
+                refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas))
+            }
+            _ => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
+        },
         Answer::Unavailable { why } => unavailable(settings, &who, &why),
         other => {
             unavailable(settings, &who, &format!("the engine answered {other:?} to a request for an address"))
@@ -178,20 +181,27 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, ma
     let (code, message) =
         if grants.is_empty() { (Code::Noop, Message::NoPool) } else { (Code::Updated, Message::Success) };
     let mut outcome = Outcome::new(code, "").with(message);
-    for grant in grants {
+    let mut first = true;
+    for mut grant in grants {
         let address = address_text(&grant.address);
+        let stated = grant.how == How::Static;
+        let contest = grant.contest.take();
+        let told =
+            contest.map(|contest| contested(who, &contest, stated && contest.address == grant.address));
+        outcome.notes.extend(told);
         let before = if outcome.debug.is_empty() { "granted " } else { ", " };
         let by = matched.profile.map(|at| format!(" by profile {}", settings.profiles[at].name));
         let by = by.unwrap_or_default();
         outcome.debug.push_str(&format!("{before}{address} of pool {} ({:?}){by}", grant.pool, grant.how));
         // What the reply states is there already.
-        if grant.how != How::Static {
+        if !stated {
             outcome.changes.push(Change::Address(Arc::clone(&grant.attribute), grant.address));
         }
         if grant.how == How::Doubtful {
             outcome.notes.push(doubtful(who, &grant));
         }
-        let items = items(settings, reply, &grant, matched);
+        let items =
+            if stated { Vec::new() } else { items(settings, reply, &grant, matched, take(&mut first)) };
         accompany(settings, reply, who, &mut outcome, grant);
         outcome.changes.extend(items);
     }
@@ -210,11 +220,11 @@ fn shortest(changes: &mut Vec<Change>) {
     changes.retain_mut(|change| match change {
         Change::InterimInterval(seconds) => {
             *seconds = interim.unwrap_or(*seconds);
-            std::mem::take(&mut first_interim)
+            take(&mut first_interim)
         }
         Change::SessionTimeout(seconds) => {
             *seconds = timeout.unwrap_or(*seconds);
-            std::mem::take(&mut first_timeout)
+            take(&mut first_timeout)
         }
         _ => true,
     });
@@ -304,8 +314,11 @@ fn unfit(who: &Who, pool: &str, gives: Unit, attribute: &str, takes: Takes) -> N
 }
 
 /// Something that was not required.
-fn left(who: &Who, left_out: &LeftOut) -> Note {
+fn left(who: &Who, left_out: &LeftOut, profile: Option<&Profile>) -> Note {
     let LeftOut { attribute, pool, unknown } = left_out;
+    if let Some(profile) = profile.filter(|_| pool.is_empty()) {
+        return Note { is_failure: false, ..without_pool(&profile.name, &who.user, &who.nas) };
+    }
     let why = if *unknown { "there is no such pool" } else { "it is full" };
     let text = format!(
         "user {} at NAS {} got no {attribute} of pool {pool}: {why}. `ippool-rs pool add {pool} RANGE` adds some; whoever must not be let \

@@ -40,6 +40,8 @@ pub struct Profile {
 pub struct Member {
     /// The pool's name, as it is written.
     pub pool: String,
+    /// Of which attribute of the instance, by its number; 0: the first one.
+    pub attribute: usize,
     /// Where it begins.
     pub place: Place,
     /// As a profile's: the pool is passed over where it does not hold.
@@ -61,6 +63,18 @@ pub struct Member {
 }
 
 impl Profile {
+    /// It says which pools this attribute has; else that has its default_pool.
+    #[must_use]
+    pub fn names(&self, attribute: usize) -> bool {
+        self.pools.iter().any(|member| member.attribute == attribute)
+    }
+
+    /// It says so for an attribute behind the first.
+    #[must_use]
+    pub fn names_others(&self) -> bool {
+        self.pools.iter().any(|member| member.attribute > 0)
+    }
+
     /// As `radiusd -X` shows it.
     #[must_use]
     pub fn line(&self) -> String {
@@ -98,9 +112,11 @@ pub trait Oracle {
 pub struct Matched {
     /// The profile, if one holds.
     pub profile: Option<usize>,
-    /// The pools that are asked, the first one first.
+    /// The pools that are asked for the first attribute, the first one first.
     pub picks: Vec<Pick>,
-    /// The numbers that they have in the profile, in the same order; empty: they are not of a profile.
+    /// Those that are asked for the attributes behind it, by its number.
+    pub besides: Vec<(usize, Pick)>,
+    /// The numbers in the profile of all that it has chosen; empty: they are not of a profile.
     pub members: Vec<usize>,
     /// Expansions that gave nothing usable.
     pub mistakes: Vec<Unusable>,
@@ -115,8 +131,8 @@ pub struct Unusable {
     pub text: String,
 }
 
-/// The profile of the highest weight that holds, the one written first among equals; and of its pools those that hold, by weight, down
-/// to the first blocker.
+/// The profile of the highest weight that holds, the one written first among equals; and of its pools those that hold, by weight, for each
+/// attribute down to its first blocker.
 pub fn matching(profiles: &[Profile], oracle: &dyn Oracle, framed: bool) -> Matched {
     let mut matched = Matched::default();
     let mut best: Option<(usize, f64)> = None;
@@ -148,15 +164,23 @@ pub fn matching(profiles: &[Profile], oracle: &dyn Oracle, framed: bool) -> Matc
         }
     }
     order.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let mut blocked: Vec<usize> = Vec::new();
     for (number, _) in order {
         let member = &profile.pools[number];
+        if blocked.contains(&member.attribute) {
+            continue;
+        }
         let at = At { profile: index, pool: Some(number) };
         let stop = blocker(member, || oracle.blocker(at), &mut matched);
         let pool = crate::lease::escape(member.pool.as_bytes());
-        matched.picks.push(Pick { pool, ttl: profile.ttl, stop });
+        let pick = Pick { pool, ttl: profile.ttl, stop };
+        match member.attribute {
+            0 => matched.picks.push(pick),
+            attribute => matched.besides.push((attribute, pick)),
+        }
         matched.members.push(number);
         if stop {
-            break;
+            blocked.push(member.attribute);
         }
     }
     matched

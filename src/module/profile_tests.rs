@@ -62,6 +62,7 @@ fn pool(name: &str, condition: &str, weight: &str, blocker: Given<bool>) -> Memb
         profile(name, condition, weight, Vec::new());
     Member {
         pool: name,
+        attribute: 0,
         condition,
         weight,
         weight_place,
@@ -131,6 +132,29 @@ fn pools_come_by_weight_and_nothing_comes_behind_a_blocker() {
 }
 
 #[test]
+fn each_attribute_has_pools_of_its_own_down_to_its_own_blocker() {
+    let of = |attribute, member| Member { attribute, ..member };
+    let profiles = [profile(
+        "dual",
+        "",
+        "0",
+        vec![
+            plain("a"),
+            of(1, pool("six", "", "9", Given::Fixed(true))),
+            of(1, pool("behind", "", "8", Given::Fixed(false))),
+            of(2, pool("home", "never", "7", Given::Fixed(false))),
+            pool("b", "", "1", Given::Fixed(false)),
+        ],
+    )];
+    assert_eq!(words(&profiles, &[]), "dual b a");
+    let matched = found(&profiles, &[]);
+    let besides: Vec<_> =
+        matched.besides.iter().map(|(of, pick)| (*of, pick.pool.as_str(), pick.stop)).collect();
+    assert_eq!((besides, matched.members), (vec![(1, "six", true)], vec![1, 4, 0]));
+    assert_eq!([0, 1, 2, 3].map(|attribute| profiles[0].names(attribute)), [true, true, true, false]);
+}
+
+#[test]
 fn an_expansion_that_gives_no_number_counts_as_nought_and_is_told() {
     let profiles = [
         profile(
@@ -188,6 +212,7 @@ fn mistakes_in_profiles_are_found_in_their_lines() {
                     vec![
                         section("pool", "a", vec![text("blocker", "perhaps", 10), text("weight", "", 11)], 9),
                         section("pool", "a", Vec::new(), 12),
+                        section("pool", "c", vec![text("attribute", "Framed-IPv6-Prefix", 12)], 12),
                         section("pool", "", Vec::new(), 13),
                         section("pol", "b", Vec::new(), 14),
                     ],
@@ -216,6 +241,7 @@ fn mistakes_in_profiles_are_found_in_their_lines() {
         (10, "blocker = perhaps: neither yes nor no"),
         (11, "not a number"),
         (12, "pool a is there twice"),
+        (12, "attribute = Framed-IPv6-Prefix: this instance gives out Framed-IP-Address"),
         (13, "write `pool NAME { }`"),
         (14, "did you mean pool?"),
         (15, "profile gold is there twice"),

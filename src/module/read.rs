@@ -140,6 +140,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
     let on_unavailable = reader.choice("on_unavailable", OnUnavailable::Fail, &UNAVAILABLE, "");
     let attributes = reader.attributes();
     let first = attributes[0].clone();
+    let profiles = reader.profiles(&attributes);
     let last_known = on_unavailable == OnUnavailable::LastKnown;
     let rules = Rules { last_known, several: attributes.len() > 1, ..reader.rules() };
     let settings = Settings {
@@ -164,7 +165,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         on_unavailable,
         messages: reader.messages(),
         static_sources: reader.sources(),
-        profiles: reader.profiles(),
+        profiles,
         pools: reader.pools(),
         observe_rules: Arc::new(Rules { static_wins: true, ..rules.clone() }),
         rules: Arc::new(rules),

@@ -2,15 +2,16 @@
 
 use super::profile::{Given, Member, Profile, parse_blocker, parse_weight};
 use super::read::Reader;
-use super::{Item, Place, Value, condition};
+use super::{Attribute, Item, Place, Value, condition};
 use crate::lease::{Seconds, escape};
 
 const PROFILE: [&str; 5] = ["condition", "weight", "ttl", "pools", "update"];
-const POOL: [&str; 5] = ["condition", "weight", "blocker", "message", "update"];
+const POOL: [&str; 6] = ["attribute", "condition", "weight", "blocker", "message", "update"];
 
 impl<'a> Reader<'a> {
-    /// All `profile NAME { … }`, also those with mistakes: their numbers are those of radiusd's sections.
-    pub(super) fn profiles(&mut self) -> Vec<Profile> {
+    /// All `profile NAME { … }`, also those with mistakes: their numbers are those of radiusd's sections. `attributes`: what the instance
+    /// gives out.
+    pub(super) fn profiles(&mut self, attributes: &[Attribute]) -> Vec<Profile> {
         let mut profiles: Vec<Profile> = Vec::new();
         for item in self.items.iter().filter(|item| item.name == "profile") {
             let Some(items) = self.named_section(item, "profile NAME { condition = …  pools { … } }")
@@ -21,7 +22,7 @@ impl<'a> Reader<'a> {
                 self.mistake(&item.place, format!("profile {} is there twice", item.label));
             }
             let mut inner = Reader { section: &item.place, items, mistakes: Vec::new() };
-            profiles.push(inner.profile(&item.label));
+            profiles.push(inner.profile(&item.label, attributes));
             self.mistakes.append(&mut inner.mistakes);
         }
         profiles
@@ -57,7 +58,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn profile(&mut self, name: &str) -> Profile {
+    fn profile(&mut self, name: &str, attributes: &[Attribute]) -> Profile {
         self.refuse_unknown(&PROFILE, &[], &format!("profile {name}: "));
         let (weight, weight_place) = self.weight();
         Profile {
@@ -68,11 +69,11 @@ impl<'a> Reader<'a> {
             weight_place,
             ttl: self.ttl(),
             has_update: self.has_update(),
-            pools: self.members(name),
+            pools: self.members(name, attributes),
         }
     }
 
-    fn members(&mut self, profile: &str) -> Vec<Member> {
+    fn members(&mut self, profile: &str, attributes: &[Attribute]) -> Vec<Member> {
         let Some(item) = self.find("pools") else {
             let place = self.section.clone();
             self.mistake(&place, format!("profile {profile} names no pool: add pools {{ pool NAME {{ }} }}"));
@@ -91,11 +92,13 @@ impl<'a> Reader<'a> {
         let mut members: Vec<Member> = Vec::new();
         for item in items.iter().filter(|item| item.name == "pool") {
             let Some(items) = inner.named_section(item, "pool NAME { }") else { continue };
-            if members.iter().any(|known| known.pool == item.label) {
+            let mut reader = Reader { section: &item.place, items, mistakes: Vec::new() };
+            let member = reader.member(&item.label, &inside, attributes);
+            let same = |known: &Member| known.pool == member.pool && known.attribute == member.attribute;
+            if members.iter().any(same) {
                 inner.mistake(&item.place, format!("{inside}pool {} is there twice", item.label));
             }
-            let mut reader = Reader { section: &item.place, items, mistakes: Vec::new() };
-            members.push(reader.member(&item.label, &inside));
+            members.push(member);
             inner.mistakes.append(&mut reader.mistakes);
         }
         if members.is_empty() && inner.mistakes.is_empty() {
@@ -105,7 +108,7 @@ impl<'a> Reader<'a> {
         members
     }
 
-    fn member(&mut self, pool: &str, inside: &str) -> Member {
+    fn member(&mut self, pool: &str, inside: &str, attributes: &[Attribute]) -> Member {
         self.refuse_unknown(&POOL, &[], &format!("{inside}pool {pool}: "));
         let (weight, weight_place) = self.weight();
         let (blocker, blocker_place) =
@@ -114,6 +117,7 @@ impl<'a> Reader<'a> {
             |name: &str, reader: &Self| reader.find(name).map_or(reader.section, |item| &item.place).clone();
         Member {
             pool: pool.to_owned(),
+            attribute: self.member_of(attributes),
             place: self.section.clone(),
             condition: self.condition(),
             weight,
@@ -124,6 +128,21 @@ impl<'a> Reader<'a> {
             message_place: place_of("message", self),
             has_update: self.has_update(),
         }
+    }
+
+    /// For which attribute a pool is.
+    fn member_of(&mut self, attributes: &[Attribute]) -> usize {
+        let Some((name, place)) = self.value("attribute") else { return 0 };
+        let found = attributes.iter().position(|attribute| attribute.name == name);
+        found.unwrap_or_else(|| {
+            let names: Vec<_> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+            let text = format!(
+                "attribute = {name}: this instance gives out {}; add `attribute {name} {{ }}` to it, or name one of these",
+                names.join(", ")
+            );
+            self.mistake(place, text);
+            0
+        })
     }
 
     fn condition(&mut self) -> Option<(String, Place)> {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::PoolKind;
 use crate::lease::{Mode, Rules, SourceName, SourceNames, escape};
 
-use super::profile::Profile;
+use super::profile::{Member, Profile};
 use super::read::{self, Draft, Mistake};
 use super::{Attribute, Item, Place};
 
@@ -221,24 +222,38 @@ impl Settings {
         read::settings(section, items)
     }
 
-    /// The pools of profiles that there are not, as mistakes in their lines.
+    /// The pools of profiles that there are not, or that give out what their attribute does not hold, as mistakes in their lines. `pools`: all
+    /// that there are.
     #[must_use]
-    pub fn missing_pools(&self, is_there: &dyn Fn(&str) -> bool) -> Vec<Mistake> {
+    pub fn missing_pools(&self, pools: &[PoolKind]) -> Vec<Mistake> {
         let members =
             self.profiles.iter().flat_map(|profile| profile.pools.iter().map(move |pool| (profile, pool)));
-        members
-            .filter(|(_, member)| !is_there(&escape(member.pool.as_bytes())))
-            .map(|(profile, member)| Mistake {
-                place: member.place.clone(),
-                text: format!(
-                    "profile {}: there is no pool {1} in {2}. Make it with `ippool-rs pool add {1} RANGE`, or mend the name: `ippool-rs pool \
-                     list` shows all pools",
+        let mistake = |(profile, member): (&Profile, &Member)| {
+            let name = escape(member.pool.as_bytes());
+            let Attribute { name: attribute, takes, .. } = self.attributes.get(member.attribute)?;
+            let mut named = pools.iter().filter(|(pool, _)| **pool == *name).peekable();
+            let text = if named.peek().is_none() {
+                let database = self.database.shown();
+                format!(
+                    "profile {}: there is no pool {1} in {database}. Make it with `ippool-rs pool add {1} RANGE`, or mend the name: `ippool-rs \
+                     pool list` shows all pools",
+                    profile.name, member.pool
+                )
+            } else if named.clone().all(|(_, unit)| unit.is_some_and(|unit| !takes.fits(unit))) {
+                let gives = named.find_map(|(_, unit)| *unit)?;
+                format!(
+                    "profile {}: pool {} gives out {gives}, and {attribute} holds {takes}. Say which attribute it is for (`attribute = {}`), or \
+                     name another pool",
                     profile.name,
                     member.pool,
-                    self.database.shown()
-                ),
-            })
-            .collect()
+                    gives.attribute()
+                )
+            } else {
+                return None;
+            };
+            Some(Mistake { place: member.place.clone(), text })
+        };
+        members.filter_map(mistake).collect()
     }
 
     /// The settings as `radiusd -X` shows those of other modules; the password is left out.

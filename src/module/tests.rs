@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::engine::{Accounted, Answer, Contest, Grant, How, Ignored, Peeked, Seen, Work};
+use crate::engine::{Accounted, Answer, Contest, Difference, Grant, How, Ignored, Peeked, Seen, Work};
 use crate::lease::{AcctKind, Ask, Class, Mode, Pick};
 use crate::store::StoreError;
 
@@ -21,6 +21,7 @@ pub(super) struct Engine {
     pub(super) peeked: Option<Peeked>,
     pub(super) mode: Mode,
     pub(super) seen: RefCell<Vec<Seen>>,
+    pub(super) differences: RefCell<Vec<Difference>>,
     pub(super) asked: RefCell<Vec<Work>>,
 }
 
@@ -31,6 +32,7 @@ impl Engine {
             peeked: None,
             mode: Mode::Managed,
             seen: RefCell::default(),
+            differences: RefCell::default(),
             asked: RefCell::default(),
         }
     }
@@ -59,8 +61,9 @@ impl Asks for Engine {
         Ok(self.peeked.clone())
     }
 
-    fn observed(&self, seen: Seen) {
+    fn observed(&self, seen: Seen, difference: Option<Difference>) {
         self.seen.borrow_mut().push(seen);
+        self.differences.borrow_mut().extend(difference);
     }
 
     fn withholds(&self) -> bool {

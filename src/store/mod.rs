@@ -35,7 +35,7 @@ pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow, nas_at};
 pub use connect::DatabaseUrl;
 pub use error::{Retry, StoreError};
 pub use rows::{address_key, key_address};
-pub use sources::{Known, Scout, Sources};
+pub use sources::{Known, Observed, Scout, Sources};
 pub use warrant::Warrant;
 
 use crate::lease::{Change, Hold, Occupant, Row, SourceNames, Strategy, Time};

@@ -324,3 +324,48 @@ fn postgresql_asks_large_tables_of_the_site_by_index_whatever_it_thinks_of_their
         assert_eq!(scans(&db), before, "analyzed: {analyzed}");
     }
 }
+
+/// A pool of IPv6, and its first row.
+fn six(db: &Db, store: &mut dyn Store, name: &str, range: &str, length: &[&str]) -> PoolRow {
+    db.run(&[&["pool", "add", name, range], length].concat()).expect(0, &[]);
+    let pool = store.catalogue().unwrap().pools.into_iter().find(|pool| *pool.name == *name).unwrap();
+    let at = now(store);
+    store.make_rows(&pool, at, 8).unwrap();
+    pool
+}
+
+#[test]
+fn an_open_session_keeps_its_address_and_prefixes_of_ipv6_whatever_they_are_written_in() {
+    on_both(|db| {
+        let (mut store, _) = site(db, &SourceNames::default());
+        let hosts = six(db, store.as_mut(), "hosts6", "2001:db8:1::-2001:db8:1::f", &[]);
+        let links = six(db, store.as_mut(), "links6", "2001:db8:2::/60", &["--prefix-length", "64"]);
+        let homes = six(db, store.as_mut(), "homes6", "2001:db8:3::/53", &["--prefix-length", "56"]);
+        let cases = [
+            (&hosts, "framedipv6address", "2001:db8:1::5", "2001:db8:1::6"),
+            (&links, "framedipv6prefix", "2001:db8:2:5::", "2001:db8:2:6::"),
+            (&homes, "delegatedipv6prefix", "2001:db8:3:500::", "2001:db8:3:600::"),
+            // Into whichever of its columns the NAS' attribute went.
+            (&homes, "framedipv6prefix", "2001:db8:3:300::", "2001:db8:3:400::"),
+        ];
+        let at =
+            if matches!(db, Db::Sqlite { .. }) { "CAST(strftime('%s', 'now') AS INTEGER)" } else { "now()" };
+        for (number, (pool, column, taken, free)) in cases.into_iter().enumerate() {
+            let length = pool.unit.prefix_length().map(|length| format!("/{length}")).unwrap_or_default();
+            db.sql(&format!(
+                "INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, {column}) \
+                 VALUES ('s{number}', 's{number}', 'alice', '192.0.2.1', {at}, '{taken}{length}')"
+            ));
+            assert!(!gives(db, store.as_mut(), pool, taken, "bob"), "{column}");
+            assert!(gives(db, store.as_mut(), pool, taken, "alice"), "{column}");
+            assert!(gives(db, store.as_mut(), pool, free, "bob"), "{column}");
+            let place = (
+                "default",
+                format!("{taken}{}", if length.is_empty() { "/128" } else { &length }).parse().unwrap(),
+            );
+            assert_eq!(names_of(&store.occupants(&[place]).unwrap()[0]), ["alice"], "{column}");
+            db.sql("UPDATE radacct SET acctstoptime = acctstarttime");
+            assert!(gives(db, store.as_mut(), pool, taken, "bob"), "{column}: it is closed");
+        }
+    });
+}

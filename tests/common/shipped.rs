@@ -5,9 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// A file of `mods-config/sql`.
 pub fn shipped(name: &str) -> String {
+    of_raddb(&format!("mods-config/sql/{name}"))
+}
+
+/// The policy `acct_unique`, as `policy.d/accounting` has it: what rlm_sql tells sessions by.
+pub fn policies() -> String {
+    format!("policy {{\n{}\n}}\n", of_raddb("policy.d/accounting"))
+}
+
+fn of_raddb(name: &str) -> String {
     let mut places: Vec<PathBuf> = std::env::var_os("RADDB").map(PathBuf::from).into_iter().collect();
     places.extend(["/etc/freeradius/3.0", "/etc/freeradius", "/etc/raddb"].map(PathBuf::from));
-    let path = places.iter().map(|place| place.join("mods-config/sql").join(name)).find(|p| Path::is_file(p));
+    let path = places.iter().map(|place| place.join(name)).find(|p| Path::is_file(p));
     let path = path.unwrap_or_else(|| {
         panic!("no {name} of FreeRADIUS found: set RADDB, or run with the right to read it")
     });
@@ -18,6 +27,31 @@ pub fn shipped(name: &str) -> String {
 pub const OTHERS: &str = "\tpreprocess {\n\t}\n\tpap {\n\t}\n\tchap {\n\t}\n\tmschap {\n\t}\n\
     \tfiles {\n\t\tfilename = \"${confdir}/users\"\n\t}\n\
     \tattr_filter attr_filter.access_reject {\n\t\tkey = \"%{User-Name}\"\n\t\tfilename = \"${confdir}/access_reject\"\n\t}\n";
+
+/// rlm_sql with the distribution's tables and its `main/DIALECT/queries.conf`, which the folder has as `queries.conf`. `connection`: the
+/// lines that lead to the database; `threads`: connections.
+pub fn rlm_sql(dialect: &str, connection: &str, threads: u32) -> String {
+    format!(
+        "\tsql {{
+		driver = \"rlm_sql_{dialect}\"
+		dialect = \"{dialect}\"
+{connection}		acct_table1 = \"radacct\"
+		acct_table2 = \"radacct\"
+		client_table = \"nas\"
+		authcheck_table = \"radcheck\"
+		authreply_table = \"radreply\"
+		groupcheck_table = \"radgroupcheck\"
+		groupreply_table = \"radgroupreply\"
+		usergroup_table = \"radusergroup\"
+		postauth_table = \"radpostauth\"
+		group_attribute = \"SQL-Group\"
+		sql_user_name = \"%{{User-Name}}\"
+		read_clients = no
+		pool {{\n\t\t\tstart = 1\n\t\t\tmin = 1\n\t\t\tmax = {threads}\n\t\t\tspare = 0\n\t\t}}
+		$INCLUDE ${{confdir}}/queries.conf
+	}}\n"
+    )
+}
 
 /// A shipped site, on two free ports instead of 1812 and 1813.
 pub fn listening(site: &str) -> (String, SocketAddr, SocketAddr) {

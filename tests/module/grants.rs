@@ -82,7 +82,9 @@ fn a_full_pool_and_an_unknown_one_are_told_apart() {
     let log = world.server.log();
     assert_eq!(log.matches("pool tiny is full").count(), 1, "rate-limited, and visible without -X: {log}");
     assert!(log.contains("user bob at NAS 127.0.0.1"), "{log}");
-    let unknown = ask("alice", "nosuch");
+    // Whoever holds an address keeps it; others get none.
+    assert!(ask("alice", "nosuch").get(attr::FRAMED_IP_ADDRESS).is_some());
+    let unknown = ask("erin", "nosuch");
     assert_eq!((unknown.code, unknown.get(attr::FRAMED_IP_ADDRESS)), (code::ACCESS_ACCEPT, None));
     assert!(world.server.log().contains("there is no pool nosuch"));
 }

@@ -86,7 +86,9 @@ fn a_nas_or_a_pool_that_is_not_managed_is_given_nothing() {
     assert!(is_bare(&none) && none.get(attr::FRAMED_IP_ADDRESS).is_none(), "{none:?}");
     let log = world.server.log();
     assert!(
-        log.contains("observed for user carol at NAS 127.0.0.3: no address was given, and we would give"),
+        log.contains(
+            "observed for user carol at NAS 127.0.0.3: no Framed-IP-Address was given, and we would give"
+        ),
         "{log}"
     );
     let seen = from(3, &dial("carol").with_u32(attr::NAS_PORT, 1));

@@ -205,6 +205,29 @@ fn a_pool_that_there_is_not_is_refused_at_the_start_with_its_line() {
 }
 
 #[test]
+fn a_pool_of_another_kind_than_its_attribute_is_refused_at_the_start_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    make_database(folder.path(), &[MAIN, TINY]);
+    let pools = |attribute: &str| {
+        format!(
+            "\tattribute Framed-IP-Address {{\n\t}}\n\tattribute Delegated-IPv6-Prefix {{\n\t}}\n\
+             \tprofile a {{\n\t\tpools {{\n\t\t\tpool main {{\n\t\t\t}}\n\t\t\tpool tiny {{\n{attribute}\t\t\t}}\n\t\t}}\n\t}}\n"
+        )
+    };
+    let start = |attribute: &str| {
+        let modules = instance(folder.path(), "", &pools(attribute));
+        let config =
+            Config { modules, accounting: String::new(), ..Config::default() }.with_instance("ippool_rs");
+        Radiusd::start(config).map(|_| ())
+    };
+    let why = start("\t\t\t\tattribute = Delegated-IPv6-Prefix\n").unwrap_err();
+    let says =
+        "profile a: pool tiny gives out IPv4 addresses, and Delegated-IPv6-Prefix holds prefixes of IPv6";
+    assert!(why.lines().any(|line| line.contains("radiusd.conf[") && line.contains(says)), "{why}");
+    start("\t\t\t\tattribute = Framed-IP-Address\n").unwrap();
+}
+
+#[test]
 fn conditions_are_asked_by_many_threads_at_once() {
     let lines = customer("blocker = \"%{%{control:Tmp-String-0}:-no}\"");
     let world = World::new("", |config, folder| only(config, folder, &lines));

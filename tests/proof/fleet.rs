@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::fake_router::state::Row;
 use crate::fake_router::{Router, Scenario, Sessions};
 use crate::ground::{Base, Kind, Plan, size};
-use crate::load::{Load, assert_right, settings};
+use crate::load::{Load, address, assert_right, settings};
 use crate::packets::{session_id, station, user_name};
 
 /// Names of the pools, router by router: two have the same.
@@ -143,7 +143,7 @@ fn a_fleet_is_taken_over(kind: Kind) {
         let session = book.session(key);
         let row = Row::default()
             .with("name", user_name(session.subscriber))
-            .with("address", session.address.unwrap().to_string())
+            .with("address", address(session).unwrap().to_string())
             .with("caller-id", station(session.subscriber))
             .with("session-id", format!("0x{}", session_id(session.number)));
         fleet.routers[book.nas(key)].state().begin(row, Duration::ZERO);

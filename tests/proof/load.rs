@@ -1,15 +1,17 @@
 //! The load generator in a test's hands: its phases by name, further scripts, and its book against the database.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::book::Key;
+use crate::book::{Key, Session};
 use crate::common::radiusd::Radiusd;
 use crate::engine::{Generator, Outcome, Script, Settings, Step, World};
 use crate::ground::Base;
 use crate::lines::Server;
 use crate::packets::{Ask, user_name};
 use crate::phases::Phase;
+use crate::radius::attr;
 use crate::tally::Report;
 
 /// The load's manners: RouterOS', but more patient than a busy machine is slow.
@@ -24,6 +26,12 @@ pub fn settings(servers: &[Radiusd]) -> Settings {
         tries: 10,
         ..Settings::default()
     }
+}
+
+/// The IPv4 address that this session was given.
+pub fn address(session: &Session) -> Option<Ipv4Addr> {
+    let (_, value) = session.given.iter().find(|(number, _)| *number == attr::FRAMED_IP_ADDRESS)?;
+    <[u8; 4]>::try_from(value.as_slice()).ok().map(Ipv4Addr::from)
 }
 
 /// A load on these servers.
@@ -71,7 +79,7 @@ impl Load {
         let online: HashMap<String, String> = keys
             .iter()
             .map(|&key| book.session(key))
-            .filter_map(|session| Some((session.address?.to_string(), user_name(session.subscriber))))
+            .filter_map(|session| Some((address(session)?.to_string(), user_name(session.subscriber))))
             .collect();
         assert_eq!(online.len(), keys.len(), "an address twice, or a session without one");
         let rows = base.lines(

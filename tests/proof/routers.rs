@@ -11,7 +11,7 @@ use crate::engine::{Outcome, Script, Step, World};
 use crate::fake_router::state::Row;
 use crate::fake_router::{Router, Scenario};
 use crate::ground::{Kind, Plan, companion, size};
-use crate::load::{Load, assert_right, settings};
+use crate::load::{Load, address, assert_right, settings};
 use crate::packets::{Ask, session_id, station, user_name};
 
 /// NASes, each with its router.
@@ -42,7 +42,7 @@ struct People<'a> {
 impl People<'_> {
     fn dial(&mut self, key: Key, world: &World) {
         let session = world.book.session(key);
-        let address = session.address.expect("it was granted one");
+        let address = address(session).expect("it was granted one");
         let row = Row::default()
             .with("name", user_name(session.subscriber))
             .with("address", address.to_string())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::common::radius::{Packet, attr};
 use crate::common::radiusd::{Config, Radiusd};
-use crate::common::shipped::shipped;
+use crate::common::shipped::{rlm_sql, shipped};
 use crate::db::{Db, on_both};
 use crate::radacct::{closed, is_sqlite, lay, open_sessions, status, verdicts};
 
@@ -33,28 +33,9 @@ pub fn with_sql(db: &Db, items: &str) -> Config {
         ),
     };
     let modules = format!(
-        "	ippool_rs {{\n\t\tdatabase = \"{}\"\n\t\tdefault_pool = \"main\"\n\t\ttimeout = 2\n{items}\t}}
-	sql {{
-		driver = \"rlm_sql_{dialect}\"
-		dialect = \"{dialect}\"
-{connection}		acct_table1 = \"radacct\"
-		acct_table2 = \"radacct\"
-		client_table = \"nas\"
-		authcheck_table = \"radcheck\"
-		authreply_table = \"radreply\"
-		groupcheck_table = \"radgroupcheck\"
-		groupreply_table = \"radgroupreply\"
-		usergroup_table = \"radusergroup\"
-		postauth_table = \"radpostauth\"
-		group_attribute = \"SQL-Group\"
-		sql_user_name = \"%{{User-Name}}\"
-		read_groups = no
-		read_profiles = no
-		read_clients = no
-		pool {{\n\t\t\tstart = 1\n\t\t\tmin = 1\n\t\t\tmax = 1\n\t\t\tspare = 0\n\t\t}}
-		$INCLUDE ${{confdir}}/queries.conf
-	}}\n",
-        db.url()
+        "\tippool_rs {{\n\t\tdatabase = \"{}\"\n\t\tdefault_pool = \"main\"\n\t\ttimeout = 2\n{items}\t}}\n{}",
+        db.url(),
+        rlm_sql(dialect, &connection, 1)
     );
     let mut config = Config {
         modules,

@@ -33,7 +33,9 @@ Options:
   --pool SIZE[,SIZE]    addresses: 10k, 65k, 1M or a number (65k)
   --occupancy P[,P]     per cent of the pool that others hold all the time (0)
   --outstanding N       requests under way (64)
-  --only PEER[,PEER]    none sqlippool-pg sqlippool-pg-proc ippool-gdbm ours-sqlite ours-pg (all)
+  --only PEER[,PEER]    none sqlippool-pg sqlippool-pg-proc ippool-gdbm ours-sqlite ours-pg (all these), and ours-pg in other
+                        shapes: ours-pg-chain (four pools, three of them full), ours-pg-dual (IPv4, a prefix for the link
+                        and a delegated one for each login), ours-pg-prefix (delegated prefixes, 1,048,576 in the pool)
   --sources N           one peer more, ours-pg-sources: ours-pg with so many rows in each of radreply and radacct
   --quick               one round of seconds, as a smoke test; its figures are worth little
   --seconds N           length of a timed phase (5)
@@ -72,7 +74,7 @@ impl Plan {
         // target/release/examples/radload
         let built = program.parent().and_then(Path::parent).unwrap_or(Path::new(".")).to_owned();
         let mut plan = Self {
-            peers: peers::ALL.into_iter().filter(|peer| peer.kind != Kind::OursSources).collect(),
+            peers: peers::ALL.into_iter().filter(|peer| !peer.is_variant()).collect(),
             pools: Vec::new(),
             rounds: 3,
             outstanding: 64,
@@ -255,11 +257,7 @@ impl Stage<'_> {
 
     /// Measures one peer in all phases; failures are samples, too.
     fn measure(&self, peer: Peer, pool: Pool, round: usize, samples: &mut Vec<Sample>) {
-        // rlm_ippool walks its whole file at each login.
-        let actual = match peer.kind {
-            Kind::Gdbm => Pool { size: pool.size.min(10_000), occupancy: 0 },
-            _ => pool,
-        };
+        let actual = peer.pool(pool);
         let dir = self.home.join(format!("{}-{}-{}-{round}", peer.name, pool.size, pool.occupancy));
         println!("\nround {round}: {}, {} addresses, {} % held", peer.name, actual.size, actual.occupancy);
         let mut done = 0;
@@ -305,14 +303,14 @@ impl Stage<'_> {
         } else {
             None
         };
-        let database = match (&postgres, peer.kind) {
-            (Some(postgres), Kind::OursPostgres | Kind::OursSources) => postgres.url(),
+        let database = match (&postgres, peer) {
+            (Some(postgres), _) if peer.is_ours() => postgres.url(),
             (Some(postgres), _) => postgres.conninfo(),
             (None, _) => format!("sqlite://{}", dir.join("ippool.db").display()),
         };
         if peer.is_ours() {
             let companion = dir.join("lib/ippool-rs");
-            peers::prepare_ours(&self.account, &companion, &database, pool)?;
+            peers::prepare_ours(&self.account, &companion, &database, (&peer, pool))?;
             if let Some(postgres) = postgres.as_ref().filter(|_| peer.kind == Kind::OursSources) {
                 let database = (postgres, database.as_str());
                 peers::lay_sources(&self.account, &companion, database, pool, self.plan.sources)?;
@@ -346,6 +344,7 @@ impl Stage<'_> {
             outstanding: self.plan.outstanding,
             // Longer than RouterOS waits: the slow peers are to be measured, not drowned.
             timeout: Duration::from_secs(3),
+            wants: peer.wants(),
             watched,
             ..Settings::default()
         };
@@ -373,11 +372,12 @@ impl Stage<'_> {
             let mut script = phase.script(seen, &settings);
             generator.run(name, script.as_mut()).map_err(|e| format!("{name}: {e}"))
         };
-        if pool.held() > 0 && peer.is_ours() {
+        let taken = peer.taken(pool);
+        if taken > 0 && peer.is_ours() {
             // Its rows are made as they are needed, so they are taken the way subscribers take them.
-            let report = run("fill", Phase::Fill(pool.held() as usize))?;
-            if report.aborted || report.tally.granted < u64::from(pool.held()) {
-                return Err(format!("filling the pool: {} of {}", report.tally.granted, pool.held()));
+            let report = run("fill", Phase::Fill(taken as usize))?;
+            if report.aborted || report.tally.granted < u64::from(taken) {
+                return Err(format!("filling the pool: {} of {taken}", report.tally.granted));
             }
             rest(&settings.watched);
         }

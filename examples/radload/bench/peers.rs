@@ -1,6 +1,7 @@
 //! Whom the benchmark compares, and how each one's database is made. Starting and ending servers is `servers`.
 
 use super::servers::{Account, Postgres};
+use crate::radius::attr;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,12 @@ pub enum Kind {
     OursPostgres,
     /// The same, with FreeRADIUS' radreply and radacct in the database.
     OursSources,
+    /// On PostgreSQL, a chain of four pools of which the first three are full.
+    OursChain,
+    /// On PostgreSQL, an address, a prefix of the link and a delegated prefix for each login.
+    OursDual,
+    /// On PostgreSQL, delegated prefixes alone, a million in the pool.
+    OursPrefix,
 }
 
 /// One competitor.
@@ -38,7 +45,7 @@ pub struct Peer {
 }
 
 /// All competitors, in the order of the tables.
-pub const ALL: [Peer; 7] = [
+pub const ALL: [Peer; 10] = [
     Peer { name: "none", kind: Kind::None, threads: 32, config: "none.conf" },
     Peer { name: "sqlippool-pg", kind: Kind::Queries, threads: 8, config: "sqlippool-pg.conf" },
     Peer { name: "sqlippool-pg-proc", kind: Kind::Procedure, threads: 8, config: "sqlippool-pg.conf" },
@@ -46,6 +53,9 @@ pub const ALL: [Peer; 7] = [
     Peer { name: "ours-sqlite", kind: Kind::OursSqlite, threads: 64, config: "ours.conf" },
     Peer { name: "ours-pg", kind: Kind::OursPostgres, threads: 64, config: "ours.conf" },
     Peer { name: "ours-pg-sources", kind: Kind::OursSources, threads: 64, config: "ours.conf" },
+    Peer { name: "ours-pg-chain", kind: Kind::OursChain, threads: 64, config: "ours.conf" },
+    Peer { name: "ours-pg-dual", kind: Kind::OursDual, threads: 64, config: "ours-dual.conf" },
+    Peer { name: "ours-pg-prefix", kind: Kind::OursPrefix, threads: 64, config: "ours-prefix.conf" },
 ];
 
 impl Peer {
@@ -62,14 +72,55 @@ impl Peer {
 
     /// Whether it is this project.
     pub fn is_ours(&self) -> bool {
-        matches!(self.kind, Kind::OursSqlite | Kind::OursPostgres | Kind::OursSources)
+        self.kind == Kind::OursSqlite || self.is_ours_on_postgres()
+    }
+
+    /// Whether it is this project on PostgreSQL.
+    pub fn is_ours_on_postgres(&self) -> bool {
+        self.kind == Kind::OursPostgres || self.is_variant()
+    }
+
+    /// Whether it is one of ours in another shape, measured only where it is named.
+    pub fn is_variant(&self) -> bool {
+        matches!(self.kind, Kind::OursSources | Kind::OursChain | Kind::OursDual | Kind::OursPrefix)
+    }
+
+    /// What each login wants of it.
+    pub fn wants(&self) -> Vec<u8> {
+        match self.kind {
+            Kind::OursDual => {
+                vec![attr::FRAMED_IP_ADDRESS, attr::FRAMED_IPV6_PREFIX, attr::DELEGATED_IPV6_PREFIX]
+            }
+            Kind::OursPrefix => vec![attr::DELEGATED_IPV6_PREFIX],
+            _ => vec![attr::FRAMED_IP_ADDRESS],
+        }
+    }
+
+    /// The pool that it is measured with, where another size is asked for.
+    pub fn pool(&self, asked: Pool) -> Pool {
+        match self.kind {
+            // rlm_ippool walks its whole file at each login.
+            Kind::Gdbm => Pool { size: asked.size.min(10_000), occupancy: 0 },
+            Kind::OursPrefix => Pool { size: 1 << 20, occupancy: 0 },
+            _ => asked,
+        }
+    }
+
+    /// Addresses that are taken before the measurement begins, by sessions that keep still.
+    pub fn taken(&self, pool: Pool) -> u32 {
+        pool.held() + if self.kind == Kind::OursChain { (CHAIN - 1) * FULL } else { 0 }
     }
 
     /// Whether it needs a PostgreSQL.
     pub fn needs_postgres(&self) -> bool {
-        self.is_sqlippool() || matches!(self.kind, Kind::OursPostgres | Kind::OursSources)
+        self.is_sqlippool() || self.is_ours_on_postgres()
     }
 }
+
+/// Pools of a chain; all but the last are full.
+const CHAIN: u32 = 4;
+/// Addresses of each of those that are full.
+const FULL: u32 = 4000;
 
 /// The pool under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,11 +251,38 @@ fn without_item(text: &str, item: &str) -> Result<String, String> {
 }
 
 /// Makes the database of this project's module with the companion, as an administrator does.
-pub fn prepare_ours(account: &Account, companion: &Path, url: &str, pool: Pool) -> Result<(), String> {
+pub fn prepare_ours(
+    account: &Account,
+    companion: &Path,
+    url: &str,
+    (peer, pool): (&Peer, Pool),
+) -> Result<(), String> {
+    let run = |words: &[&str]| account.run(companion, &[&["--database", url], words].concat()).map(drop);
+    let add = |words: &[&str]| run(&[&["pool", "add"], words].concat());
     let range = format!("{}-{}", Pool::FIRST, pool.last());
-    account.run(companion, &["--database", url, "schema", "up"])?;
-    account.run(companion, &["--database", url, "pool", "add", "bench", &range])?;
-    Ok(())
+    // So many prefixes of this length, at least.
+    let block =
+        |first: &str, length: u32| format!("{first}/{}", length - pool.size.next_power_of_two().ilog2());
+    run(&["schema", "up"])?;
+    match peer.kind {
+        Kind::OursPrefix => add(&["bench", &block("2001:db8:4000::", 56), "--prefix-length", "56"]),
+        Kind::OursDual => {
+            add(&["bench", &range])?;
+            add(&["bench-link", &block("2001:db8:8000::", 64), "--prefix-length", "64"])?;
+            add(&["bench-delegated", &block("2001:db8:4000::", 56), "--prefix-length", "56"])
+        }
+        Kind::OursChain => {
+            let name = |n: u32| if n == 1 { "bench".to_owned() } else { format!("bench-{n}") };
+            add(&[&name(CHAIN), &range])?;
+            for n in (1..CHAIN).rev() {
+                let first = Ipv4Addr::new(10, 32 + n as u8, 0, 1);
+                let range = format!("{first}-{}", Ipv4Addr::from(u32::from(first) + FULL - 1));
+                add(&[&name(n), &range, "--next-pool", &name(n + 1)])?;
+            }
+            Ok(())
+        }
+        _ => add(&["bench", &range]),
+    }
 }
 
 /// FreeRADIUS' own tables beside ours, with so many rows each, and the indexes that `schema indexes` makes: one static

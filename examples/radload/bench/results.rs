@@ -1,6 +1,6 @@
 //! Medians over the rounds, and the tables. Measures and starts nothing.
 
-use super::peers::{Peer, Pool};
+use super::peers::{Kind, Peer, Pool};
 use crate::tally::Report;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -126,18 +126,19 @@ fn table<'a>(out: &mut String, phase: &str, samples: impl Iterator<Item = &'a Sa
         rates.fold(0f64, f64::max)
     };
     let (none, sqlippool) = (rate(&|p| p.name == "none"), rate(&Peer::is_sqlippool));
+    let ours = rate(&|p| p.kind == Kind::OursPostgres);
     let _ = writeln!(
         out,
-        "\n**{phase}**\n\n| peer | threads | req/s | sessions/s | of none | of best sqlippool | p50 ms | p90 ms | \
+        "\n**{phase}**\n\n| peer | threads | req/s | sessions/s | of none | of best sqlippool | of ours-pg | p50 ms | p90 ms | \
          p99 ms | max ms | radiusd µs | db µs | gen µs | sticky | trouble |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     for row in &rows {
         let (name, threads) = (row.peer.name, row.peer.threads);
         if row.reports.is_empty() {
             let why =
                 row.error.unwrap_or("not measured").lines().next().unwrap_or_default().replace('|', "/");
-            let _ = writeln!(out, "| {name} | {threads} | {why} {}", "| ".repeat(13));
+            let _ = writeln!(out, "| {name} | {threads} | {why} {}", "| ".repeat(14));
             continue;
         }
         let ratio = |base: f64| match base {
@@ -151,13 +152,14 @@ fn table<'a>(out: &mut String, phase: &str, samples: impl Iterator<Item = &'a Sa
         };
         let _ = writeln!(
             out,
-            "| {name} | {threads} | {:.0} ±{:.0} % | {:.0} | {} | {} | {:.2} | {:.2} | {:.1} | {:.0} | {:.0} | \
+            "| {name} | {threads} | {:.0} ±{:.0} % | {:.0} | {} | {} | {} | {:.2} | {:.2} | {:.1} | {:.0} | {:.0} | \
              {:.0} | {:.1} | {sticky} | {} |",
             row.median(Report::rate),
             row.spread(),
             row.median(Report::allocations),
             ratio(none),
             ratio(sqlippool),
+            ratio(ours),
             quantile(0.5),
             quantile(0.9),
             quantile(0.99),

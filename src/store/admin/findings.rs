@@ -7,6 +7,7 @@ use super::words::Words;
 use crate::lease::{Seconds, Time};
 use crate::store::StoreError;
 use crate::store::link::Value;
+use crate::store::sources::{KEPT_DAYS, OBSERVED};
 
 /// Findings in one slice.
 const SLICE: usize = 50;
@@ -146,11 +147,13 @@ impl Ledger {
                 Ok::<_, StoreError>(())
             })?;
         }
-        let sql = format!("DELETE FROM ip_pool_findings WHERE router = ? AND last_seen_at < {place}");
+        let sql = format!(
+            "DELETE FROM ip_pool_findings WHERE router = ? AND last_seen_at < {place} AND kind NOT LIKE '{OBSERVED}%'"
+        );
         self.link.execute(&sql, vec![router.into(), at.into()]).map(drop)
     }
 
-    /// What was found at all routers, or at one.
+    /// What was found at all routers, or at one; and what radiusd has observed at NASes (`mode = observe`), the NAS in the router's place.
     ///
     /// # Errors
     ///
@@ -177,6 +180,9 @@ impl Ledger {
             subject: row.subject,
             detail: row.detail,
         };
-        Ok(rows.into_iter().map(finding).collect())
+        // Of what radiusd has observed, nobody says that it is over but time.
+        let since = self.now()? - KEPT_DAYS * 86_400;
+        let counts = |found: &StoredFinding| !found.kind.starts_with(OBSERVED) || found.last_seen_at > since;
+        Ok(rows.into_iter().map(finding).filter(counts).collect())
     }
 }

@@ -7,6 +7,7 @@
 
 pub(super) mod check;
 pub(in crate::store) mod find;
+mod findings;
 pub(super) mod heard;
 
 use std::collections::HashMap;
@@ -15,6 +16,9 @@ use std::time::{Duration, Instant};
 
 use check::Check;
 use find::{Radacct, Radreply};
+pub use findings::Observed;
+#[cfg(feature = "companion")]
+pub(super) use findings::{KEPT_DAYS, OBSERVED};
 use heard::Heard;
 use ipnet::IpNet;
 
