@@ -7,6 +7,8 @@ mod db;
 mod ipv6;
 #[path = "cli/outside.rs"]
 mod outside;
+#[path = "cli/ranges.rs"]
+mod ranges;
 #[path = "cli/verbs.rs"]
 mod verbs;
 #[path = "cli/words.rs"]

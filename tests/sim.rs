@@ -7,6 +7,8 @@
 
 #[path = "sim/by_number.rs"]
 mod by_number;
+#[path = "sim/chains.rs"]
+mod chains;
 #[path = "sim/check.rs"]
 mod check;
 #[path = "sim/db.rs"]
@@ -20,6 +22,8 @@ mod model;
 #[cfg(feature = "faults")]
 #[path = "sim/mutations.rs"]
 mod mutations;
+#[path = "sim/orders.rs"]
+mod orders;
 #[path = "sim/plan.rs"]
 mod plan;
 #[path = "sim/play.rs"]

@@ -8,8 +8,8 @@ tests/install-packages.sh build radiusd postgres tools
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 trap 'exit 1' HUP INT TERM
-# Full sizes in tests/proof; more lives in tests/sim; seconds for each target of the fuzzer.
-export IPPOOL_RS_SOAK=1 SIM_SEEDS="${SIM_SEEDS:-20000}" IPPOOL_RS_FUZZ="${IPPOOL_RS_FUZZ:-60}"
+# Full sizes in tests/proof; more lives, and more orders against the model, in tests/sim; seconds for each target of the fuzzer.
+export IPPOOL_RS_SOAK=1 SIM_SEEDS="${SIM_SEEDS:-20000}" SIM_MODEL="${SIM_MODEL:-20000}" IPPOOL_RS_FUZZ="${IPPOOL_RS_FUZZ:-60}"
 passed=0 failed=0
 
 # check COMMAND…: one check, passed if the command ends with 0.

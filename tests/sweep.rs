@@ -4,6 +4,8 @@
 // Helpers of tests are no tests to clippy.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+#[path = "sweep/ahead.rs"]
+mod ahead;
 #[path = "sweep/closes.rs"]
 mod closes;
 mod common;

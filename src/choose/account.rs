@@ -62,7 +62,7 @@ pub fn account(
         }
         _ => false,
     };
-    if settled.is_empty() && !seen.all {
+    if (settled.is_empty() || has_more(event, rows)) && !seen.all {
         return Accounts::NeedAll;
     }
     if !event.rules.several && lone() {
@@ -70,6 +70,12 @@ pub fn account(
         return one(event, &settled, None, holder, seen, ours, cx);
     }
     each(event, &settled, seen, ours, cx)
+}
+
+/// A session that ends was also granted what is not bound to it any more: a static address of another, say. It may be waiting for it.
+fn has_more(event: &Accounting, rows: &[Row]) -> bool {
+    event.kind == AcctKind::Stop
+        && event.classes.iter().any(|class| rows.iter().all(|row| row.id != class.id))
 }
 
 /// The attribute in which the event names the row, else the one in which the row went out.
@@ -127,7 +133,10 @@ fn each(
     }
     for (number, (attribute, holder)) in attributes.iter().zip(holders).enumerate() {
         let is_named = event.addresses.iter().any(|named| *named.attribute == **attribute);
-        if holder.is_none() && known && !is_named {
+        let waits = |(raw, row): &Settled<'_>| is_of(event, raw, Some(attribute)) && claims(event, row, cx);
+        let ends = event.kind == AcctKind::Stop && settled.iter().any(waits);
+        let forgotten = number > 0 && event.kind == AcctKind::Stop && faults::on(Fault::StopEndsOne);
+        if (holder.is_none() && known && !is_named && !ends) || forgotten {
             continue;
         }
         match one(event, settled, Some(attribute), holder, seen, ours, cx) {
@@ -185,6 +194,11 @@ fn one(
     stranger(event, settled, attribute, ours, cx)
 }
 
+/// The session of the event was heard using what another holds.
+fn claims(event: &Accounting, row: &Row, cx: &Circumstances<'_>) -> bool {
+    row.claim.as_ref().is_some_and(|claim| claim.nas == cx.nas.id && claim.key == event.session.key)
+}
+
 /// Who was heard using an address that another holds has ended, and inherits nothing any more.
 fn withdrawn(
     event: &Accounting,
@@ -192,15 +206,16 @@ fn withdrawn(
     attribute: Option<&str>,
     cx: &Circumstances<'_>,
 ) -> Vec<Change> {
-    let claims = |row: &Row| {
-        row.claim.as_ref().is_some_and(|claim| claim.nas == cx.nas.id && claim.key == event.session.key)
-    };
     let change = |(raw, row): &Settled<'_>| Change {
         before: (*raw).clone(),
         after: Row { claim: None, ..row.clone() },
         events: Vec::new(),
     };
-    settled.iter().filter(|(raw, row)| is_of(event, raw, attribute) && claims(row)).map(change).collect()
+    settled
+        .iter()
+        .filter(|(raw, row)| is_of(event, raw, attribute) && claims(event, row, cx))
+        .map(change)
+        .collect()
 }
 
 /// The reject of a request that was granted `undo`.

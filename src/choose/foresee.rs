@@ -1,7 +1,5 @@
 //! What a login would get, for people who ask: the same choice as for a login, in words.
 
-use ipnet::IpNet;
-
 use super::{Choice, Circumstances, Reserve, choose};
 use crate::engine::How;
 use crate::lease::{Ask, Link, Row};
@@ -15,8 +13,8 @@ impl Reserve for Glance {
     }
 }
 
-/// The address that the ask's only want would get from these pools, and why that one. `free`: the row that the first of them
-/// which has one would give out next.
+/// The row that the ask's only want would get from these pools, as it would be, and why that one. `free`: the row that the
+/// first of them which has one would give out next.
 #[must_use]
 pub fn foresee(
     ask: &Ask,
@@ -24,7 +22,7 @@ pub fn foresee(
     rows: &[Row],
     free: Option<Row>,
     cx: &Circumstances<'_>,
-) -> Option<(IpNet, &'static str)> {
+) -> Option<(Row, &'static str)> {
     let want = ask.wants.first()?;
     let choice = choose(ask, want, chain, rows, &|_, _| false, &mut Glance(free), &|_| false, cx);
     let Choice::Serve(served) = choice else { return None };
@@ -38,5 +36,5 @@ pub fn foresee(
         How::Static => "stated by the reply",
         How::TakenOver => "held by the older session of the same device, which it takes over from",
     };
-    Some((served.row().address, why))
+    Some((served.row().clone(), why))
 }

@@ -80,14 +80,21 @@ pub fn choose(
     cx: &Circumstances<'_>,
 ) -> Choice {
     if let Some(stated) = want.stated {
+        if faults::on(Fault::StaticForgotten) {
+            return Choice::Kept;
+        }
         return carried(want, state(ask, want, stated, rows, ours, cx));
     }
     let settled: Vec<(&Row, Row)> = rows
         .iter()
         .filter(|row| {
-            // What is free goes out in whatever attribute it is wanted for.
-            let asked_for = row.status == Status::Available && want.hint == Some(row.address);
-            (*row.attribute == *want.attribute || asked_for) && !taken(row.id)
+            // What is free goes out in whatever attribute it is wanted for: what is asked for, and what is kept for him.
+            let any = match row.status {
+                Status::Available => want.hint == Some(row.address),
+                Status::Reserved => !faults::on(Fault::ReservedForOneAttribute),
+                Status::InUse => false,
+            };
+            (*row.attribute == *want.attribute || any) && !taken(row.id)
         })
         .filter(|_| !faults::on(Fault::NewAddressEachAsk))
         .map(|row| (row, cx.settle(row)))

@@ -13,7 +13,7 @@ pub(super) use lease::{
     LeaseAllocate, LeaseClear, LeaseList, LeaseRelease, LeaseReserve, LeaseShow, LeaseUnreserve, LeaseVerb,
     StatusArg,
 };
-pub(super) use pool::{PoolAdd, PoolModify, PoolRemove, PoolWay, StrategyArg};
+pub(super) use pool::{PoolAdd, PoolModify, PoolRanges, PoolRemove, PoolWay, StrategyArg};
 pub(super) use router::{ModeArg, NasSet, NasVerb, Onboard, PoolImport, RouterPoolsVerb, RouterVerb};
 
 /// IP pools for FreeRADIUS: pools, leases, routers, schema.

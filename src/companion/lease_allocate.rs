@@ -7,11 +7,11 @@ use serde_json::json;
 use super::Desk;
 use super::args::LeaseAllocate;
 use super::exit::{Exit, Failure};
-use super::explain::next_of;
 use super::lease_reserve::{owner, station};
+use super::next_login::{Login, next_login};
 use super::output::{Records, shown};
 use super::pool::{stored, usage};
-use crate::lease::{Link, Session};
+use crate::lease::Session;
 use crate::store::admin::{Admin, Filter, LeaseRow, Ledger, Pool, Show, Whom};
 use crate::store::{address_text, parse_address};
 
@@ -31,7 +31,7 @@ pub(super) fn run(desk: &Desk, asked: &LeaseAllocate) -> Result<Exit, Failure> {
     let user = owner(&asked.user)?;
     let station = asked.station.as_deref().map(station).transpose()?;
     let whom = Whom { owner: Some(user.clone()), station };
-    let (mut admin, mut ledger) = (desk.open()?, Ledger::open(&desk.url()?)?);
+    let (mut admin, mut ledger) = (desk.open()?, Ledger::open_guarded(&desk.url()?)?);
     for tries in 0.. {
         let found = find(&mut admin, &mut ledger, asked, &user, &whom)?;
         if !asked.dry_run {
@@ -100,15 +100,26 @@ fn find(
         ..Session::default()
     };
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let alone = [Link { pool: row.id, ttl: None }];
+    let login =
+        Login { session: &session, nas: facts, pool: row, attribute: row.unit.attribute(), ids: &ids };
     let seen = loop {
-        let seen = next_of(ledger, &catalogue, &session, &alone, row.unit.attribute(), facts, &ids)?;
+        // Anew each time: which rows are still to be made.
+        let fresh = ledger.catalogue()?;
+        let seen = next_login(ledger, &fresh, &login)?;
         // Rows of a pool that was never used so far are made as radiusd makes them.
-        if seen.is_some() || ledger.make_some(row)? == 0 {
+        let mut made = 0;
+        let chain = login.chain(&catalogue);
+        for pool in chain.iter().filter_map(|link| catalogue.row(link.pool)).filter(|_| seen.is_none()) {
+            made = ledger.make_some(pool)?;
+            if made > 0 {
+                break;
+            }
+        }
+        if made == 0 {
             break seen;
         }
     };
-    let Some((address, why)) = seen else {
+    let Some((seen, why)) = seen else {
         return Err(Failure::new(
             Exit::TryAgain,
             format!(
@@ -116,11 +127,10 @@ fn find(
             ),
         ));
     };
-    let of = admin.leases(&Filter { address: Some(address), show: Show::All, ..Filter::default() })?;
-    let row = of.iter().find(|row| row.pool_name == pool);
-    match row {
+    let of = admin.leases(&Filter { address: Some(seen.address), show: Show::All, ..Filter::default() })?;
+    match of.iter().find(|row| row.id == seen.id) {
         Some(row) => of_row(admin, row, why),
-        None => Err(failed(format!("{} was removed at this moment: try again", address_text(&address)))),
+        None => Err(failed(format!("{} was removed at this moment: try again", address_text(&seen.address)))),
     }
 }
 

@@ -18,17 +18,8 @@ use crate::store::admin::{Added, NewRanges, PoolLink};
 pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     let name = pool_name(&add.name)?;
     let (unit, pieces) = pieces(add)?;
-    if unit.is_slip(&pieces, LARGE) && !add.yes_really {
-        let total = unit.amount(unit.count_all(&pieces));
-        return Err(usage(if unit.is_ipv6() {
-            format!(
-                "that is {total}, out of more than a /20: a slip of the keyboard? If it is meant, add --yes-really"
-            )
-        } else {
-            format!(
-                "that is {total}, more than {LARGE}: a slip of the keyboard? If it is meant, add --yes-really"
-            )
-        }));
+    if let Some(sentence) = slip(unit, &pieces).filter(|_| !add.yes_really) {
+        return Err(usage(sentence));
     }
     let nas = add.nas.as_deref().map(nas_key).transpose()?;
     let new = NewRanges { pool: name, nas, prefix_length: add.prefix_length, pieces };
@@ -47,6 +38,15 @@ pub(super) fn run(desk: &Desk, add: &PoolAdd) -> Result<Exit, Failure> {
     warn_of_missing(desk, &mut admin, &added.pool, &change)?;
     super::statics::warn_of_overlap(desk, &mut admin, &new.pieces)?;
     Ok(Exit::Done)
+}
+
+/// More than anybody means who does not say so twice: a sentence.
+pub(super) fn slip(unit: Unit, pieces: &[AddressRange]) -> Option<String> {
+    let more =
+        if unit.is_ipv6() { "out of more than a /20".to_owned() } else { format!("more than {LARGE}") };
+    let total = unit.amount(unit.count_all(pieces));
+    unit.is_slip(pieces, LARGE)
+        .then(|| format!("that is {total}, {more}: a slip of the keyboard? If it is meant, add --yes-really"))
 }
 
 /// The ranges that were added.

@@ -1,4 +1,5 @@
-//! `pool modify`, and the same options of `pool add`: how a pool gives out, and where it goes on when it is empty.
+//! `pool modify`, and the same options of `pool add`: how a pool gives out, and where it goes on when it is empty. Its ranges
+//! are in `pool_ranges`.
 
 use std::ffi::OsStr;
 
@@ -9,7 +10,8 @@ use super::args::{PoolModify, PoolWay, StrategyArg};
 use super::chain::{End, follow};
 use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
-use super::pool::{find_one, stored, usage};
+use super::pool::{find_one, number, stored, usage};
+use super::pool_ranges::{RangePlan, add, plan, remove, tell_of_those_who_stay};
 use crate::lease::number::count;
 use crate::lease::{Seconds, Strategy};
 use crate::store::admin::{Admin, Pool, PoolChange, PoolLink, PoolWays};
@@ -36,37 +38,66 @@ pub(super) fn ttl(text: &str) -> Result<Ttl, String> {
 
 pub(super) fn run(desk: &Desk, modify: &PoolModify) -> Result<Exit, Failure> {
     let change = change(&modify.way)?;
-    if change.is_empty() {
+    if change.is_empty() && modify.ranges.is_empty() {
         return Err(usage(
-            "nothing is to be changed: give --next-pool, --strategy, --ttl, --mode or --message".to_owned(),
+            "nothing is to be changed: give --add-range, --remove-range, --exclude, --include, --next-pool, --strategy, --ttl, \
+             --mode or --message"
+                .to_owned(),
         ));
     }
     let mut admin = desk.open()?;
     let pool =
         find_one(admin.pools(Some(&stored(&modify.name)), None)?, &modify.name, modify.nas.as_deref())?;
     let before = admin.pool_ways(pool.id)?;
-    admin.set_pool(
-        &pool,
-        &change,
-        &|pools| circle(pools, &pool.name, pool.nas.as_deref()),
-        !modify.dry_run,
-    )?;
-    if !modify.dry_run {
-        let after = admin.pool_ways(pool.id)?;
-        if !desk.screen.is_table() {
-            desk.screen.data(&records(&pool, &after))?;
+    let ranges = plan(&mut admin, &pool, &modify.ranges, modify.yes_really)?;
+    let whole = act(desk, &mut admin, &pool, &change, &ranges, !modify.dry_run)?;
+    let after = if modify.dry_run { before.clone().with(&change) } else { admin.pool_ways(pool.id)? };
+    if !desk.screen.is_table() {
+        desk.screen.data(&records(&pool, &after, &ranges))?;
+    }
+    let mut words = Vec::new();
+    if !ranges.is_empty() || change.is_empty() {
+        words.push(ranges.in_words());
+    }
+    if !change.is_empty() {
+        words.push(format!("gives out {}", in_words(&after)));
+    }
+    let dry = if modify.dry_run { "(dry run, nothing was changed) " } else { "" };
+    desk.screen.note(&format!("{dry}pool {pool}: {}", words.join("; ")));
+    tell_of_those_who_stay(desk, &pool, &ranges, modify.dry_run);
+    if let Some(source) = &before.source {
+        for what in [change.next.is_some().then_some("next pool"), (!ranges.is_empty()).then_some("ranges")]
+            .into_iter()
+            .flatten()
+        {
+            desk.screen.warning(&format!(
+                "{pool} was imported from {source}: the next import sets its {what} as there; change that there, too"
+            ));
         }
-        desk.screen.note(&format!("pool {pool}: {}", in_words(&after)));
-    } else {
-        desk.screen.note(&format!("(dry run, nothing was changed) pool {pool} can be changed so"));
     }
-    if let (Some(source), true) = (&before.source, change.next.is_some()) {
-        desk.screen.warning(&format!(
-            "{pool} was imported from {source}: the next import sets its next pool as it is there; change it there, too"
-        ));
-    }
+    super::statics::warn_of_overlap(desk, &mut admin, &ranges.add)?;
     warn_of_missing(desk, &mut admin, &pool, &change)?;
-    Ok(Exit::Done)
+    Ok(if whole && ranges.stay.is_empty() || modify.dry_run { Exit::Done } else { Exit::Partly })
+}
+
+/// Does it, or (`keep` = no) tries all that can be refused. What comes, comes before what goes: the pool is never without.
+/// False: somebody came in the way.
+fn act(
+    desk: &Desk,
+    admin: &mut Admin,
+    pool: &Pool,
+    change: &PoolChange,
+    ranges: &RangePlan,
+    keep: bool,
+) -> Result<bool, Failure> {
+    let judge = |pools: &[PoolLink]| circle(pools, &pool.name, pool.nas.as_deref());
+    for keep in [false, true].into_iter().filter(|&now| keep || !now) {
+        if !change.is_empty() {
+            admin.set_pool(pool, change, &judge, keep)?;
+        }
+        add(admin, pool, ranges, keep)?;
+    }
+    if keep { remove(desk, admin, pool, ranges) } else { Ok(true) }
 }
 
 /// What the options ask for.
@@ -144,8 +175,19 @@ pub(super) fn in_words(ways: &PoolWays) -> String {
     words.join(", ")
 }
 
-fn records(pool: &Pool, ways: &PoolWays) -> Records {
-    let fields = ["pool_name", "nas", "strategy", "lease_seconds", "next_pool", "mode", "message"];
+fn records(pool: &Pool, ways: &PoolWays, ranges: &RangePlan) -> Records {
+    let fields = [
+        "pool_name",
+        "nas",
+        "strategy",
+        "lease_seconds",
+        "next_pool",
+        "mode",
+        "message",
+        "added",
+        "removed",
+        "staying",
+    ];
     let mut records = Records::new(fields.map(|name| shown(name, 0)));
     records.push(vec![
         json!(pool.name),
@@ -155,6 +197,9 @@ fn records(pool: &Pool, ways: &PoolWays) -> Records {
         json!(ways.next),
         json!(ways.mode.as_deref().unwrap_or("managed")),
         json!(ways.message),
+        number(ranges.unit.count_all(&ranges.add)),
+        number(ranges.unit.count_all(&ranges.remove)),
+        json!(ranges.stay.len()),
     ]);
     records
 }

@@ -5,6 +5,7 @@
 use ipnet::IpNet;
 
 use super::reserve::{Filling, MAKE, READ, TURNS};
+use crate::lease::faults::{self, Fault};
 use crate::lease::{AddressRange, Row, Strategy};
 use crate::store::{PoolRow, StoreError};
 
@@ -22,7 +23,7 @@ impl Filling<'_> {
         if pool.strategy == Strategy::Random {
             return self.anywhere(pool, unmade, taken);
         }
-        let descending = pool.strategy == Strategy::Descending;
+        let descending = pool.strategy == Strategy::Descending || faults::on(Fault::AscendingDescends);
         for _ in 0..TURNS {
             let edge = if unmade { self.store.edge(pool.id, descending)? } else { None };
             let before = |row: &Row| {

@@ -160,7 +160,9 @@ impl Worker {
                     changes.extend(contested.change);
                     kept = Some(contested.contest);
                 }
-                Choice::NoneFree if want.optional => left_out.push(left(want, false)),
+                Choice::NoneFree if want.optional || faults::on(Fault::OneFamilyIsEnough) => {
+                    left_out.push(left(want, false));
+                }
                 Choice::NoneFree => {
                     let exhausted = self.exhausted();
                     return Ok(self.none_of(&changes, now, exhausted));
@@ -326,6 +328,7 @@ impl Worker {
             token: 0,
             barred: &choose::none_barred,
         };
+        let undo = if faults::on(Fault::RejectUndoesOne) { &undo[..undo.len().min(1)] } else { undo };
         let changes: Vec<Change> = undo.iter().filter_map(|undo| choose::undo(undo, rows, &cx)).collect();
         let answer = Answer::Undone(changes.len());
         if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }

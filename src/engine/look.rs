@@ -9,11 +9,11 @@ use once_cell::sync::OnceCell;
 
 use super::batch::lookup_grant;
 use super::inbox::lock;
-use super::occupied::{Judge, is_anothers, nas_at};
+use super::occupied::{Judge, is_anothers};
 use super::{Engine, How, LeaseOf, Peeked};
 use crate::choose::{self, Choice, Circumstances, Reserve};
 use crate::lease::{Ask, Link, Mode, Names, NasFacts, Pick, Row, Session, Time, Unit, Want};
-use crate::store::{self, Catalogue, DatabaseUrl, Lookup, PoolRow, Sources, Store, StoreError};
+use crate::store::{self, Catalogue, DatabaseUrl, Lookup, PoolRow, Sources, Store, StoreError, nas_at};
 
 /// Connections for looking, at most.
 const READERS: u32 = 4;

@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::lease::{By, Hold, Names, NasFacts, Occupant, Row, Rules, Time};
-use crate::store::{NasRow, Sources};
+use crate::lease::{Hold, Names, NasFacts, Occupant, Row, Rules, Time};
+use crate::store::Sources;
 
 /// How long that is remembered.
 const KEPT: Duration = Duration::from_secs(60);
@@ -30,10 +30,7 @@ impl Judge<'_> {
     pub fn counting(&self, mut occupants: Vec<Occupant>, sources: &Sources) -> Vec<Occupant> {
         let mut over = Vec::new();
         occupants.retain(|one| {
-            let nas = match &one.by {
-                By::Static(_) => NasFacts::default(),
-                By::Session { nas, .. } => (self.nas)(nas),
-            };
+            let nas = one.nas().map(self.nas).unwrap_or_default();
             let counts = one.counts(&nas, self.hold, self.now, self.rules);
             over.extend(one.session().filter(|_| !counts));
             counts
@@ -43,14 +40,6 @@ impl Judge<'_> {
         }
         occupants
     }
-}
-
-/// What is known of the NAS that `radacct` has under this address: its own, or that of one of several behind another.
-pub fn nas_at<'n>(nases: impl Iterator<Item = &'n NasRow> + Clone, address: &str) -> NasFacts {
-    let behind = |row: &&NasRow| row.key.strip_suffix(address).is_some_and(|front| front.ends_with('/'));
-    let own = nases.clone().find(|row| row.key == address);
-    let known = own.or_else(|| nases.filter(behind).max_by_key(|row| row.facts.last_heard_at));
-    known.map(|row| row.facts).unwrap_or_default()
 }
 
 /// The rows. Learnt of while it is decided who gets one of them.

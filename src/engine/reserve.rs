@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::How;
 use super::occupied::{ASIDE, Judge, Occupied};
 use crate::choose::Reserve;
+use crate::lease::faults::{self, Fault};
 use crate::lease::{Change, Hold, Link, NasFacts, Row, Rules, Status, Time, life, silence};
 use crate::store::{Catalogue, FRONT, Lookup, Place, Sources, Store, StoreError};
 
@@ -90,7 +91,10 @@ impl Reserve for Filling<'_> {
     fn next(&mut self, chain: &[Link], taken: &dyn Fn(i64) -> bool) -> Option<(Row, How)> {
         // Pools that had nothing a moment ago are passed over, but nobody is told that all are full before they were looked at.
         for again in [false, true] {
-            for link in chain {
+            for (at, link) in chain.iter().enumerate() {
+                if at == 1 && faults::on(Fault::ChainSkips) {
+                    continue;
+                }
                 let row = match self.was_empty(link.pool, again) {
                     true => self.anothers(link.pool, taken),
                     false => self.free(link.pool, taken),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::flight::{Engaged, Flight, LATE, Plan};
 use super::inbox::{Answered, Job, lock};
-use super::occupied::{self, Occupied};
+use super::occupied::Occupied;
 use super::pen::{PENS, Pen};
 use super::recent::Recent;
 use super::reserve::Shelves;
@@ -384,7 +384,7 @@ impl Worker {
 
     /// The facts of the NAS that `radacct` has under this address.
     pub(super) fn nas_at(nases: &HashMap<String, Known>, address: &str) -> NasFacts {
-        occupied::nas_at(nases.values().map(|known| &known.row), address)
+        store::nas_at(nases.values().map(|known| &known.row), address)
     }
 
     /// The catalogue as the hooks, and whoever replaces this worker, see it.

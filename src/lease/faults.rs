@@ -43,9 +43,37 @@ pub enum Fault {
     EpochStays,
     /// An address is granted before it is committed.
     AnsweredBeforeCommit,
+    /// The second pool of a chain is passed over.
+    ChainSkips,
+    /// The highest number goes out where the lowest should.
+    AscendingDescends,
+    /// An address that the reply states is not recorded.
+    StaticForgotten,
+    /// What one family lacks does not keep the other from being granted.
+    OneFamilyIsEnough,
+    /// A Stop ends the first of what its session has.
+    StopEndsOne,
+    /// A reject puts back the first of what was granted.
+    RejectUndoesOne,
+    /// What is reserved goes out only in the attribute that it had.
+    ReservedForOneAttribute,
+    /// Whoever has his lease back after a reject waits for it besides.
+    RejectLeavesClaim,
 }
 
-/// All of them.
+/// Those that decide who gets what: found by the simple model.
+pub const CHOICES: &[Fault] = &[
+    Fault::ChainSkips,
+    Fault::AscendingDescends,
+    Fault::StaticForgotten,
+    Fault::OneFamilyIsEnough,
+    Fault::StopEndsOne,
+    Fault::RejectUndoesOne,
+    Fault::ReservedForOneAttribute,
+    Fault::RejectLeavesClaim,
+];
+
+/// Those in the life cycle: found by the simulator's checker.
 pub const ALL: &[Fault] = &[
     Fault::ErrorIsFull,
     Fault::LateStopFrees,

@@ -422,8 +422,11 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
     let events = vec![event_of(EventKind::Release, now, lease, BY_REJECT)];
     let mut after = original.clone();
     after.epoch = row.epoch + 1;
-    // Who was heard meanwhile is not forgotten.
-    match row.fresh_claim(now, lease.seconds.min(HEARD)) {
+    // Who was heard meanwhile is not forgotten; but whoever has his lease back claims nothing from himself.
+    let is_back = |key: &str| {
+        after.live_lease(now).is_some_and(|back| back.key == key) && !faults::on(Fault::RejectLeavesClaim)
+    };
+    match row.fresh_claim(now, lease.seconds.min(HEARD)).filter(|claim| !is_back(&claim.key)) {
         Some(claim) if after.status == Status::InUse => after.claim = Some(Box::new(claim.clone())),
         Some(claim) => {
             after.lease = row.lease.clone();

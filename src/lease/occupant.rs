@@ -93,6 +93,15 @@ impl Occupant {
         }
     }
 
+    /// `nasipaddress` of a session.
+    #[must_use]
+    pub fn nas(&self) -> Option<&str> {
+        match &self.by {
+            By::Static(_) => None,
+            By::Session { nas, .. } => Some(nas),
+        }
+    }
+
     /// It keeps others from the address still: a static address always, a session until a lease would have ended.
     #[must_use]
     pub fn counts(&self, nas: &NasFacts, hold: Hold, now: Time, rules: &Rules) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Ranges are of addresses whatever their pool gives out, so that those of one address space can be kept apart.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -86,11 +86,16 @@ impl Unit {
         Self { ipv6: sample.is_ipv6(), length: length.unwrap_or(most).min(most) }
     }
 
-    /// As [`Self::of`], from the columns of a pool: an empty one has no family yet, and counts as IPv4.
+    /// As [`Self::of`], from the columns of a pool: an empty one counts as IPv4, unless its prefixes are longer than that has.
     #[must_use]
     pub fn stored(first: Option<IpAddr>, length: Option<i64>) -> Self {
         let length = length.and_then(|length| u8::try_from(length).ok());
-        first.map_or_else(Self::default, |first| Self::of(first, length))
+        let family = if length.is_some_and(|length| length > 32) {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        } else {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        };
+        Self::of(first.unwrap_or(family), length)
     }
 
     /// The length of its prefixes; none: single addresses.

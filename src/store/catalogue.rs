@@ -66,6 +66,14 @@ pub struct NasRow {
     pub facts: NasFacts,
 }
 
+/// What is known of the NAS that `radacct` has under this address: its own, or that of one of several behind another.
+pub fn nas_at<'n>(nases: impl Iterator<Item = &'n NasRow> + Clone, address: &str) -> NasFacts {
+    let behind = |row: &&NasRow| row.key.strip_suffix(address).is_some_and(|front| front.ends_with('/'));
+    let own = nases.clone().find(|row| row.key == address);
+    let known = own.or_else(|| nases.filter(behind).max_by_key(|row| row.facts.last_heard_at));
+    known.map(|row| row.facts).unwrap_or_default()
+}
+
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {

@@ -33,7 +33,7 @@ use ipnet::IpNet;
 
 pub use crate::lease::{address_text, parse_address};
 pub use by_number::ByNumber;
-pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow};
+pub use catalogue::{Catalogue, NasRow, PoolRow, RangeRow, nas_at};
 pub use connect::DatabaseUrl;
 pub use error::{Retry, StoreError};
 pub use rows::{address_key, key_address};

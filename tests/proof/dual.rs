@@ -204,6 +204,33 @@ fn where_one_family_has_nothing_left_nothing_is_granted_and_nothing_leaks_on_pos
     one_family_is_exhausted(Kind::Postgres);
 }
 
+/// What is reserved goes out to its owner alone, in whichever attribute a prefix is wanted.
+fn reserved_prefixes(kind: Kind) {
+    let site = Site::open(kind, &PLENTY);
+    let (link, home) = ("2001:db8:1::/64", "2001:db8:2::/56");
+    for prefix in [link, home] {
+        companion(&site.base.url(), &["lease", "reserve", prefix, "--for", "carol"]);
+    }
+    let config = site.config.clone();
+    let site = Site { server: Radiusd::start(config.clone()).unwrap(), base: site.base, config };
+    let kept = format!("ip_address || '' IN ('{link}', '{home}')");
+    assert_eq!(site.access(&dial("bob", "b1", 0)).code, code::ACCESS_ACCEPT);
+    assert_eq!(site.held(&kept), 0, "bob has what is carol's");
+    let carol = site.access(&dial("carol", "c1", 0));
+    assert_eq!(granted(&carol).len(), 3, "{}", site.server.tail(30));
+    assert_eq!(site.held(&format!("username = 'carol' AND {kept}")), 2, "carol has something else");
+}
+
+#[test]
+fn a_reserved_prefix_goes_out_to_its_owner_in_either_attribute_on_sqlite() {
+    reserved_prefixes(Kind::Sqlite);
+}
+
+#[test]
+fn a_reserved_prefix_goes_out_to_its_owner_in_either_attribute_on_postgresql() {
+    reserved_prefixes(Kind::Postgres);
+}
+
 /// pppd sends no Acct-Session-Id in Access-Request; some NASes give one Class back of several, or none.
 fn a_session_that_was_granted_without_an_id(kind: Kind) {
     for (classes, carried) in [(1, &[][..]), (0, &[attr::FRAMED_IP_ADDRESS][..]), (9, &ALL[..])] {

@@ -1,6 +1,6 @@
 //! Pools that give out by number, on the simulated database.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use rlm_ippool_rs::lease::{Row, Status, Time};
@@ -54,8 +54,7 @@ impl ByNumber for Memory {
                 edges.map(|(_, until)| until).max()
             } else {
                 edges.map(|(next, _)| next).min()
-            }
-            .map(IpAddr::V4))
+            })
         })
     }
 
@@ -64,17 +63,14 @@ impl ByNumber for Memory {
             let mine =
                 (0..db.ranges.len()).filter(|&at| db.ranges[at].pool == pool.id && db.next[at].is_some());
             let Some(at) = mine.max_by_key(|&at| db.until[at]) else { return Ok(0) };
-            let mut made = 0;
-            while let Some(next) = db.next[at].filter(|_| made < limit) {
-                let until = db.until[at];
-                db.insert(pool, until.into());
-                made += 1;
-                db.until[at] = Ipv4Addr::from(u32::from(until) - 1);
-                if db.until[at] < next {
-                    db.next[at] = None;
-                }
+            let Some(next) = db.next[at] else { return Ok(0) };
+            let (nets, left) = pool.unit.top_of(next, db.until[at], limit as usize);
+            nets.iter().for_each(|net| db.insert(pool, net.addr()));
+            match left {
+                Some(left) => db.until[at] = left,
+                None => db.next[at] = None,
             }
-            Ok(made as usize)
+            Ok(nets.len())
         })
     }
 

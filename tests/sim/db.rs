@@ -1,13 +1,12 @@
 //! A database in memory, shared by several servers, on a virtual clock: the rules of the schema, and the conditional writes
 //! of the real stores. Every commit is kept for the checker. Not here: a server's connection, and how it fails (`memory`).
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ipnet::IpNet;
 use rlm_ippool_rs::lease::faults::{self, Fault};
-use rlm_ippool_rs::lease::{Change, Hold, Lease, Row, Status, Time};
+use rlm_ippool_rs::lease::{AddressRange, Change, Hold, Lease, Row, Status, Time, Unit};
 use rlm_ippool_rs::store::{Lookup, NasRow, PoolRow, RangeRow, StoreError};
 
 use super::trouble::Trouble;
@@ -36,9 +35,9 @@ pub struct Db {
     pub pools: Vec<PoolRow>,
     pub ranges: Vec<RangeRow>,
     /// Per range, the first address that has no row yet.
-    pub next: Vec<Option<Ipv4Addr>>,
+    pub next: Vec<Option<IpAddr>>,
     /// Per range, the last address that has no row yet: behind it they were made downwards.
-    pub until: Vec<Ipv4Addr>,
+    pub until: Vec<IpAddr>,
     pub nases: Vec<Nas>,
     pub hold: Hold,
     pub servers: Vec<(String, Time)>,
@@ -81,11 +80,20 @@ impl Db {
         }
     }
 
-    pub fn add_pool(&mut self, name: &str, first: Ipv4Addr, count: u32) {
+    /// A pool of so many addresses.
+    pub fn add_pool(&mut self, name: &str, first: impl Into<IpAddr>, count: u32) {
+        let first = first.into();
+        self.add_pool_of(name, Unit::of(first, None), first, count);
+    }
+
+    /// A pool of so many addresses or prefixes.
+    pub fn add_pool_of(&mut self, name: &str, unit: Unit, first: IpAddr, count: u32) {
         let id = self.pools.len() as i64 + 1;
-        let last = Ipv4Addr::from(u32::from(first) + count - 1);
-        self.pools.push(PoolRow { id, name: name.into(), space: "default".into(), ..PoolRow::default() });
-        self.ranges.push(RangeRow { pool: id, first: first.into(), last: last.into(), unmade: true });
+        let last = (1..count).fold(first, |at, _| unit.next(at).expect("the family has more"));
+        let last = unit.span(last).last();
+        let space = "default".into();
+        self.pools.push(PoolRow { id, name: name.into(), space, unit, ..PoolRow::default() });
+        self.ranges.push(RangeRow { pool: id, first, last, unmade: true });
         self.next.push(Some(first));
         self.until.push(last);
     }
@@ -100,11 +108,12 @@ impl Db {
 
     /// Addresses that have no row yet.
     pub fn unmade(&self) -> usize {
-        let left = |(range, next): (&RangeRow, &Option<Ipv4Addr>)| match (range.last, next) {
-            (IpAddr::V4(last), Some(next)) => (u32::from(last) - u32::from(*next) + 1) as usize,
-            _ => 0,
+        let left = |(at, range): (usize, &RangeRow)| {
+            let left = AddressRange::new(self.next[at]?, self.until[at]).expect("a range");
+            let pool = self.pools.iter().find(|pool| pool.id == range.pool)?;
+            Some(pool.unit.count(&left) as usize)
         };
-        self.ranges.iter().zip(&self.next).map(left).sum()
+        self.ranges.iter().enumerate().filter_map(left).sum()
     }
 
     pub fn row(&self, address: IpAddr) -> Option<&Row> {
@@ -112,15 +121,16 @@ impl Db {
     }
 
     pub fn insert(&mut self, pool: &PoolRow, address: IpAddr) {
-        if self.row(address).is_some() {
+        let net = pool.unit.around(address);
+        if self.row(net.addr()).is_some() {
             return;
         }
         let now = self.now();
         self.rows.push(Row {
             id: self.rows.len() as i64 + 1,
-            address: IpNet::from(address),
+            address: net,
             pool: pool.id,
-            attribute: "Framed-IP-Address".into(),
+            attribute: pool.unit.attribute().into(),
             status: Status::Available,
             reserved_for: None,
             reserved_station: None,

@@ -1,7 +1,7 @@
 //! A server's connection to the database in memory: its faults, and what others do between a read and a write.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use rlm_ippool_rs::lease::{Change, Hold, Mode, NasFacts, Row, Status, Time};
@@ -169,11 +169,9 @@ impl Store for Memory {
                 return Ok(0);
             };
             let mut made = 0;
-            while let (Some(next), IpAddr::V4(last)) = (db.next[at], db.ranges[at].last)
-                && made < limit
-            {
-                db.insert(pool, next.into());
-                db.next[at] = (next < last).then(|| Ipv4Addr::from(u32::from(next) + 1));
+            while let Some(next) = db.next[at].filter(|_| made < limit) {
+                db.insert(pool, next);
+                db.next[at] = pool.unit.next(next).filter(|next| *next <= db.until[at]);
                 made += 1;
             }
             Ok(made as usize)
@@ -190,7 +188,7 @@ impl Store for Memory {
     fn catalogue(&mut self) -> Result<Catalogue, StoreError> {
         self.call(false, |db| {
             let unmade =
-                |(range, next): (&RangeRow, &Option<Ipv4Addr>)| RangeRow { unmade: next.is_some(), ..*range };
+                |(range, next): (&RangeRow, &Option<IpAddr>)| RangeRow { unmade: next.is_some(), ..*range };
             Ok(Catalogue {
                 version: 1,
                 pools: db.pools.clone(),

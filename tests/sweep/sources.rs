@@ -12,13 +12,13 @@ use crate::radius::with_sql;
 
 const NAS: [u8; 4] = [127, 0, 0, 1];
 
-struct Site<'a> {
+pub struct Site<'a> {
     db: &'a Db,
     server: Radiusd,
 }
 
 /// FreeRADIUS' tables as they come, without any index of ours, and a pool.
-fn lay(db: &Db, range: &str) {
+pub fn lay(db: &Db, range: &str) {
     db.run(&["pool", "add", "main", range]).expect(0, &[]);
     let kind = if is_sqlite(db) { "sqlite" } else { "postgresql" };
     db.sql(&shipped(&format!("main/{kind}/schema.sql")).replace(['{', '}'], ""));
@@ -32,12 +32,12 @@ fn configured(db: &Db, items: &str) -> Config {
 }
 
 impl<'a> Site<'a> {
-    fn new(db: &'a Db, items: &str) -> Self {
+    pub fn new(db: &'a Db, items: &str) -> Self {
         Self { db, server: Radiusd::start(configured(db, items)).unwrap_or_else(|why| panic!("{why}")) }
     }
 
     /// The address that a login of this user gets; none: it is rejected.
-    fn dial(&self, user: &str) -> Option<String> {
+    pub fn dial(&self, user: &str) -> Option<String> {
         self.dial_asking(user, None)
     }
 
@@ -57,7 +57,7 @@ impl<'a> Site<'a> {
     }
 
     /// The session of [`Self::dial`] starts (1) or stops (2).
-    fn account(&self, kind: u32, user: &str, address: &str) {
+    pub fn account(&self, kind: u32, user: &str, address: &str) {
         let nas = self.server.client(NAS).with_timeout(Duration::from_secs(5));
         let packet = Packet::accounting(kind)
             .with(attr::USER_NAME, user)
@@ -68,7 +68,7 @@ impl<'a> Site<'a> {
     }
 }
 
-fn reply(db: &Db, user: &str, value: &str) {
+pub fn reply(db: &Db, user: &str, value: &str) {
     db.sql(&format!(
         "INSERT INTO radcheck (username, attribute, op, value) VALUES ('{user}', 'Cleartext-Password', ':=', 'x');
          INSERT INTO radreply (username, attribute, op, value) VALUES ('{user}', 'Framed-IP-Address', ':=', '{value}')"
@@ -76,7 +76,7 @@ fn reply(db: &Db, user: &str, value: &str) {
 }
 
 /// A session that another server noted, last heard so many seconds ago.
-fn online(db: &Db, user: &str, address: &str, ago: i64) {
+pub fn online(db: &Db, user: &str, address: &str, ago: i64) {
     let id = format!("9{user}");
     let session =
         Session { user, nas: "127.0.0.1", id: &id, address, started: ago, updated: None, interval: None };

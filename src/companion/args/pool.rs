@@ -76,9 +76,12 @@ pub(in crate::companion) enum StrategyArg {
 /// `pool modify`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Leases that are held stay as they are: what is changed counts for the next grant, and a length for the next renewal. Ranges are added by `pool add` and taken away by `pool remove`. A chain of next pools that comes back to where it began is refused. The next import of a router sets the next pool of its pools again.
+Leases that are held stay as they are: what is changed counts for the next grant, and a length for the next renewal. Addresses that are held or reserved stay in the pool (exit code 4) until they are not; the same command then takes them. Ranges of one address space never overlap. A chain of next pools that comes back to where it began is refused. The next import of a router sets the ranges and the next pool of its pools again.
 
 Examples:
+  ippool-rs pool modify gold --add-range 198.51.100.0/24 --exclude 198.51.100.1-198.51.100.9
+  ippool-rs pool modify gold --remove-range 203.0.113.128/25 --dry-run
+  ippool-rs pool modify gold --include 198.51.100.9
   ippool-rs pool modify premium --next-pool standard
   ippool-rs pool modify premium --next-pool \"\"
   ippool-rs pool modify guests --strategy random --ttl 2h --message \"welcome, guest\"")]
@@ -89,10 +92,40 @@ pub(in crate::companion) struct PoolModify {
     #[arg(long, value_name = "NAS")]
     pub nas: Option<OsString>,
     #[command(flatten)]
+    pub ranges: PoolRanges,
+    #[command(flatten)]
     pub way: PoolWay,
     /// Check everything, change nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Really more than 16,777,216 addresses, or more than a /20 of IPv6
+    #[arg(long)]
+    pub yes_really: bool,
+}
+
+/// Which addresses a pool has: what is to be another way.
+#[derive(Args, Clone, Debug)]
+pub(in crate::companion) struct PoolRanges {
+    /// Add these addresses: a, a-b, or a/len (its hosts); may be repeated
+    #[arg(long, value_name = "RANGE", num_args = 1.., value_delimiter = ',')]
+    pub add_range: Vec<String>,
+    /// Take these addresses away: a, a-b, or a/len (the whole block)
+    #[arg(long, value_name = "RANGE", num_args = 1.., value_delimiter = ',')]
+    pub remove_range: Vec<String>,
+    /// Leave these out, of what the pool has and of what is added (the whole block)
+    #[arg(long, value_name = "RANGE", num_args = 1.., value_delimiter = ',')]
+    pub exclude: Vec<String>,
+    /// Take these in (again), as far as they are not there (the whole block)
+    #[arg(long, value_name = "RANGE", num_args = 1.., value_delimiter = ',')]
+    pub include: Vec<String>,
+}
+
+impl PoolRanges {
+    /// No range is spoken of.
+    pub(in crate::companion) const fn is_empty(&self) -> bool {
+        let Self { add_range, remove_range, exclude, include } = self;
+        add_range.is_empty() && remove_range.is_empty() && exclude.is_empty() && include.is_empty()
+    }
 }
 
 /// `pool remove`

@@ -5,8 +5,6 @@ mod address;
 mod pool;
 mod user;
 
-pub(super) use user::next_of;
-
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -63,7 +61,7 @@ pub(super) fn run(desk: &Desk, asked: &Explain) -> Result<Exit, Failure> {
         for facts in pool::read(desk, &mut admin, &mut ledger, &name, asked.ask_routers)? {
             lines.extend(pool::explain(&facts));
         }
-        if let Some(facts) = user::read(&mut admin, &mut ledger, &name)? {
+        if let Some(facts) = user::read(&mut admin, &mut ledger, &url, &name)? {
             lines.extend(user::explain(&facts));
         }
     }

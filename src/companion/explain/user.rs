@@ -1,16 +1,12 @@
 //! What a user has, had last, and would get next.
 
-use std::sync::Arc;
-
-use ipnet::IpNet;
-
 use super::{Line, Said, filter, heard, open, session, when};
-use crate::choose::{Circumstances, foresee, none_barred};
 use crate::companion::exit::Failure;
+use crate::companion::next_login::{Login, next_login as chosen};
 use crate::lease::number::count;
-use crate::lease::{Ask, Link, NasFacts, OpenSession, Pick, Rules, Session, Time, Want};
+use crate::lease::{OpenSession, Session, Time};
 use crate::store::admin::{Admin, LeaseRow, Ledger};
-use crate::store::{Catalogue, address_text};
+use crate::store::{Catalogue, DatabaseUrl, address_text};
 
 /// All that is known of a user.
 pub(super) struct Facts {
@@ -19,12 +15,18 @@ pub(super) struct Facts {
     /// Those that he holds or had last, the latest first.
     pub rows: Vec<LeaseRow>,
     pub open: Vec<OpenSession>,
-    pub next: Option<(String, &'static str)>,
+    /// The address that his next login would get, and why; or why that cannot be said.
+    pub next: Result<Option<(String, &'static str)>, String>,
     pub catalogue: Catalogue,
 }
 
 /// None: nobody of this name ever had anything.
-pub(super) fn read(admin: &mut Admin, ledger: &mut Ledger, name: &str) -> Result<Option<Facts>, Failure> {
+pub(super) fn read(
+    admin: &mut Admin,
+    ledger: &mut Ledger,
+    url: &DatabaseUrl,
+    name: &str,
+) -> Result<Option<Facts>, Failure> {
     let mut rows = admin.leases(&filter(Some(name), None))?;
     rows.sort_by_key(|row| core::cmp::Reverse(row.assigned_at()));
     let open = open(admin, Err(name))?;
@@ -33,25 +35,22 @@ pub(super) fn read(admin: &mut Admin, ledger: &mut Ledger, name: &str) -> Result
     }
     let (now, catalogue) = (ledger.now()?, ledger.catalogue()?);
     let next = match rows.first() {
-        Some(last) => next(ledger, &catalogue, last, &rows)?,
-        None => None,
+        Some(last) => next(url, &catalogue, last, &rows).map_err(|failure| failure.sentence),
+        None => Ok(None),
     };
     Ok(Some(Facts { user: name.to_owned(), now, rows, open, next, catalogue }))
 }
 
 /// What a new session from where the last one came from would get.
 fn next(
-    ledger: &mut Ledger,
+    url: &DatabaseUrl,
     catalogue: &Catalogue,
     last: &LeaseRow,
     rows: &[LeaseRow],
 ) -> Result<Option<(String, &'static str)>, Failure> {
     let nas = catalogue.nases.iter().find(|nas| Some(&nas.key) == last.nas.as_ref());
     let facts = nas.map(|nas| nas.facts).unwrap_or_default();
-    let (pools, mut chain) = (vec![Pick::of(last.pool_name.clone())], Vec::new());
-    if catalogue.chain(&pools, facts.id, &mut chain).is_err() {
-        return Ok(None);
-    }
+    let Some(pool) = catalogue.pool(&last.pool_name, facts.id) else { return Ok(None) };
     let owner = last.owner.clone().or_else(|| last.username.clone()).unwrap_or_default();
     let session = Session {
         nas: last.nas.clone().unwrap_or_default(),
@@ -64,32 +63,9 @@ fn next(
         ..Session::default()
     };
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-    let found = next_of(ledger, catalogue, &session, &chain, &last.attribute, facts, &ids)?;
-    Ok(found.map(|(address, why)| (address_text(&address), why)))
-}
-
-/// What a new session would get from these pools, and why that. `ids`: rows that are to be looked at, too.
-pub(in crate::companion) fn next_of(
-    ledger: &mut Ledger,
-    catalogue: &Catalogue,
-    session: &Session,
-    chain: &[Link],
-    attribute: &str,
-    nas: NasFacts,
-    ids: &[i64],
-) -> Result<Option<(IpNet, &'static str)>, Failure> {
-    let pools: Vec<_> = chain.iter().filter_map(|link| catalogue.row(link.pool)).collect();
-    let (now, seen, free) = ledger.before_login(&session.owner, session.station.as_deref(), ids, &pools)?;
-    let want = Want { attribute: attribute.to_owned(), ..Want::default() };
-    let rules = Rules::default();
-    let session = session.clone();
-    let (wants, lease_seconds, rules) = (vec![want], rules.lease, Arc::new(rules));
-    let ask = Ask { session, wants, lease_seconds, least_seconds: 0, rules };
-    let of =
-        |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
-    let (ttl, barred) = (|_| None, &none_barred);
-    let cx = Circumstances { now, nas, facts: &of, hold: catalogue.hold, ttl: &ttl, token: 0, barred };
-    Ok(foresee(&ask, chain, &seen, free, &cx))
+    let login = Login { session: &session, nas: facts, pool, attribute: &last.attribute, ids: &ids };
+    let found = chosen(&mut Ledger::open_guarded(url)?, catalogue, &login)?;
+    Ok(found.map(|(row, why)| (address_text(&row.address), why)))
 }
 
 pub(super) fn explain(facts: &Facts) -> Vec<Line> {
@@ -158,10 +134,11 @@ fn next_login(facts: &Facts) -> String {
     let nas = last.nas.as_deref().unwrap_or("no NAS");
     let from = format!("a new login from {device} at NAS {nas}, from the pool {}", last.pool_name);
     match &facts.next {
-        Some((address, why)) => {
+        Err(sentence) => format!("{from}: what it would get cannot be said: {sentence}"),
+        Ok(Some((address, why))) => {
             format!("{from}, would get {address}: {why}; another NAS, device or pool may get another")
         }
-        None => format!(
+        Ok(None) => format!(
             "{from}, would get none that is ready: unless radiusd makes new rows of the pool or grants a doubtful one, it is \
              full; `ippool-rs explain {}`",
             last.pool_name

@@ -257,7 +257,7 @@ fn difference(
             imported: known.source.as_deref() == Some(source.label.as_str()),
             unit: known.pool.unit,
         });
-        let holders = admin.taken(&known.pool)?;
+        let holders = admin.taken_in(&known.pool, &[])?;
         let named = holders.iter().filter_map(|row| {
             Some((parse_address(&row.ip_address)?.addr(), super::pool_remove::holder(row)))
         });

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 
 use diesel::sql_types::{BigInt, Nullable, Text};
+use ipnet::IpNet;
 
 use super::find;
 use super::ledger::Ledger;
 use super::words::Words;
-use crate::lease::{Row, Time};
+use crate::lease::{Occupant, Row, Time};
 use crate::store::link::Link;
 use crate::store::{Lookup, PoolRow, StoreError};
 
@@ -137,7 +138,7 @@ impl Ledger {
         Ok(rows.into_iter().map(|row| row.name).collect())
     }
 
-    /// What a login of this owner from this station would be shown, and the pool's oldest free row.
+    /// What a login of this owner from this station would be shown, and when that is.
     ///
     /// # Errors
     ///
@@ -147,8 +148,7 @@ impl Ledger {
         owner: &str,
         station: Option<&str>,
         ids: &[i64],
-        pools: &[&PoolRow],
-    ) -> Result<(Time, Vec<Row>, Option<Row>), StoreError> {
+    ) -> Result<(Time, Vec<Row>), StoreError> {
         let lookup = Lookup {
             owner: Some((owner.to_owned(), station.map(str::to_owned))),
             reserved: Some((owner.to_owned(), station.map(str::to_owned))),
@@ -157,11 +157,27 @@ impl Ledger {
         };
         let mut snapshot = self.store.read(core::slice::from_ref(&lookup))?;
         let rows = snapshot.rows.pop().unwrap_or_default();
-        for pool in pools {
-            if let Some(free) = self.store.next_rows(pool, snapshot.now, 1)?.pop() {
-                return Ok((snapshot.now, rows, Some(free)));
-            }
-        }
-        Ok((snapshot.now, rows, None))
+        Ok((snapshot.now, rows))
+    }
+
+    /// Free rows of a pool, those first that it gives out next; where it has none, those that wait because another table had
+    /// given them to somebody. At most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn free_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+        let rows = self.store.next_rows(pool, now, limit)?;
+        if rows.is_empty() { self.store.waiting_rows(pool.id, now, limit) } else { Ok(rows) }
+    }
+
+    /// Who has these addresses, each of its address space, by what tables of the site say; nobody, unless it was opened by
+    /// [`Ledger::open_guarded`].
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn occupants(&mut self, places: &[(&str, IpNet)]) -> Result<Vec<Vec<Occupant>>, StoreError> {
+        self.store.occupants(places)
     }
 }

@@ -10,7 +10,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::ranges::{self, Of};
 use super::words::Words;
-use super::{Admin, AdminError, LeaseRow, Pool, find, pools, raise_catalogue};
+use super::{Admin, AdminError, Pool, pools, raise_catalogue};
 use crate::lease::{AddressRange, range};
 use crate::store::link::{Link, Value};
 use crate::store::{StoreError, address_text, parse_address};
@@ -84,13 +84,14 @@ impl Admin {
         Ok(known.into_iter().map(one).collect())
     }
 
-    /// The rows of a pool that are held or reserved.
+    /// The ranges of a pool, in order.
     ///
     /// # Errors
     ///
     /// The database did not answer.
-    pub fn taken(&mut self, pool: &Pool) -> Result<Vec<LeaseRow>, StoreError> {
-        find::endangered(&mut self.link, "a.pool_id = ?", vec![pool.id.into()], None)
+    pub fn ranges_of(&mut self, pool: &Pool) -> Result<Vec<AddressRange>, StoreError> {
+        let stored = ranges::read(&mut self.link, Of::Pool(pool.id))?;
+        Ok(stored.into_iter().map(|stored| stored.range).collect())
     }
 
     /// The addresses of a pool (of prefixes the first) that are reserved, held or not, and for whom (empty: nobody is named).

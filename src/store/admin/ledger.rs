@@ -13,7 +13,7 @@ use diesel::sql_types::{BigInt, Text};
 use super::pool_add;
 use super::words::Words;
 use crate::lease::range;
-use crate::lease::{Change, Row, Time};
+use crate::lease::{Change, Row, SourceNames, Time};
 use crate::store::link::{Link, Value};
 use crate::store::migrate::{self, Version};
 use crate::store::{Catalogue, DatabaseUrl, Lookup, PoolRow, Store, StoreError, Warrant, address_text};
@@ -62,6 +62,22 @@ impl Ledger {
     ///
     /// Not reachable, or its schema is older than this needs; the sentence says what to do.
     pub fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        Self::with(url, || crate::store::open(url))
+    }
+
+    /// As [`Self::open`], for whoever chooses addresses: what the site's tables say of them is known, too.
+    ///
+    /// # Errors
+    ///
+    /// Also, if one of these tables cannot be read.
+    pub fn open_guarded(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        Self::with(url, || crate::store::open_guarded(url, &SourceNames::default()))
+    }
+
+    fn with(
+        url: &DatabaseUrl,
+        open: impl FnOnce() -> Result<Box<dyn Store>, StoreError>,
+    ) -> Result<Self, StoreError> {
         let mut link = Link::open(url, false, super::STATEMENT)?;
         migrate::check(&mut link, url)?;
         if let Some(found) = migrate::found(&mut link)?.filter(|found| *found < NEEDED) {
@@ -73,7 +89,7 @@ impl Ledger {
         if !link.is_postgres() {
             link.script("PRAGMA mmap_size = 0; PRAGMA cache_size = -2048")?;
         }
-        let mut store = crate::store::open(url)?;
+        let mut store = open()?;
         store.be_frugal()?;
         Ok(Self { link, store })
     }

@@ -98,6 +98,16 @@ impl Admin {
         })
     }
 
+    /// The rows of a pool in `cuts` that are held or reserved, by address.
+    ///
+    /// # Errors
+    ///
+    /// The database did not answer.
+    pub fn taken_in(&mut self, pool: &Pool, cuts: &[AddressRange]) -> Result<Vec<LeaseRow>, StoreError> {
+        let (condition, values) = in_pool(&self.link, pool, cuts);
+        find::endangered(&mut self.link, &condition, values, None)
+    }
+
     /// Removes a pool (`cuts` empty), or the addresses in `cuts`. `force`: what is held is released, what is reserved is
     /// forgotten; without it, the first such row stops the removal.
     ///

@@ -73,6 +73,20 @@ struct Span {
     last: Option<i64>,
 }
 
+impl PoolWays {
+    /// As a change would have it.
+    #[must_use]
+    pub fn with(mut self, change: &PoolChange) -> Self {
+        self.next = change.next.clone().unwrap_or(self.next);
+        self.strategy = change.strategy.map_or(self.strategy, |strategy| strategy.as_str().to_owned());
+        self.lease_seconds = change.lease_seconds.unwrap_or(self.lease_seconds);
+        let named = |mode: Mode| (mode != Mode::Managed).then(|| mode.as_str().to_owned());
+        self.mode = change.mode.map_or(self.mode, named);
+        self.message = change.message.clone().unwrap_or(self.message);
+        self
+    }
+}
+
 impl PoolChange {
     /// Nothing is to be another way.
     #[must_use]

@@ -165,31 +165,50 @@ impl Postgres {
         order: &Order<'_>,
         guard: Option<&Guard<'_>>,
     ) -> Result<Vec<bool>, StoreError> {
-        let careful = self.careful_until > order.now;
-        let written = match (careful, order.is_whole(), order.is_rare()) {
-            (_, true, _) => self.load::<_, i32>(Write::<true, true, true, GUARDED>::of(order, guard))?,
-            (true, false, true) => {
-                self.load::<_, i32>(Write::<true, false, true, GUARDED>::of(order, guard))?
+        if self.careful_until <= order.now {
+            match self.write_at_once::<GUARDED>(order, guard) {
+                // Somebody holds a lock: the server undid it all.
+                Err(StoreError::Busy(_)) => self.careful_until = order.now + CAREFUL,
+                Ok(None) => {}
+                written => return Ok(written?.unwrap_or_default()),
             }
-            (true, false, false) => {
-                self.load::<_, i32>(Write::<true, false, false, GUARDED>::of(order, guard))?
-            }
-            (false, false, rare) => {
-                let tried = if rare {
-                    self.load::<_, i32>(Write::<false, false, true, GUARDED>::of(order, guard))
-                } else {
-                    self.load::<_, i32>(Write::<false, false, false, GUARDED>::of(order, guard))
-                };
-                match tried {
-                    // Somebody holds a lock: the server undid it all.
-                    Err(StoreError::Busy(_)) => {
-                        self.careful_until = order.now + CAREFUL;
-                        self.load::<_, i32>(Write::<true, false, true, GUARDED>::of(order, guard))?
-                    }
-                    tried => tried?,
-                }
-            }
+        }
+        let written = match (order.is_whole(), order.is_rare()) {
+            (true, _) => self.load::<_, i32>(Write::<true, true, true, GUARDED>::of(order, guard))?,
+            (false, true) => self.load::<_, i32>(Write::<true, false, true, GUARDED>::of(order, guard))?,
+            (false, false) => self.load::<_, i32>(Write::<true, false, false, GUARDED>::of(order, guard))?,
         };
         Ok(order.sets_of(&written))
+    }
+
+    /// Without a lock beforehand, which costs as much as the change itself. None: of some set only a part could be written, and
+    /// nothing was.
+    fn write_at_once<const GUARDED: bool>(
+        &mut self,
+        order: &Order<'_>,
+        guard: Option<&Guard<'_>>,
+    ) -> Result<Option<Vec<bool>>, StoreError> {
+        let write = |store: &mut Self| {
+            if order.is_rare() {
+                store.load::<_, i32>(Write::<false, false, true, GUARDED>::of(order, guard))
+            } else {
+                store.load::<_, i32>(Write::<false, false, false, GUARDED>::of(order, guard))
+            }
+        };
+        if !order.is_whole() {
+            return write(self).map(|written| Some(order.sets_of(&written)));
+        }
+        self.batch("BEGIN")?;
+        let written = write(self);
+        match written {
+            Ok(written) if order.is_in_whole_sets(&written) => {
+                self.batch("COMMIT").map(|()| Some(order.sets_of(&written)))
+            }
+            written => {
+                let undone = self.batch("ROLLBACK");
+                // The first error counts.
+                written.and_then(|_| undone).map(|()| None)
+            }
+        }
     }
 }

@@ -34,6 +34,17 @@ impl<'a> Order<'a> {
         self.changes().any(|change| change.events.len() > 1 || !is_common(change))
     }
 
+    /// Of each set all rows were written, or none: `rows` are the numbers (from 1) of those that were.
+    pub fn is_in_whole_sets(&self, rows: &[i32]) -> bool {
+        let written: usize = self
+            .sets
+            .iter()
+            .zip(self.sets_of(rows))
+            .map(|(set, written)| if written { set.len() } else { 0 })
+            .sum();
+        written == rows.len()
+    }
+
     /// Which sets were written, by the numbers (from 1) of the rows that were.
     pub fn sets_of(&self, rows: &[i32]) -> Vec<bool> {
         let set_of: Vec<usize> =
