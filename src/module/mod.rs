@@ -25,6 +25,8 @@ mod suggest;
 mod xlat;
 
 #[cfg(test)]
+mod attribute_tests;
+#[cfg(test)]
 mod dhcp_tests;
 #[cfg(test)]
 mod mode_tests;

@@ -15,7 +15,7 @@ use super::identity;
 use super::limit::Kind;
 use super::observe::observe;
 use super::outcome::{Change, Code, Message, Note, Outcome};
-use super::pools::{pools, unusable, without_pool};
+use super::pools::{pools, says_framed, unassigned, unusable, without_pool};
 use super::profile::{Matched, Oracle, Profile};
 use super::settings::{OnUnavailable, Refusal, Settings};
 use super::{Asks, Facts, Reply};
@@ -39,8 +39,8 @@ pub fn post_auth(
     }
     let careful = settings.mode != Mode::Managed || engine.withholds();
     let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
-    let matched = pools(settings, facts, oracle, careful || stated.is_none());
-    let mut outcome = decided(settings, engine, facts, reply, stated, &matched, careful);
+    let mut matched = pools(settings, facts, oracle, careful || stated.is_none());
+    let mut outcome = decided(settings, engine, facts, reply, stated, &mut matched, careful);
     outcome.notes.extend(unusable(&matched));
     outcome
 }
@@ -51,7 +51,7 @@ fn decided(
     facts: &Facts,
     reply: &Reply,
     stated: Option<IpNet>,
-    matched: &Matched,
+    matched: &mut Matched,
     careful: bool,
 ) -> Outcome {
     let session = careful.then(|| identity::session(facts));
@@ -65,7 +65,7 @@ fn decided(
     let keeps = stated.is_none() && profile.is_some_and(|profile| profile.names(0));
     let first = (stated.is_some() || !matched.picks.is_empty() || keeps).then(|| Want {
         attribute: settings.attribute_name.clone(),
-        pools: matched.picks.clone(),
+        pools: take(&mut matched.picks),
         hint: hint(facts),
         stated,
         takes: settings.attributes[0].takes,
@@ -73,7 +73,13 @@ fn decided(
     });
     let wants: Vec<Want> = first.into_iter().chain(others).collect();
     if wants.is_empty() {
-        return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        let mut outcome =
+            Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        if mode == Mode::Managed && reply.address.is_none() && says_framed(facts) {
+            let session = session.unwrap_or_else(|| identity::session(facts));
+            outcome.notes.push(unassigned(settings, &session.username, &session.nas));
+        }
+        return outcome;
     }
     let session = session.unwrap_or_else(|| identity::session(facts));
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
