@@ -124,6 +124,12 @@ impl Hearing<'_> {
         self.findings.push(Finding { kind, address, detail });
     }
 
+    /// The session is that of the very device that holds the row by DHCP.
+    fn is_client(&self, row: &Row, seen: &Seen) -> bool {
+        let lease = row.live_lease(self.known.now).filter(|_| row.is_dhcp());
+        lease.is_some_and(|lease| lease.station.is_some() && lease.station == seen.station)
+    }
+
     /// Each session that is on line.
     fn sessions(&mut self) {
         let mut by_address: HashMap<IpNet, Vec<&Seen>> = HashMap::new();
@@ -197,6 +203,10 @@ impl Hearing<'_> {
 
     fn session(&mut self, seen: &Seen, address: IpNet) {
         let at = self.by_address.get(&address).copied();
+        if at.is_some_and(|at| self.is_client(&self.settled[at], seen)) {
+            // It has the address by DHCP from us, and logs in with it somewhere besides.
+            return;
+        }
         if !seen.radius && (at.is_some() || (self.known.ours)(&address)) {
             let (user, place) = (&seen.user, address_text(&address));
             let of_server = |server: &str| {

@@ -432,6 +432,9 @@ fn what_a_router_only_relays_by_dhcp_it_does_not_list_and_nobody_is_taken_for_go
         .collect();
     let mut case = Case::new(rows, vec![seen("alice", 41)]);
     case.absent = (1..=42).map(|id| (id, BEGUN - 90)).collect();
+    // A client of a HotSpot that had its address from us by DHCP before is no second one.
+    case.list.sessions.push(Seen { radius: false, service: "hotspot".into(), ..seen("someone", 1) });
     // Nor are they among those by which a list is weighed.
     assert_eq!(case.verdicts(), [(Verdict::Clear, 41), (Verdict::Release, 42)]);
+    assert_eq!(case.kinds(), []);
 }
