@@ -24,6 +24,8 @@ mod suggest;
 mod xlat;
 
 #[cfg(test)]
+mod attribute_tests;
+#[cfg(test)]
 mod mode_tests;
 #[cfg(test)]
 mod profile_tests;

@@ -39,8 +39,8 @@ pub fn post_auth(
     }
     let careful = settings.mode != Mode::Managed || engine.withholds();
     let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
-    let matched = pools(settings, facts, oracle, careful || stated.is_none());
-    let mut outcome = decided(settings, engine, facts, reply, stated, &matched, careful);
+    let mut matched = pools(settings, facts, oracle, careful || stated.is_none());
+    let mut outcome = decided(settings, engine, facts, reply, stated, &mut matched, careful);
     outcome.notes.extend(unusable(&matched));
     outcome
 }
@@ -51,7 +51,7 @@ fn decided(
     facts: &Facts,
     reply: &Reply,
     stated: Option<IpNet>,
-    matched: &Matched,
+    matched: &mut Matched,
     careful: bool,
 ) -> Outcome {
     let session = careful.then(|| identity::session(facts));
@@ -65,7 +65,7 @@ fn decided(
     let keeps = stated.is_none() && profile.is_some_and(|profile| profile.names(0));
     let first = (stated.is_some() || !matched.picks.is_empty() || keeps).then(|| Want {
         attribute: settings.attribute_name.clone(),
-        pools: matched.picks.clone(),
+        pools: take(&mut matched.picks),
         hint: hint(facts),
         stated,
         takes: settings.attributes[0].takes,

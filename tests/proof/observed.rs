@@ -99,6 +99,8 @@ fn shown(site: &Site) {
     let found: serde_json::Value = serde_json::from_str(&findings(site)).unwrap();
     let found = found.as_array().unwrap();
     assert_eq!(found.len(), 3, "{found:?}");
+    let addresses: Vec<_> = found.iter().filter_map(|one| one["ip_address"].as_str()).collect();
+    assert_eq!(addresses, ["192.0.2.9", "2001:db8:9:100::/56"], "bob was given no prefix");
     assert!(found.iter().all(|one| one["router"] == "127.0.0.1" && one["difference"] == true), "{found:?}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_ippool-rs"));
     let output = command.args(["--database", &site.base.url(), "explain", "192.0.2.9"]).output().unwrap();

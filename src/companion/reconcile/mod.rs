@@ -25,6 +25,7 @@ use crate::lease::{Seconds, Time};
 use crate::routeros_api as routeros;
 use crate::store::address_text;
 use crate::store::admin::Ledger;
+use crate::store::parse_address;
 pub(super) use act::{Done, rules_of, token};
 pub use snapshot::listing;
 pub(super) use snapshot::{counted, take, take_with};
@@ -279,7 +280,8 @@ fn stored(desk: &Desk, ledger: &mut Ledger, router: Option<&str>) -> Result<Exit
         let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == finding.kind);
         let difference = kind.is_none_or(Kind::is_difference);
         differs |= difference;
-        let address = if finding.subject.is_empty() { json!(null) } else { json!(finding.subject) };
+        // Where others gave no address, it is whose it would be.
+        let address = parse_address(&finding.subject).map_or(json!(null), |_| json!(finding.subject));
         let time = |at: Time| moment(Some(at));
         records.push(vec![
             json!(finding.router),
