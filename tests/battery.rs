@@ -24,5 +24,7 @@ mod queue;
 mod rows;
 #[path = "battery/sources.rs"]
 mod sources;
+#[path = "battery/strategies.rs"]
+mod strategies;
 #[path = "battery/write.rs"]
 mod write;

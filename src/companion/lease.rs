@@ -52,6 +52,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
         shown("calling_station_id", 7),
         hidden("started_at"),
         shown("reserved_for", 3),
+        shown("reserved_station", 6),
         hidden("subscriber_id"),
         hidden("address_space"),
     ]);
@@ -72,6 +73,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
             json!(row.calling_station_id),
             moment(row.started_at()),
             json!(row.reserved_for),
+            json!(row.reserved_station),
             json!(row.subscriber_id),
             json!(row.address_space),
         ]);

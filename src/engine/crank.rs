@@ -23,7 +23,8 @@ impl Crank {
     pub fn new(server: &str, clock: Clock, open: Box<dyn FnMut() -> Option<Box<dyn Store>>>) -> Self {
         let url = DatabaseUrl::Sqlite("simulated".into());
         let shared = Arc::new(Shared::new(url, server.to_owned(), clock, Sources::none(), false));
-        let worker = Worker::new(Arc::clone(&shared), 1, None);
+        let mut worker = Worker::new(Arc::clone(&shared), 1, None);
+        worker.by_hand = true;
         Self { shared, worker, open }
     }
 

@@ -82,8 +82,8 @@ pub struct Worker {
     pub(super) flights: Vec<Flight>,
     /// Write while this thread reads; those that have nothing to write now.
     pub(super) pens: Vec<Pen>,
-    /// How many pens there are. 0: this thread reads and writes.
-    pub(super) fleet: usize,
+    /// Turned by hand ([`super::Crank`]): it has no other threads.
+    pub(super) by_hand: bool,
     /// Without a pen: batches are written only after the next have been decided, and out of order, as they may be with two.
     pub(super) late: bool,
     /// On/Off markers whose rows are not cleaned yet.
@@ -137,7 +137,7 @@ impl Worker {
             pending: Plan::default(),
             flights: Vec::new(),
             pens: Vec::new(),
-            fleet: 0,
+            by_hand: false,
             late: false,
             ended: VecDeque::new(),
             rules: heritage.rules,
@@ -297,7 +297,7 @@ impl Worker {
 
     pub(super) fn attach(&mut self, store: Box<dyn Store>) {
         Counters::add(&self.shared.counters.connections);
-        if store.reads_while_writing() {
+        if store.reads_while_writing() && !self.by_hand {
             self.hire_pens();
         }
         self.store = Some(store);
@@ -323,7 +323,6 @@ impl Worker {
                 }
             }
         }
-        self.fleet = self.pens.len();
     }
 
     /// While there is no connection: everybody gets an answer at once.

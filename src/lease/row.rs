@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::faults::{self, Fault};
-use super::{Class, Seconds, Time};
+use super::{Class, Seconds, Time, Unit};
 
 /// `ip_pool_assignments.status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -276,6 +276,31 @@ impl Row {
         self.is_reserved()
             && self.reserved_for.as_deref().is_none_or(|whom| whom == owner)
             && self.reserved_station.as_deref().is_none_or(|whose| Some(whose) == station)
+    }
+
+    /// As it is made: free, and nobody ever had it.
+    #[must_use]
+    pub fn empty(id: i64, pool: i64, address: IpNet) -> Self {
+        Self {
+            id,
+            address,
+            pool,
+            attribute: Unit::of(address.addr(), Some(address.prefix_len())).attribute().into(),
+            status: Status::Available,
+            reserved_for: None,
+            reserved_station: None,
+            epoch: 0,
+            expires_at: None,
+            free_at: Time::EPOCH,
+            queue_at: Time::EPOCH,
+            lease: None,
+            prev: None,
+            claim: None,
+            released_at: None,
+            released_by: None,
+            source: None,
+            updated_at: Time::EPOCH,
+        }
     }
 
     /// This owner, from this station, may have it as far as reservations go.

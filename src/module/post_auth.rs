@@ -16,7 +16,7 @@ use super::identity;
 use super::limit::Kind;
 use super::observe::{observe, withheld};
 use super::outcome::{Change, Code, Message, Note, Outcome};
-use super::pools::{pools, unusable, without_pool};
+use super::pools::{pools, says_framed, unassigned, unusable, without_pool};
 use super::profile::{Matched, Oracle, Profile};
 use super::settings::{OnUnavailable, Refusal, Settings};
 use super::{Asks, Facts, Reply};
@@ -69,7 +69,13 @@ fn decided(
     });
     let mut wants: Vec<Want> = first.into_iter().chain(others).collect();
     if wants.is_empty() {
-        return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        let mut outcome =
+            Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        if mode == Mode::Managed && reply.address.is_none() && says_framed(facts) {
+            let session = session.unwrap_or_else(|| identity::session(facts));
+            outcome.notes.push(unassigned(settings, &session.username, &session.nas));
+        }
+        return outcome;
     }
     let session = identity::session(facts);
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };

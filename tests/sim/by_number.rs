@@ -32,6 +32,7 @@ impl ByNumber for Memory {
                 rows.reverse();
             }
             rows.truncate(limit as usize);
+            (db.walks, db.read) = (db.walks + 1, db.read + rows.len() as u64);
             Ok(rows)
         })
     }
@@ -42,7 +43,9 @@ impl ByNumber for Memory {
                 let free = db.rows.iter().filter(|row| is_free(row, pool, now) && row.address >= *start);
                 free.min_by_key(|row| row.address).cloned()
             };
-            Ok(starts.iter().filter_map(above).collect())
+            let rows: Vec<Row> = starts.iter().filter_map(above).collect();
+            db.read += rows.len() as u64;
+            Ok(rows)
         })
     }
 

@@ -49,6 +49,9 @@ pub struct Db {
     pub history: usize,
     /// How often free rows of a pool were looked for.
     pub looks: u64,
+    /// How often a pool was read in the order of its numbers, and how many rows were read of pools that give out by number.
+    pub walks: u64,
+    pub read: u64,
     /// The pool whose free rows cannot be read.
     pub broken: Option<i64>,
 }
@@ -76,6 +79,8 @@ impl Db {
             commits: Vec::new(),
             history: 0,
             looks: 0,
+            walks: 0,
+            read: 0,
             broken: None,
         }
     }
@@ -121,31 +126,17 @@ impl Db {
     }
 
     pub fn insert(&mut self, pool: &PoolRow, address: IpAddr) {
-        let net = pool.unit.around(address);
-        if self.row(net.addr()).is_some() {
-            return;
+        if self.row(pool.unit.around(address).addr()).is_none() {
+            self.insert_new(pool, address);
         }
+    }
+
+    /// One that has no row.
+    pub fn insert_new(&mut self, pool: &PoolRow, address: IpAddr) {
+        let net = pool.unit.around(address);
         let now = self.now();
-        self.rows.push(Row {
-            id: self.rows.len() as i64 + 1,
-            address: net,
-            pool: pool.id,
-            attribute: pool.unit.attribute().into(),
-            status: Status::Available,
-            reserved_for: None,
-            reserved_station: None,
-            epoch: 0,
-            expires_at: None,
-            free_at: Time::EPOCH,
-            queue_at: Time::EPOCH,
-            lease: None,
-            prev: None,
-            claim: None,
-            released_at: None,
-            released_by: None,
-            source: None,
-            updated_at: now,
-        });
+        let id = self.rows.len() as i64 + 1;
+        self.rows.push(Row { updated_at: now, ..Row::empty(id, pool.id, net) });
     }
 
     /// What the backends compare in the conditional write of a row (`store::sqlite::Update`).

@@ -9,12 +9,13 @@ use super::super::Desk;
 use super::super::args::RouterPoolsVerb;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Records, hidden, shown};
-use super::super::pool::{stored as typed, usage};
+use super::super::pool::{number as count_of, stored as typed, usage};
 use super::{ask_all, chosen, name, one, open, optional, outcome, stored};
 use crate::companion::config::Router as Config;
 use crate::lease::escape;
 use crate::lease::number;
-use crate::routeros_api::{Check, Ipv6Pool, Pool, PoolRange, PppProfile, Router, Text};
+use crate::routeros_api::{Check, Ipv6Pool, Pool, PoolRange, PppProfile, Router, Text, UsedAddress};
+use crate::store::admin::PoolSummary;
 
 pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
     let routers = chosen(desk, names)?;
@@ -22,24 +23,28 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
         let mut router = Router::open(target)?;
         let pools = router.list::<Pool>(None, Check::End)?.into_inner();
         let prefixes = optional::<Ipv6Pool>(&mut router)?;
+        let used = optional::<UsedAddress>(&mut router)?;
         router.close();
-        Ok((pools, prefixes))
+        Ok((pools, prefixes, used))
     });
+    // Without a database there is nothing to compare with.
+    let here = desk.open().and_then(|mut admin| Ok(admin.summaries(None, None)?)).unwrap_or_default();
     let mut records = Records::new([
         shown("router", 1),
         shown("pool_name", 0),
         shown("ranges", 1),
         shown("next_pool", 2),
         shown("total", 0),
-        shown("used", 3),
+        shown("used", 2),
+        shown("in_use_here", 2),
         shown("imported", 4),
         shown("comment", 5),
         hidden("error"),
     ]);
     let mut errors = Vec::new();
     for (router, answer) in routers.iter().zip(answers) {
-        let (pools, prefixes) = match answer {
-            Ok(pools) => pools,
+        let (pools, prefixes, used) = match answer {
+            Ok(answer) => answer,
             Err(error) => {
                 errors.push(error);
                 continue;
@@ -50,13 +55,20 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
             let ours = ranges.as_ref().ok().map(|ranges| ranges.iter().map(PoolRange::count).sum::<u64>());
             let comment =
                 pool.comment.as_ref().map(|text| escape(router.encoding.decode(text.bytes()).as_bytes()));
+            let known = ours_of(&here, router, &pool);
+            let mut given = used.iter().filter(|used| used.pool == pool.name);
+            if let (Some(first), true) = (given.next(), known.is_some()) {
+                warn_of_second_allocator(desk, router, first, 1 + given.count());
+            }
+            let counted = used.iter().filter(|used| used.pool == pool.name).count() as u64;
             records.push(vec![
                 json!(router.name),
                 json!(stored(&pool.name)),
                 name(pool.ranges.as_ref()),
                 name(pool.next()),
                 json!(pool.total.or(ours)),
-                json!(pool.used),
+                json!(pool.used.unwrap_or(counted)),
+                json!(known.map(|summary| count_of(summary.in_use))),
                 json!(if router.wants(pool.name.bytes()) { "yes" } else { "no" }),
                 json!(comment),
                 json!(ranges.err().map(|error| error.to_string())),
@@ -66,6 +78,29 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
     }
     desk.screen.data(&records)?;
     Ok(outcome(desk, routers.len(), &errors))
+}
+
+/// What we have of a router's pool: its own, or a shared one of that name.
+fn ours_of<'a>(here: &'a [PoolSummary], router: &Config, pool: &Pool) -> Option<&'a PoolSummary> {
+    let name = stored(&pool.name);
+    let of =
+        |nas: Option<&str>| here.iter().find(|own| own.pool.name == name && own.pool.nas.as_deref() == nas);
+    of(Some(router.nas_key())).or_else(|| of(None))
+}
+
+/// Addresses of a pool that radiusd gives out, and the router itself does, too.
+fn warn_of_second_allocator(desk: &Desk, router: &Config, first: &UsedAddress, count: usize) {
+    let whom = [first.owner.as_ref(), first.info.as_ref()];
+    let whom: Vec<_> = whom.into_iter().flatten().map(stored).collect();
+    desk.screen.warning(&format!(
+        "{}: the router itself has handed out {} of the pool {} ({} first, {}), which radiusd gives out, too: two allocators \
+         give one address to two subscribers; `ippool-rs router fix-profile {0}` says what lets it",
+        router.name,
+        number::count(count, "address"),
+        stored(&first.pool),
+        first.address,
+        whom.join(" ")
+    ));
 }
 
 /// A pool of prefixes: it stays on the router, radiusd grants none of it.
@@ -82,6 +117,7 @@ fn prefix_row(router: &Config, pool: &Ipv6Pool) -> Vec<Value> {
         json!(text),
         json!(null),
         json!(total),
+        json!(null),
         json!(null),
         json!("no"),
         json!(comment),

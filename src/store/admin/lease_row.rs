@@ -2,6 +2,7 @@
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::Whom;
 use crate::lease::{Claim, Time};
 
 /// How a row stands now, by the database's clock.
@@ -167,14 +168,7 @@ impl LeaseRow {
     /// For whom, in words.
     #[must_use]
     pub fn kept_for(&self) -> String {
-        let nobody = |whom: &String| whom.strip_prefix("=nobody: ").map(|why| format!("nobody ({why})"));
-        let owner = self.reserved_for.as_ref().map(|whom| nobody(whom).unwrap_or_else(|| whom.clone()));
-        match (owner, &self.reserved_station) {
-            (Some(owner), Some(station)) => format!("{owner} with the device {station}"),
-            (Some(owner), None) => owner,
-            (None, Some(station)) => format!("the device {station}"),
-            (None, None) => "nobody".to_owned(),
-        }
+        Whom { owner: self.reserved_for.clone(), station: self.reserved_station.clone() }.to_string()
     }
 
     /// The database's clock when it was read.
