@@ -207,7 +207,7 @@ impl Postgres {
             written => {
                 let undone = self.batch("ROLLBACK");
                 // The first error counts.
-                written.and_then(|_| undone).map(|()| None)
+                written.and(undone).map(|()| None)
             }
         }
     }
