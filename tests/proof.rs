@@ -71,6 +71,8 @@ mod history;
 mod import;
 #[path = "proof/long.rs"]
 mod long;
+#[path = "proof/million.rs"]
+mod million;
 #[path = "proof/mixed.rs"]
 mod mixed;
 #[path = "proof/observed.rs"]

@@ -100,6 +100,9 @@ fn heard(catalogue: &Catalogue, key: Option<&str>, now: Time) -> String {
     let Some(key) = key else { return "no NAS".to_owned() };
     let facts = catalogue.nases.iter().find(|nas| nas.key == key).map(|nas| nas.facts);
     match facts {
+        Some(facts) if facts.last_heard_at <= Time::EPOCH => {
+            format!("NAS {key}, which radiusd has not heard yet")
+        }
         Some(facts) if is_silent(&facts, now) => {
             let last = (facts.last_heard_at > Time::EPOCH).then(|| when(now, facts.last_heard_at));
             format!(
