@@ -71,9 +71,12 @@ fn decided(
     if wants.is_empty() {
         let mut outcome =
             Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
-        if mode == Mode::Managed && reply.address.is_none() && says_framed(facts) {
-            let session = session.unwrap_or_else(|| identity::session(facts));
-            outcome.notes.push(unassigned(settings, &session.username, &session.nas));
+        if reply.address.is_none() && says_framed(facts) {
+            let session = identity::session(facts);
+            let mode =
+                if careful { settings.mode.max(engine.mode(&session.nas, &[])) } else { Mode::Managed };
+            let note = (mode == Mode::Managed).then(|| unassigned(settings, &session.username, &session.nas));
+            outcome.notes.extend(note);
         }
         return outcome;
     }
