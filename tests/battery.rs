@@ -14,6 +14,8 @@ mod by_number;
 mod ground;
 #[path = "battery/lookups.rs"]
 mod lookups;
+#[path = "battery/ordered_plans.rs"]
+mod ordered_plans;
 #[path = "battery/people.rs"]
 mod people;
 #[path = "battery/plans.rs"]

@@ -245,7 +245,7 @@ in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, 
     },
     /// Create a pool, or add ranges to it
     Add(PoolAdd),
-    /// Change how a pool gives out, and where it goes on when it is empty
+    /// Change which addresses a pool has, how it gives out, and where it goes on when it is empty
     Modify(PoolModify),
     /// Take pools over from routers: show the difference, or (with --apply) do it
     Import(PoolImport),

@@ -29,7 +29,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
         nas: list.nas.as_deref().map(stored),
         session: list.session.as_deref().map(stored),
         show: match list.status {
-            None => Show::Held,
+            None => Show::Listed,
             Some(StatusArg::All) => Show::All,
             Some(StatusArg::Available) => Show::Status(Status::Available),
             Some(StatusArg::InUse) => Show::Status(Status::InUse),

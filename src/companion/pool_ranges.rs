@@ -195,10 +195,14 @@ pub(super) fn tell_of_those_who_stay(desk: &Desk, pool: &Pool, plan: &RangePlan,
     let named: Vec<_> = plan.stay.iter().take(NAMED).map(holder).collect();
     let more = plan.stay.len() - named.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let stay = if dry_run { "would stay" } else { "stay" };
+    let stay = match (dry_run, plan.stay.len()) {
+        (true, _) => "would stay",
+        (_, 1) => "stays",
+        _ => "stay",
+    };
     desk.screen.warning(&format!(
-        "{} of the pool {pool} {stay}, for they are held or reserved: {}{more}; the same command takes them once they are \
-         not, `ippool-rs pool remove {} RANGE --yes` at once",
+        "{} of the pool {pool} {stay}, being held or reserved: {}{more}; the same command takes them once they are free, \
+         `ippool-rs pool remove {} RANGE --yes` at once",
         pool.unit.amount(plan.stay.len() as u128),
         named.join(", "),
         pool.name

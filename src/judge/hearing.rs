@@ -71,9 +71,9 @@ struct Hearing<'a> {
     findings: Vec<Finding>,
 }
 
-/// Each list of sessions has addresses of its kind.
+/// Each list of sessions has addresses of its kind. Of clients whose DHCP the router only relays to us it knows nothing.
 fn is_listed(row: &Row) -> bool {
-    row.address.addr().is_ipv4()
+    row.address.addr().is_ipv4() && !row.is_dhcp()
 }
 
 fn followers(rows: &[Row]) -> HashMap<&str, Vec<usize>> {
@@ -297,7 +297,7 @@ impl Hearing<'_> {
                     let is_of = |seen| lease.is_some_and(|lease| steps::is_of(lease, seen, self.known));
                     self.list.sessions.iter().any(is_of)
                 };
-                if led.get(key).copied().unwrap_or_else(of_user) {
+                if self.known.rows[at].is_dhcp() || led.get(key).copied().unwrap_or_else(of_user) {
                     self.present.insert(at);
                 }
             }

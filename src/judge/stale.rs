@@ -279,7 +279,9 @@ fn leases_of<'a>(session: &OpenSession, rows: &'a [(&'a Row, Row)]) -> Vec<&'a (
 
 /// The lease is this session's: bound to its id, and user or address agree.
 fn is_of(row: &Row, session: &OpenSession) -> bool {
-    let Some(lease) = row.lease.as_deref().filter(|_| row.status == Status::InUse) else { return false };
+    let Some(lease) = row.lease.as_deref().filter(|_| row.status == Status::InUse && !row.is_dhcp()) else {
+        return false;
+    };
     let named = lease.username == session.username || lease.owner == session.username;
     let here = session.address == Some(row.address.addr());
     lease.session_id.as_deref() == Some(session.session_id.as_str()) && (named || here)

@@ -423,3 +423,15 @@ fn prefixes_follow_their_session_and_are_never_absent_by_themselves() {
     };
     assert_eq!(confirmed(prefix("alice", 1)), 2);
 }
+
+#[test]
+fn what_a_router_only_relays_by_dhcp_it_does_not_list_and_nobody_is_taken_for_gone() {
+    let rows: Vec<Row> = (1..=40)
+        .map(|n| Row { attribute: "DHCP-Your-IP-Address".into(), ..held(&format!("client{n}"), n) })
+        .chain([held("alice", 41), held("bob", 42)])
+        .collect();
+    let mut case = Case::new(rows, vec![seen("alice", 41)]);
+    case.absent = (1..=42).map(|id| (id, BEGUN - 90)).collect();
+    // Nor are they among those by which a list is weighed.
+    assert_eq!(case.verdicts(), [(Verdict::Clear, 41), (Verdict::Release, 42)]);
+}

@@ -51,6 +51,8 @@ pub struct Rules {
     pub grace: Seconds,
     /// `cooldown`: after a Stop, before somebody else gets the address.
     pub cooldown: Seconds,
+    /// `decline_duration`: how long an address that a client of DHCP declined is given to nobody.
+    pub declined: Seconds,
     /// `sessions_per_owner`; 0: no limit.
     pub sessions_per_owner: u32,
     /// `static_wins`: an address stated by the reply takes the row from another's live lease.
@@ -69,6 +71,7 @@ impl Default for Rules {
             silent: 86_400,
             grace: 60,
             cooldown: 10,
+            declined: 86_400,
             sessions_per_owner: 0,
             static_wins: true,
             several: false,

@@ -73,10 +73,9 @@ fn decided(
             Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
         if reply.address.is_none() && says_framed(facts) {
             let session = identity::session(facts);
-            let mode =
-                if careful { settings.mode.max(engine.mode(&session.nas, &[])) } else { Mode::Managed };
-            let note = (mode == Mode::Managed).then(|| unassigned(settings, &session.username, &session.nas));
-            outcome.notes.extend(note);
+            if !careful || settings.mode.max(engine.mode(&session.nas, &[])) == Mode::Managed {
+                outcome.notes.push(unassigned(settings, &session.username, &session.nas));
+            }
         }
         return outcome;
     }
@@ -93,6 +92,7 @@ fn decided(
         least_seconds: least(settings, reply),
         rules: settings.rules.clone(),
         session,
+        dhcp: None,
     };
     if seen.is_empty() {
         return managed(settings, engine, reply, &who, ask, matched, settings.timeout);
@@ -277,7 +277,7 @@ fn without_owner(settings: &Settings, who: &Who, stated: bool) -> Outcome {
     Outcome::failed(Code::Invalid, Note::failure(Kind::Invalid, &who.nas, text))
 }
 
-fn refused(refusal: Refusal, note: Note) -> Outcome {
+pub(super) fn refused(refusal: Refusal, note: Note) -> Outcome {
     let code = match refusal {
         Refusal::Fail => Code::Fail,
         Refusal::NotFound => Code::NotFound,
@@ -286,7 +286,7 @@ fn refused(refusal: Refusal, note: Note) -> Outcome {
     Outcome::failed(code, note)
 }
 
-fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
+pub(super) fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
     let too = if behind.is_empty() {
         String::new()
     } else {
@@ -300,7 +300,7 @@ fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
     Note::failure(Kind::Exhausted, pool, text)
 }
 
-fn unknown_pool(who: &Who, pool: &str) -> Note {
+pub(super) fn unknown_pool(who: &Who, pool: &str) -> Note {
     let text = format!(
         "there is no pool {pool}: no address for user {} at NAS {}. `ippool-rs pool list` shows all pools, and whose they are; make it \
          with `ippool-rs pool add {pool} RANGE`, or mend where the pool is named for this user",
@@ -309,7 +309,7 @@ fn unknown_pool(who: &Who, pool: &str) -> Note {
     Note::failure(Kind::UnknownPool, pool, text)
 }
 
-fn unfit(who: &Who, pool: &str, gives: Unit, attribute: &str, takes: Takes) -> Note {
+pub(super) fn unfit(who: &Who, pool: &str, gives: Unit, attribute: &str, takes: Takes) -> Note {
     let text = format!(
         "pool {pool} gives out {gives}, and {attribute} holds {takes}: nothing for user {} at NAS {}. Name another pool for {attribute}; \
          `ippool-rs pool list` shows what each gives out",
@@ -351,7 +351,7 @@ fn unavailable(settings: &Settings, who: &Who, why: &str) -> Outcome {
     }
 }
 
-fn doubtful(who: &Who, grant: &Grant) -> Note {
+pub(super) fn doubtful(who: &Who, grant: &Grant) -> Note {
     let text = format!(
         "pool {} has no address that is free beyond doubt: user {} at NAS {} got {}, whose last lease ran out without a Stop. Add \
          addresses (`ippool-rs pool add {} RANGE`), or ask the routers who is online, and free what the others hold (`ippool-rs lease release \

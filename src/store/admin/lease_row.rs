@@ -3,6 +3,7 @@
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::Whom;
+use crate::lease::contract::YOUR_IP_ADDRESS;
 use crate::lease::{Claim, Time};
 
 /// How a row stands now, by the database's clock.
@@ -16,6 +17,8 @@ pub enum State {
     Lapsed,
     /// Kept for somebody, and not held.
     Reserved,
+    /// A client of DHCP found somebody else on it: nobody gets it for a while.
+    Declined,
     /// Ended a moment ago; nobody else gets it for a little while.
     Cooling,
     /// Free beyond doubt.
@@ -125,8 +128,15 @@ pub struct HistoryEvent {
 }
 
 impl State {
-    const ALL: [Self; 6] =
-        [Self::Offered, Self::Online, Self::Lapsed, Self::Reserved, Self::Cooling, Self::Free];
+    const ALL: [Self; 7] = [
+        Self::Offered,
+        Self::Online,
+        Self::Lapsed,
+        Self::Reserved,
+        Self::Declined,
+        Self::Cooling,
+        Self::Free,
+    ];
 
     /// The word that people and scripts read.
     #[must_use]
@@ -136,6 +146,7 @@ impl State {
             Self::Online => "online",
             Self::Lapsed => "lapsed",
             Self::Reserved => "reserved",
+            Self::Declined => "declined",
             Self::Cooling => "cooling",
             Self::Free => "free",
         }
@@ -157,6 +168,12 @@ impl LeaseRow {
     #[must_use]
     pub fn state(&self) -> State {
         State::parse(&self.state_text)
+    }
+
+    /// It went out by DHCP.
+    #[must_use]
+    pub fn is_dhcp(&self) -> bool {
+        self.attribute == YOUR_IP_ADDRESS
     }
 
     /// It is kept for somebody, or from everybody, whether it is held now or not.

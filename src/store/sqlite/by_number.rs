@@ -114,3 +114,58 @@ impl ByNumber for Sqlite {
         self.transaction(|this| these.iter().try_for_each(|net| this.put(pool, net.addr(), now)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+    use diesel::connection::SimpleConnection as _;
+
+    use super::*;
+    use crate::store::{DatabaseUrl, Sources, migrate};
+
+    #[derive(diesel::QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    #[test]
+    fn the_order_is_read_by_its_own_index_whatever_sqlite_believes_of_the_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ippool.db");
+        migrate::up(&DatabaseUrl::Sqlite(path.clone())).unwrap();
+        let mut store = Sqlite::open(&path, &Sources::none()).unwrap();
+        let at = "2026-01-01 00:00:00.000000";
+        let fill = format!(
+            "INSERT INTO ip_pool_pools (id, name, created_at, updated_at) VALUES (1, 'gold', '{at}', '{at}'); \
+             WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 2999) \
+             INSERT INTO ip_pool_assignments (ip_address, ip_key, pool_name, pool_id, ordered, created_at, updated_at) \
+             SELECT '10.0.' || (n / 250) || '.' || (n % 250), CAST(printf('%017d', n) AS BLOB), 'gold', 1, 1, '{at}', '{at}' FROM n"
+        );
+        // Never analyzed; analyzed while it was empty; told that the queue is short and the order of no use; known.
+        let wrong = "DELETE FROM sqlite_stat1; INSERT INTO sqlite_stat1 VALUES \
+            ('ip_pool_assignments', 'ip_pool_assignments_queue', '1000000 2 1 1'), \
+            ('ip_pool_assignments', 'ip_pool_assignments_order', '1000000 1000000 1000000 1000000'); ANALYZE sqlite_schema";
+        for beliefs in ["", "ANALYZE", &fill, wrong, "ANALYZE"] {
+            store.connection.batch_execute(beliefs).unwrap();
+            for (text, compare) in [(&UP, ">"), (&DOWN, "<"), (&ABOVE, ">")] {
+                // What stands for the binds does not matter to the plan.
+                let text = format!("EXPLAIN QUERY PLAN {}", text.replace('$', "?"));
+                let plan: Vec<Step> = diesel::sql_query(text)
+                    .bind::<BigInt, _>(1)
+                    .bind::<Text, _>("2100-01-01 00:00:00.000000")
+                    .bind::<Binary, _>([0_u8; 17].to_vec())
+                    .bind::<BigInt, _>(16)
+                    .load(&mut store.connection)
+                    .unwrap();
+                let steps: Vec<&str> = plan.iter().map(|step| step.detail.as_str()).collect();
+                let wanted = format!(
+                    "SEARCH a USING INDEX ip_pool_assignments_order (pool_id=? AND ip_key{compare}?)"
+                );
+                assert_eq!(steps, [wanted], "{beliefs}");
+            }
+        }
+        let found = store.rows_in_order(1, false, None, Sqlite::now(), 16).unwrap();
+        assert_eq!(found.len(), 16);
+    }
+}
