@@ -281,7 +281,7 @@ fn nothing_is_written_by_a_leader_that_another_has_replaced() {
         // As the leader it writes; with the number in the history.
         let adopt = |ledger: &mut Ledger, n: u8| {
             let address = IpAddr::from([10, 0, 0, n]);
-            let row = ledger.rows(&[], "default", &[address]).unwrap().remove(0);
+            let row = ledger.rows(&[], "default", &[address.into()]).unwrap().remove(0);
             let now = ledger.now().unwrap();
             let change = Change {
                 after: Row { status: Status::Reserved, ..row.clone() },
@@ -302,7 +302,7 @@ fn nothing_is_written_by_a_leader_that_another_has_replaced() {
         let now = ledger.now().unwrap();
         assert!(is_deposed(&ledger.store_findings("r", &[("drop", String::new(), "x")], now).unwrap_err()));
         assert!(is_deposed(&ledger.store_findings("r", &[], now).unwrap_err()));
-        let row = ledger.rows(&[], "default", &[IpAddr::from([10, 0, 0, 3])]).unwrap().remove(0);
+        let row = ledger.rows(&[], "default", &[IpAddr::from([10, 0, 0, 3]).into()]).unwrap().remove(0);
         let read = (row.id, row.epoch, row.updated_at);
         assert!(is_deposed(&ledger.note_absence(&[read], Some(now)).unwrap_err()));
         let refused = |error: AdminError| matches!(error, AdminError::Store(StoreError::Deposed(_)));

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the packages of Debian 12 that are missing for what is named; does nothing, and asks nothing, where all is there.
 # Usage: tests/install-packages.sh build|radiusd|postgres|tools|clients …
-#   build     what the compiler needs      radiusd   a FreeRADIUS to load the module, and radclient
+#   build     what the compiler needs      radiusd   a FreeRADIUS to load the module, its DHCP, and radclient
 #   postgres  a PostgreSQL for the tests, and rlm_sqlippool's driver for it, to compare with      tools   valgrind, sqlite3
 #   clients   Python and Node, for the RouterOS clients that others wrote (tests/fake/outsiders.rs)
 # As root, or by sudo; where neither can be, it says what to install, and ends with 1. What it installs starts no service.
@@ -30,6 +30,7 @@ for part; do
 	radiusd)
 		need freeradius /usr/sbin/freeradius /usr/sbin/radiusd /usr/local/sbin/radiusd
 		need freeradius-utils /usr/bin/radclient /usr/local/bin/radclient
+		need freeradius-dhcp /usr/lib/freeradius/proto_dhcp.so /usr/lib64/freeradius/proto_dhcp.so /usr/local/lib/proto_dhcp.so
 		;;
 	postgres)
 		need postgresql-15 /usr/lib/postgresql/*/bin/initdb /usr/bin/initdb /usr/pgsql-*/bin/initdb

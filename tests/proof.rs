@@ -38,6 +38,8 @@ mod tally;
 mod ground;
 #[path = "proof/load.rs"]
 mod load;
+#[path = "proof/net.rs"]
+mod net;
 #[allow(dead_code, missing_docs)]
 #[path = "peer/world.rs"]
 mod world;
@@ -53,6 +55,8 @@ mod budget;
 mod chains;
 #[path = "proof/crash.rs"]
 mod crash;
+#[path = "proof/dhcp.rs"]
+mod dhcp;
 #[path = "proof/dual.rs"]
 mod dual;
 #[path = "proof/durable.rs"]

@@ -26,7 +26,7 @@ while read -r room may; do
 		grep -vE "\bcrate::(${may})\b" | break_rule "src/$room uses a room that it must not know"
 done <<'ROOMS'
 lease lease
-choose choose|lease|engine::(How|\{?Accounted|\{?Contest|Undo)
+choose choose|lease|engine::(How|\{?Accounted|\{?Contest|\{?Denial|Undo)
 engine engine|lease|choose|store
 store store|lease
 module module|lease|engine|store::(DatabaseUrl|StoreError)

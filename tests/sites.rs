@@ -17,6 +17,8 @@ mod site;
 
 #[path = "sites/cgnat.rs"]
 mod cgnat;
+#[path = "sites/dhcp.rs"]
+mod dhcp;
 #[path = "sites/dual.rs"]
 mod dual;
 #[path = "sites/plans.rs"]

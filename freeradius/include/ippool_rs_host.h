@@ -53,6 +53,8 @@ typedef struct value_pair {
 	union {
 		uint8_t const *octets;
 		uint32_t integer;
+		uint8_t byte;
+		uint8_t ether[6];
 		uint8_t ipaddr[4];
 		uint8_t ipv6addr[16];
 		uint8_t ipv6prefix[18];

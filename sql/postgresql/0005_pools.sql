@@ -9,6 +9,7 @@ ALTER TABLE ip_pool_pools ADD COLUMN mode text;            -- managed, observe, 
 ALTER TABLE ip_pool_pools ADD COLUMN message text;         -- what a subscriber is told who gets an address of it
 
 ALTER TABLE ip_pool_assignments ADD COLUMN reserved_station text; -- with reserved_for: whom a reserved address is for
+ALTER TABLE ip_pool_assignments ADD COLUMN reserved_by text; -- the import that reserved it, and takes it back; null: somebody did
 ALTER TABLE ip_pool_assignments ADD COLUMN ordered boolean NOT NULL DEFAULT false; -- its pool gives out by number
 
 -- Rows are made from next_address upwards; a pool that gives out its highest first makes them downwards: what lies behind

@@ -9,6 +9,7 @@ ALTER TABLE ip_pool_pools ADD COLUMN mode TEXT;            -- managed, observe, 
 ALTER TABLE ip_pool_pools ADD COLUMN message TEXT;         -- what a subscriber is told who gets an address of it
 
 ALTER TABLE ip_pool_assignments ADD COLUMN reserved_station TEXT; -- with reserved_for: whom a reserved address is for
+ALTER TABLE ip_pool_assignments ADD COLUMN reserved_by TEXT; -- the import that reserved it, and takes it back; null: somebody did
 ALTER TABLE ip_pool_assignments ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0; -- its pool gives out by number
 
 -- Rows are made from next_key upwards; a pool that gives out its highest first makes them downwards: what lies behind

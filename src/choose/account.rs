@@ -457,6 +457,12 @@ fn stranger(
         Status::Available | Status::Reserved if at > last_held(row) => adopted(event, raw, row, cx),
         Status::Available | Status::Reserved => ignored(Ignored::Late),
         Status::InUse => {
+            // The NAS counts what a client of ours uses who got its address by DHCP: that is the client itself.
+            let station =
+                row.lease.as_ref().filter(|_| row.is_dhcp()).and_then(|lease| lease.station.as_ref());
+            if station.is_some() && station == event.session.station.as_ref() {
+                return Accounts::Do(Vec::new(), Accounted::Confirmed);
+            }
             if row.lease.as_ref().is_some_and(|lease| at <= lease.assigned_at) {
                 return ignored(Ignored::Late);
             }

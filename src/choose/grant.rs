@@ -2,8 +2,10 @@
 
 use ipnet::IpNet;
 
+use super::dhcp;
 use super::{Circumstances, Reserve, against, row_of};
-use crate::engine::{Contest, How};
+use crate::engine::{Contest, Denial, How};
+use crate::lease::contract::Verb;
 use crate::lease::faults::{self, Fault};
 use crate::lease::{Ask, Change, Lease, Link, Row, Seconds, Status, Want, life};
 
@@ -62,6 +64,12 @@ pub enum Choice {
     NeedRow(IpNet),
     /// Nothing free is at hand.
     NoneFree,
+    /// DHCP: the client may not use the address that it names.
+    Denied(Denial),
+    /// DHCP: nothing is known of the client, and others may know it.
+    Unheard,
+    /// DHCP: once this is written, the client's lease is over.
+    End(Box<Change>),
 }
 
 /// Decides one want of `ask`. `chain`: the pools that may serve it, the first one first; none: only what its session holds may
@@ -79,6 +87,9 @@ pub fn choose(
     taken: &dyn Fn(i64) -> bool,
     cx: &Circumstances<'_>,
 ) -> Choice {
+    if let Some(verb) = ask.dhcp.filter(|verb| *verb != Verb::Offer) {
+        return carried(want, dhcp::answer(verb, ask, want, chain, rows, ours, cx));
+    }
     if let Some(stated) = want.stated {
         if faults::on(Fault::StaticForgotten) {
             return Choice::Kept;
@@ -125,41 +136,45 @@ fn carried(want: &Want, mut choice: Choice) -> Choice {
 }
 
 /// What every step looks at.
-struct Way<'a> {
-    ask: &'a Ask,
-    chain: &'a [Link],
-    cx: &'a Circumstances<'a>,
+pub(super) struct Way<'a> {
+    pub(super) ask: &'a Ask,
+    pub(super) chain: &'a [Link],
+    pub(super) cx: &'a Circumstances<'a>,
 }
 
 impl Way<'_> {
     /// The pool may serve it.
-    fn leads_to(&self, pool: i64) -> bool {
+    pub(super) fn leads_to(&self, pool: i64) -> bool {
         self.chain.iter().any(|link| link.pool == pool)
     }
 
     /// This owner from this station may have the row.
-    fn is_open(&self, row: &Row) -> bool {
+    pub(super) fn is_open(&self, row: &Row) -> bool {
         row.is_open_to(&self.ask.session.owner, self.ask.session.station.as_deref())
     }
 
     /// The length of its lease on this row.
-    fn seconds(&self, row: &Row) -> Seconds {
+    pub(super) fn seconds(&self, row: &Row) -> Seconds {
         let link = self.chain.iter().find(|link| link.pool == row.pool);
         self.ask.length(link.and_then(|link| link.ttl).or_else(|| (self.cx.ttl)(row.pool)))
     }
 
-    fn grant(&self, row: &Row, detail: &str) -> Change {
+    pub(super) fn grant(&self, row: &Row, detail: &str) -> Change {
         let cx = self.cx;
         life::grant(row, self.ask, self.seconds(row), &cx.nas, cx.now, cx.token, detail)
     }
 
     fn take_over(&self, row: &Row) -> Change {
         let cx = self.cx;
+        // A client of DHCP whose lease is over does not use it any more.
+        if self.ask.dhcp.is_some() && !row.is_live(cx.now) {
+            return self.grant(row, "former address");
+        }
         life::take_over(row, self.ask, self.seconds(row), &cx.nas, cx.now, cx.token)
     }
 }
 
-fn serve(raw: &Row, change: Change, how: How) -> Choice {
+pub(super) fn serve(raw: &Row, change: Change, how: How) -> Choice {
     Choice::Serve(Box::new(Served {
         what: Serving::Change(Box::new(against(raw, change))),
         how,
@@ -238,7 +253,7 @@ fn contest_of(way: &Way<'_>, row: &Row) -> Option<Contest> {
 }
 
 /// The lease of this very session on another row: it ends, as the session is about to be somewhere else.
-fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
+pub(super) fn superseded(ask: &Ask, raw: &Row, cx: &Circumstances<'_>) -> Option<Change> {
     let row = cx.settle(raw);
     let holds = |row: &Row| {
         row.status == Status::InUse && row.lease.as_ref().is_some_and(|lease| lease.key == ask.session.key)
@@ -277,7 +292,8 @@ fn own(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
     let lease = row.lease.as_ref()?;
     let over = || superseded(ask, raw, cx).map(|change| Choice::Prepare(vec![change]));
     // Ids come round: what another device had by this one is over.
-    if is_another(ask, lease) || !is_own(row) {
+    // So is what DHCP had given it on another network.
+    if is_another(ask, lease) || !is_own(row) || (ask.dhcp.is_some() && !way.leads_to(row.pool)) {
         return over();
     }
     let (live, disputed) = (row.is_live(cx.now), row.fresh_claim(cx.now, ask.rules.lease).is_some());
@@ -328,6 +344,7 @@ fn kept(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
     let usable = |row: &Row| {
         row.is_kept_for(&session.owner, session.station.as_deref())
             && row.status != Status::InUse
+            && !row.is_declined(cx.now)
             && way.leads_to(row.pool)
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()
     };
@@ -354,6 +371,7 @@ fn former(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
         };
         of_owner
             && free
+            && !row.is_declined(cx.now)
             && !(cx.barred)(row.id)
             && way.leads_to(row.pool)
             && row.fresh_claim(cx.now, ask.rules.lease).is_none()

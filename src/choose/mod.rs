@@ -4,6 +4,9 @@
 //! reading and writing rows ([`crate::store`]), batches ([`crate::engine`]).
 
 mod account;
+mod dhcp;
+#[cfg(test)]
+mod dhcp_tests;
 mod foresee;
 mod grant;
 

@@ -132,7 +132,8 @@ pub(super) struct Reconcile {
     /// Far fewer sessions than at the last look are right: they were taken down on purpose
     #[arg(long, requires = "router")]
     pub accept_drop: bool,
-    /// List what the last runs with --apply found and could not mend; no router is asked
+    /// List what the last runs with --apply found and could not mend, and what radiusd has observed otherwise than it would answer
+    /// (mode = observe) in the last week; no router is asked
     #[arg(long, conflicts_with_all = ["apply", "accept_drop"])]
     pub findings: bool,
 }
@@ -244,7 +245,7 @@ in_use + lapsed + reserved + cooling + free = total. in_use counts live leases, 
     },
     /// Create a pool, or add ranges to it
     Add(PoolAdd),
-    /// Change how a pool gives out, and where it goes on when it is empty
+    /// Change which addresses a pool has, how it gives out, and where it goes on when it is empty
     Modify(PoolModify),
     /// Take pools over from routers: show the difference, or (with --apply) do it
     Import(PoolImport),

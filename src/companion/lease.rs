@@ -29,7 +29,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
         nas: list.nas.as_deref().map(stored),
         session: list.session.as_deref().map(stored),
         show: match list.status {
-            None => Show::Held,
+            None => Show::Listed,
             Some(StatusArg::All) => Show::All,
             Some(StatusArg::Available) => Show::Status(Status::Available),
             Some(StatusArg::InUse) => Show::Status(Status::InUse),
@@ -52,6 +52,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
         shown("calling_station_id", 7),
         hidden("started_at"),
         shown("reserved_for", 3),
+        shown("reserved_station", 6),
         hidden("subscriber_id"),
         hidden("address_space"),
     ]);
@@ -72,6 +73,7 @@ fn leases(desk: &Desk, list: &LeaseList) -> Result<Exit, Failure> {
             json!(row.calling_station_id),
             moment(row.started_at()),
             json!(row.reserved_for),
+            json!(row.reserved_station),
             json!(row.subscriber_id),
             json!(row.address_space),
         ]);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::exit::Failure;
 use super::reconcile::rules_of;
 use crate::choose::{Circumstances, foresee};
+use crate::lease::contract;
 use crate::lease::{Ask, Link, Names, NasFacts, Pick, Row, Rules, Session, Time, Want};
 use crate::store::admin::Ledger;
 use crate::store::{Catalogue, PoolRow, nas_at};
@@ -65,7 +66,8 @@ pub(super) fn next_login(
     let want = Want { attribute: attribute.to_owned(), ..Want::default() };
     let (wants, lease_seconds) = (vec![want], rules.lease);
     let rules = Arc::new(rules.clone());
-    let ask = Ask { session: session.clone(), wants, lease_seconds, least_seconds: 0, rules };
+    let dhcp = (attribute == contract::YOUR_IP_ADDRESS).then_some(contract::Verb::Offer);
+    let ask = Ask { session: session.clone(), wants, lease_seconds, least_seconds: 0, rules, dhcp };
     let of =
         |id| catalogue.nases.iter().find(|nas| nas.facts.id == id).map(|nas| nas.facts).unwrap_or_default();
     let (ttl, barred) = (|_| None, |id| barred.contains(&id));

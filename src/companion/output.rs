@@ -223,7 +223,7 @@ fn state_colour(text: &str) -> Option<Color> {
     match text {
         "online" | "current" => Some(Color::Green),
         "offered" | "cooling" => Some(Color::Cyan),
-        "lapsed" | "behind" | "missing" => Some(Color::Yellow),
+        "lapsed" | "declined" | "behind" | "missing" => Some(Color::Yellow),
         "newer" => Some(Color::Red),
         _ => None,
     }

@@ -45,6 +45,7 @@ pub(super) fn run(desk: &Desk, modify: &PoolModify) -> Result<Exit, Failure> {
                 .to_owned(),
         ));
     }
+    super::pool_ranges::check(&modify.ranges)?;
     let mut admin = desk.open()?;
     let pool =
         find_one(admin.pools(Some(&stored(&modify.name)), None)?, &modify.name, modify.nas.as_deref())?;

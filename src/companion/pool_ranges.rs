@@ -3,7 +3,7 @@
 
 use super::Desk;
 use super::args::PoolRanges;
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::pool::usage;
 use super::pool_add::slip;
 use super::pool_remove::holder;
@@ -55,6 +55,15 @@ impl RangePlan {
     }
 }
 
+/// Refuses what is no range, before the database is asked.
+pub(super) fn check(asked: &PoolRanges) -> Result<(), Failure> {
+    read(asked, Unit::default()).map(drop)
+}
+
+fn failed(sentence: String) -> Failure {
+    Failure::new(Exit::Failed, sentence)
+}
+
 /// The difference that the options make; none: no range is spoken of.
 pub(super) fn plan(
     admin: &mut Admin,
@@ -67,17 +76,17 @@ pub(super) fn plan(
     }
     let has = admin.ranges_of(pool)?;
     let (add, cut) = difference(pool.unit, &has, &read(asked, pool.unit)?)
-        .map_err(|sentence| usage(format!("{sentence}; nothing was changed")))?;
+        .map_err(|sentence| failed(format!("{sentence}; nothing was changed")))?;
     // A pool without any range is of no family yet.
     let unit = match (pool.unit.prefix_length(), add.first().filter(|_| has.is_empty())) {
         (_, None) => pool.unit,
         (None, Some(first)) => Unit::of(first.first(), None),
         (Some(length), Some(first)) => {
-            Unit::possible(first.first(), length).map_err(|error| usage(error.to_string()))?
+            Unit::possible(first.first(), length).map_err(|error| failed(error.to_string()))?
         }
     };
     if let Some(sentence) = slip(unit, &add).filter(|_| !yes_really) {
-        return Err(usage(sentence));
+        return Err(failed(sentence));
     }
     let stay = if cut.is_empty() { Vec::new() } else { admin.taken_in(pool, &cut)? };
     let held: Vec<AddressRange> =
@@ -186,10 +195,14 @@ pub(super) fn tell_of_those_who_stay(desk: &Desk, pool: &Pool, plan: &RangePlan,
     let named: Vec<_> = plan.stay.iter().take(NAMED).map(holder).collect();
     let more = plan.stay.len() - named.len();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let stay = if dry_run { "would stay" } else { "stay" };
+    let stay = match (dry_run, plan.stay.len()) {
+        (true, _) => "would stay",
+        (_, 1) => "stays",
+        _ => "stay",
+    };
     desk.screen.warning(&format!(
-        "{} of the pool {pool} {stay}, for they are held or reserved: {}{more}; the same command takes them once they are \
-         not, `ippool-rs pool remove {} RANGE --yes` at once",
+        "{} of the pool {pool} {stay}, being held or reserved: {}{more}; the same command takes them once they are free, \
+         `ippool-rs pool remove {} RANGE --yes` at once",
         pool.unit.amount(plan.stay.len() as u128),
         named.join(", "),
         pool.name

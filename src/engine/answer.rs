@@ -147,6 +147,30 @@ pub enum Ignored {
     Stranger,
 }
 
+/// Why a client of DHCP may not use the address that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Which.
+    pub address: IpNet,
+    /// Why.
+    pub why: Reason,
+}
+
+/// What speaks against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// This owner holds it.
+    HeldBy(String),
+    /// It is kept for somebody, or something else says that it is not free: another table, a session heard there, a Decline.
+    Kept,
+    /// It is of none of the pools that serve this network.
+    Elsewhere,
+    /// It is of none of our pools.
+    NotOurs,
+    /// The client has another one.
+    HasAnother(IpNet),
+}
+
 /// The engine's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
@@ -181,6 +205,12 @@ pub enum Answer {
         /// What that holds.
         takes: Takes,
     },
+    /// DHCP: the client may not use the address that it names.
+    Denied(Denial),
+    /// DHCP: nothing is known of the client, or of it and that address.
+    Unheard,
+    /// DHCP: the client's lease on the address that it named is over.
+    Ended,
     /// Accounting was dealt with.
     Accounted(Accounted),
     /// The reject was dealt with: so many grants were put back.

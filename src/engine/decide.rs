@@ -12,8 +12,11 @@ use super::reserve::Filling;
 use super::worker::Worker;
 use super::{Accounted, Answer, Grant, How, Ignored, LeftOut, Undo, Work};
 use crate::choose::{self, Accounts, Choice, Circumstances, Seen, Served, Serving};
+use crate::lease::contract::Verb;
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Ask, Change, Link, Mode, Names, NasFacts, Row, Status, Time, Want};
+use crate::lease::{
+    Accounting, AcctKind, Ask, Change, Link, Mode, Names, NasFacts, Row, Seconds, Status, Time, Want,
+};
 use crate::store::{PoolRow, Snapshot, StoreError};
 
 /// Accounting-On travels, and its delay is in whole seconds: who dials in right after it must not seem to have been there
@@ -171,13 +174,22 @@ impl Worker {
                     self.put_back(&changes, now);
                     return Ok(Decision::Again(first));
                 }
+                Choice::Denied(denial) => {
+                    return Ok(self.none_of(&changes, now, Answer::Denied(denial)));
+                }
+                Choice::Unheard => return Ok(self.none_of(&changes, now, Answer::Unheard)),
+                Choice::End(change) => return Ok(Decision::Write(vec![*change], Answer::Ended)),
                 Choice::NeedRow(net) => {
                     self.put_back(&changes, now);
                     return self.need_row(&net, &space, now);
                 }
                 Choice::Serve(served) => {
                     let pool = catalogue.row(served.row().pool);
-                    grants.push(grant_of(&served, pool, nas.is_silent(now, &ask.rules)));
+                    let grant = grant_of(&served, pool, nas.is_silent(now, &ask.rules));
+                    grants.push(match ask.dhcp {
+                        Some(Verb::Bind(_)) => Grant { lease_seconds: left_of(served.row(), now), ..grant },
+                        _ => grant,
+                    });
                     if let Serving::Change(change) = served.what {
                         changes.push(*change);
                     }
@@ -333,6 +345,11 @@ impl Worker {
         let answer = Answer::Undone(changes.len());
         if changes.is_empty() { Decision::Answer(answer) } else { Decision::Write(changes, answer) }
     }
+}
+
+/// For how long the client may use it: never a second longer than is written.
+fn left_of(row: &Row, now: Time) -> Seconds {
+    row.expires_at.map_or(0, |end| end.seconds_since(now))
 }
 
 fn left(want: &Want, unknown: bool) -> LeftOut {

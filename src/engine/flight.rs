@@ -122,7 +122,7 @@ impl Worker {
             }
         }
         self.launch();
-        if self.fleet == 0 { self.ground() } else { Ok(()) }
+        if self.fleet() == 0 { self.ground() } else { Ok(()) }
     }
 
     /// The worst that two pens do: a batch is written only after others were decided, and the younger one first.
@@ -166,7 +166,7 @@ impl Worker {
     /// Somebody is free to write, and the youngest flight is late. Else one large batch after the other is better than two small
     /// ones at a time: each costs a statement and a sync of the log.
     fn may_launch(&self) -> bool {
-        match (self.flights.last(), self.fleet) {
+        match (self.flights.last(), self.fleet()) {
             (None, _) => true,
             (Some(_), 0) => self.late && self.flights.len() < PENS,
             (Some(youngest), fleet) => {
@@ -176,9 +176,14 @@ impl Worker {
         }
     }
 
+    /// How many pens there are, those that write among them.
+    fn fleet(&self) -> usize {
+        self.pens.len() + self.flights.iter().filter(|flight| flight.pen.is_some()).count()
+    }
+
     /// What is pending may be sent off beside a flight that is late.
     pub(super) fn awaits_delay(&self) -> bool {
-        self.pending.len() > 0 && self.flights.len() < self.fleet
+        self.pending.len() > 0 && self.flights.len() < self.fleet()
     }
 
     /// Without a pen a flight is written when it is to land.
@@ -326,7 +331,6 @@ impl Worker {
         self.deferred.extend(jobs);
         self.engaged = Engaged::default();
         self.pens.clear();
-        self.fleet = 0;
     }
 
     /// A set that cannot be written alone may give a row back to a session that holds another one: then that row is nobody's.

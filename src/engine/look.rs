@@ -112,6 +112,15 @@ impl Engine {
         Arc::clone(&lock(&self.shared.catalogue))
     }
 
+    /// The same; read here, where the engine's thread has not got so far yet: the first request comes as soon as radiusd listens.
+    fn catalogue_by(&self, budget: Duration) -> Result<Arc<Catalogue>, StoreError> {
+        let known = self.catalogue();
+        if !known.pools.is_empty() {
+            return Ok(known);
+        }
+        self.readers.take(budget)?.catalogue().map(Arc::new)
+    }
+
     /// Some NAS or pool is not managed: then [`Self::mode`] has to be asked. Costs a glance.
     #[must_use]
     pub fn withholds(&self) -> bool {
@@ -143,7 +152,7 @@ impl Engine {
     /// # Errors
     /// The database is away, or does not answer within `budget`.
     pub fn peek(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
-        self.peek_by(&self.catalogue(), ask, budget)
+        self.peek_by(&*self.catalogue_by(budget)?, ask, budget)
     }
 
     /// The same as if every pool were managed; and of a pool whose rows are still to be made, the first address that may be.
@@ -151,7 +160,7 @@ impl Engine {
     /// # Errors
     /// As [`Self::peek`].
     pub fn peek_ours(&self, ask: &Ask, budget: Duration) -> Result<Option<Peeked>, StoreError> {
-        let mut catalogue = self.catalogue();
+        let mut catalogue = self.catalogue_by(budget)?;
         if self.withholds() {
             let pools = &mut Arc::make_mut(&mut catalogue).pools;
             pools.iter_mut().for_each(|pool| pool.mode = Mode::Managed);

@@ -43,7 +43,8 @@ impl Interest {
         let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
         let wanted = |rules: &Rules| rules.last_known;
         match work {
-            Work::Grant(ask) if wanted(&ask.rules) => {
+            // What a client of DHCP is told, it takes for a promise of that length.
+            Work::Grant(ask) if wanted(&ask.rules) && ask.dhcp.is_none() => {
                 Self::Grant(key(&ask.session), seconds(ask.rules.offer))
             }
             Work::Account(event) if wanted(&event.rules) => {
@@ -132,6 +133,7 @@ mod tests {
             lease_seconds: 3600,
             least_seconds: 0,
             rules: rules(),
+            dhcp: None,
         };
         Interest::of(&Work::Grant(ask))
     }

@@ -32,7 +32,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use answer::{
-    Accounted, Answer, Contest, Difference, Grant, How, Ignored, LeaseOf, LeftOut, Peeked, Seen, Undo, Work,
+    Accounted, Answer, Contest, Denial, Difference, Grant, How, Ignored, LeaseOf, LeftOut, Peeked, Reason,
+    Seen, Undo, Work,
 };
 pub use clock::Clock;
 pub use crank::Crank;

@@ -123,7 +123,8 @@ impl Counters {
             Answer::Granted(grants) | Answer::Partly(grants, _) => {
                 grants.iter().for_each(|grant| self.count_grant(grant.how))
             }
-            Answer::Kept | Answer::Contested(_) => {}
+            Answer::Kept | Answer::Contested(_) | Answer::Denied(_) | Answer::Unheard => {}
+            Answer::Ended => Self::add(self.accounted(Accounted::Released)),
             Answer::Exhausted { .. } => Self::add(&self.exhausted),
             Answer::UnknownPool { .. } | Answer::Unfit { .. } => Self::add(&self.unknown_pool),
             Answer::Unavailable { .. } => Self::add(&self.unavailable),

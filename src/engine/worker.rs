@@ -84,8 +84,6 @@ pub struct Worker {
     pub(super) pens: Vec<Pen>,
     /// Turned by hand ([`super::Crank`]): it has no other threads.
     pub(super) by_hand: bool,
-    /// How many pens there are. 0: this thread reads and writes.
-    pub(super) fleet: usize,
     /// Without a pen: batches are written only after the next have been decided, and out of order, as they may be with two.
     pub(super) late: bool,
     /// On/Off markers whose rows are not cleaned yet.
@@ -140,7 +138,6 @@ impl Worker {
             flights: Vec::new(),
             pens: Vec::new(),
             by_hand: false,
-            fleet: 0,
             late: false,
             ended: VecDeque::new(),
             rules: heritage.rules,
@@ -326,7 +323,6 @@ impl Worker {
                 }
             }
         }
-        self.fleet = self.pens.len();
     }
 
     /// While there is no connection: everybody gets an answer at once.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::module::{Change, Code, Kind, Note, Outcome, Told, Written};
 
 use super::bindings as c;
+use super::dhcp;
 use super::facts::number;
 use super::log;
 use super::remember;
@@ -92,6 +93,7 @@ fn carry_out(state: &State, request: &Request<'_>, change: &Change) -> bool {
             })
         }
         Change::Class(class) => reply(number::CLASS, c"Class", hexadecimal(&class.to_string()), c::T_OP_ADD),
+        Change::Dhcp(told) => dhcp::tell(request, told),
         Change::DoNotRespond => {
             delete(
                 request,
@@ -158,7 +160,7 @@ fn hexadecimal(text: &str) -> String {
     out
 }
 
-fn delete(request: &Request<'_>, list: c_int, of: Number) {
+pub(super) fn delete(request: &Request<'_>, list: c_int, of: Number) {
     // SAFETY: the REQUEST is lent to us; no `Pair` of the list is held here. Null for a list that there is not.
     let head = unsafe { c::radius_list(request.as_ptr(), list) };
     if !head.is_null() {
@@ -167,7 +169,7 @@ fn delete(request: &Request<'_>, list: c_int, of: Number) {
     }
 }
 
-fn make(request: &Request<'_>, list: c_int, name: &CStr, value: &CStr, op: c_int) -> bool {
+pub(super) fn make(request: &Request<'_>, list: c_int, name: &CStr, value: &CStr, op: c_int) -> bool {
     // SAFETY: as in `delete`; the context is the one that radiusd itself uses for pairs of this list.
     let (head, context) =
         unsafe { (c::radius_list(request.as_ptr(), list), c::radius_list_ctx(request.as_ptr(), list)) };

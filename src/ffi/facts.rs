@@ -4,6 +4,7 @@ use crate::lease::{Class, Named, unit};
 use crate::module::{Facts, Reply, Wish};
 
 use super::bindings as c;
+use super::dhcp::{self, Packet};
 use super::request::{Number, Pair, Request};
 use super::state::Plan;
 
@@ -39,10 +40,13 @@ pub(super) mod number {
 pub(super) fn collect(request: &Request<'_>, plan: &Plan) -> Facts {
     let mut facts = Facts::default();
     let mut wishes = vec![Wish::default(); plan.gives.len()];
+    let mut packet = Packet::default();
     request.each(c::PAIR_LIST_REQUEST, |pair| {
         let number = pair.number();
-        if number.vendor == 0 {
-            take(&mut facts, number.attribute, pair);
+        match number.vendor {
+            0 => take(&mut facts, number.attribute, pair),
+            dhcp::VENDOR => packet.take(number.attribute, pair),
+            _ => {}
         }
         for (given, wish) in plan.gives.iter().zip(&mut wishes) {
             if Some(number) == given.hint {
@@ -64,6 +68,10 @@ pub(super) fn collect(request: &Request<'_>, plan: &Plan) -> Facts {
     facts.wishes = wishes.collect();
     facts.source = core::str::from_utf8(&plan.source.expand(request)).ok().and_then(|text| text.parse().ok());
     facts.owner = plan.owner.expand(request);
+    facts.dhcp = packet.finish(request, plan);
+    if let Some(dhcp) = facts.dhcp.as_ref().filter(|_| plan.names_client && facts.owner.is_empty()) {
+        facts.owner = dhcp.client();
+    }
     facts.nas = plan.nas.as_ref().map(|template| template.expand(request));
     facts.session_key = plan.session_key.as_ref().map(|template| template.expand(request));
     facts.subscriber_id = plan.subscriber_id.as_ref().map(|template| template.expand(request));

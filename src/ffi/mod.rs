@@ -9,6 +9,7 @@ mod apply;
 mod bindings;
 mod condition;
 mod config;
+mod dhcp;
 mod facts;
 mod guard;
 mod layout;

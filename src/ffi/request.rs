@@ -118,6 +118,24 @@ impl<'p> Pair<'p> {
         Some(unsafe { self.0.data.integer })
     }
 
+    /// Its number, if it has eight bits.
+    pub(super) fn byte(self) -> Option<u8> {
+        if self.1.type_ != c::PW_TYPE_BYTE {
+            return None;
+        }
+        // SAFETY: for this type the union holds the number.
+        Some(unsafe { self.0.data.byte })
+    }
+
+    /// Its MAC address.
+    pub(super) fn ether(self) -> Option<[u8; 6]> {
+        if self.1.type_ != c::PW_TYPE_ETHERNET {
+            return None;
+        }
+        // SAFETY: for this type the union holds the address.
+        Some(unsafe { self.0.data.ether })
+    }
+
     /// Its IPv4 address.
     pub(super) fn ipv4(self) -> Option<Ipv4Addr> {
         if self.1.type_ != c::PW_TYPE_IPV4_ADDR {

@@ -6,6 +6,7 @@
 
 mod problem;
 mod ranges;
+mod reserve;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::lease::{AddressRange, Unit};
 
 pub use problem::Problem;
 pub use ranges::{common, merged, minus, size};
+pub use reserve::{Kept, Reserve, nobody};
 
 /// More addresses than this in one pool are taken for a slip, unless somebody says that they are meant.
 pub const LARGE: u128 = 1 << 20;
@@ -57,17 +59,6 @@ pub struct Claimed {
     pub by: String,
 }
 
-/// An address that the pool must not give to anybody, or to one only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reserve {
-    /// Which.
-    pub address: IpAddr,
-    /// Whose it is, as stored; [`nobody`] for the router's own.
-    pub whom: String,
-    /// What it is, for messages: `the local-address of the profile home`.
-    pub why: String,
-}
-
 /// All that the difference is made of.
 #[derive(Clone, Debug, Default)]
 pub struct World {
@@ -79,10 +70,12 @@ pub struct World {
     pub others: Vec<Claimed>,
     /// Addresses (of prefixes the first) that are held or reserved, and what of: `10.0.0.7 (online, alice)`.
     pub taken: BTreeMap<IpAddr, String>,
+    /// Pools that are there besides: those that were left out this time, and those of others that this NAS may go on in.
+    pub besides: BTreeSet<String>,
     /// What is to be reserved.
     pub reserve: Vec<Reserve>,
     /// What is reserved already, and for whom.
-    pub reserved: BTreeMap<IpAddr, String>,
+    pub reserved: BTreeMap<IpAddr, Kept>,
     /// Pools of more than [`LARGE`] addresses are meant.
     pub large: bool,
     /// Pools that the router has no more are removed.
@@ -135,8 +128,10 @@ impl PoolPlan {
 pub struct Plan {
     /// Pool by pool: those of the router, then those that it has no more.
     pub pools: Vec<PoolPlan>,
-    /// What is to be reserved, and of which pool.
+    /// What is to be reserved, and of which pool; also what an earlier import reserved for somebody else.
     pub reserve: Vec<(String, Reserve)>,
+    /// What an earlier import reserved and the router has no more, and of which pool.
+    pub lift: Vec<(String, IpAddr)>,
     /// What cannot be as the router has it, and what is worth knowing.
     pub problems: Vec<Problem>,
 }
@@ -145,7 +140,7 @@ impl Plan {
     /// The database is as the router.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pools.iter().all(PoolPlan::is_empty) && self.reserve.is_empty()
+        self.pools.iter().all(PoolPlan::is_empty) && self.reserve.is_empty() && self.lift.is_empty()
     }
 
     /// Something of the router is left out.
@@ -153,13 +148,6 @@ impl Plan {
     pub fn falls_short(&self) -> bool {
         self.problems.iter().any(Problem::is_grave)
     }
-}
-
-/// Whom an address is reserved for that is the router's own: a name that no subscriber can have, for in stored names `=` has
-/// two hexadecimal digits behind it.
-#[must_use]
-pub fn nobody(what: &str) -> String {
-    format!("=nobody: {what}")
 }
 
 /// The difference.
@@ -194,8 +182,9 @@ pub fn plan(world: &World) -> Plan {
     }
     settle(world, &mut pools, &mut problems);
     chains(world, &mut problems);
-    let reserve = reservations(world, &pools, &mut problems);
-    Plan { pools, reserve, problems }
+    let reserve = reserve::reservations(world, &pools, &mut problems);
+    let lift = reserve::lifted(world, &pools);
+    Plan { pools, reserve, lift, problems }
 }
 
 /// The router's pools with ranges in order that overlap neither each other nor anybody else's.
@@ -337,6 +326,7 @@ fn chains(world: &World, problems: &mut Vec<Problem>) {
         let is_known = |name: &String| {
             world.wanted.iter().any(|other| other.name == *name)
                 || world.known.iter().any(|other| other.name == *name)
+                || world.besides.contains(name)
         };
         if !is_known(next) {
             problems.push(Problem::NoNext { pool: pool.name.clone(), next: next.clone() });
@@ -357,37 +347,4 @@ fn chains(world: &World, problems: &mut Vec<Problem>) {
             way.push(next);
         }
     }
-}
-
-/// What is to be reserved of the pools as they will be.
-fn reservations(world: &World, pools: &[PoolPlan], problems: &mut Vec<Problem>) -> Vec<(String, Reserve)> {
-    let will_have = |plan: &PoolPlan, address: IpAddr| {
-        let name = plan.was.as_ref().unwrap_or(&plan.name);
-        let known = world.known.iter().find(|known| known.name == *name);
-        let has = known.is_some_and(|known| known.ranges.iter().any(|range| range.contains(address)));
-        let inside = |ranges: &[AddressRange]| ranges.iter().any(|range| range.contains(address));
-        inside(&plan.add) || has && !inside(&plan.remove)
-    };
-    let mut seen = BTreeSet::new();
-    let mut reserve = Vec::new();
-    for wish in &world.reserve {
-        let Some(plan) = pools.iter().find(|plan| will_have(plan, wish.address)) else { continue };
-        if !seen.insert(wish.address) {
-            continue;
-        }
-        match (world.reserved.get(&wish.address), world.taken.get(&wish.address)) {
-            (Some(whom), _) if *whom == wish.whom => {}
-            (Some(whom), _) => problems.push(Problem::Reserved { wish: wish.clone(), whom: whom.clone() }),
-            (None, Some(holder)) => {
-                problems.push(Problem::Held {
-                    pool: plan.name.clone(),
-                    why: wish.why.clone(),
-                    holder: holder.clone(),
-                });
-                reserve.push((plan.name.clone(), wish.clone()));
-            }
-            (None, None) => reserve.push((plan.name.clone(), wish.clone())),
-        }
-    }
-    reserve
 }

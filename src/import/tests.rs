@@ -142,7 +142,8 @@ fn a_pool_that_is_gone_stays_unless_pruned() {
 fn the_routers_own_addresses_become_reserved() {
     let reserve = |address: &str, whom: &str| Reserve {
         address: address.parse().unwrap(),
-        whom: whom.into(),
+        owner: Some(whom.into()),
+        station: None,
         why: "a static lease".into(),
     };
     let world = World {
@@ -155,8 +156,7 @@ fn the_routers_own_addresses_become_reserved() {
             reserve("10.0.0.9", "mac"),
             reserve("10.9.0.1", "elsewhere"),
         ],
-        reserved: [("10.0.0.8".parse().unwrap(), "mac".into()), ("10.0.0.9".parse().unwrap(), "bob".into())]
-            .into(),
+        reserved: [kept("10.0.0.8", "mac", false), kept("10.0.0.9", "bob", false)].into(),
         taken: [("10.0.0.7".parse().unwrap(), "10.0.0.7 (online, eve)".into())].into(),
         ..World::default()
     };
@@ -164,6 +164,40 @@ fn the_routers_own_addresses_become_reserved() {
     let addresses: Vec<_> = plan.reserve.iter().map(|(_, reserve)| reserve.address.to_string()).collect();
     assert_eq!(addresses, ["10.0.0.1", "10.0.0.7"]);
     assert_eq!(said(&plan), ["held", "reserved"]);
+}
+
+fn kept(address: &str, station: &str, imported: bool) -> (IpAddr, Kept) {
+    let owner = Some(station.to_owned());
+    (address.parse().unwrap(), Kept { owner, station: None, imported, whom: station.to_owned() })
+}
+
+#[test]
+fn what_an_import_reserved_follows_the_router_and_what_others_reserved_stays() {
+    let wish = |address: &str, owner: &str| Reserve {
+        address: address.parse().unwrap(),
+        owner: Some(owner.into()),
+        station: None,
+        why: "a static lease".into(),
+    };
+    let mut world = World {
+        wanted: vec![wanted("main", "10.0.0.0/24")],
+        known: vec![known("main", "10.0.0.0/24")],
+        reserve: vec![wish("10.0.0.7", "new"), wish("10.0.0.8", "same")],
+        reserved: [
+            kept("10.0.0.7", "old", true),
+            kept("10.0.0.8", "same", true),
+            kept("10.0.0.9", "gone", true),
+            kept("10.0.0.10", "bob", false),
+        ]
+        .into(),
+        ..World::default()
+    };
+    let after = plan(&world);
+    assert_eq!(after.reserve, [("main".to_owned(), world.reserve[0].clone())]);
+    assert_eq!(after.lift, [("main".to_owned(), "10.0.0.9".parse().unwrap())]);
+    assert!(!after.is_empty() && after.problems.is_empty());
+    world.wanted.clear();
+    assert_eq!(plan(&world).lift, [], "a router that shows nothing may just have started");
 }
 
 fn some_range() -> impl Strategy<Value = AddressRange> {

@@ -2,20 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::guard::{Standing, weigh};
 use super::plan::{Deed, Finding, Kind, Mark, Plan, Step, Verdict};
 use super::{ABSENCE_GAP, Complete, Known, Listing, Seen, YOUNG, steps};
 use crate::lease::number::count;
-use crate::lease::{Change, Lease, Row, Status, life};
+use crate::lease::{Change, Lease, Row, Status, address_text, life};
 
 /// What follows from a complete list of a router. `token` draws 64 random bits for each new lease.
 #[must_use]
 pub fn judge(list: &Complete<Listing>, known: &Known<'_>, token: &mut dyn FnMut() -> i64) -> Plan {
     let list = list.get();
     let settled: Vec<Cow<'_, Row>> = known.rows.iter().map(|row| steps::as_it_stands(row, known)).collect();
-    let by_address = known.rows.iter().enumerate().map(|(at, row)| (row.address.addr(), at)).collect();
+    let by_address = known.rows.iter().enumerate().map(|(at, row)| (row.address, at)).collect();
     // What On/Off has ended may not be tidied up yet: its key is still in the table.
     let mut keys: HashSet<Cow<'_, str>> =
         known.rows.iter().filter_map(steps::key_in_use).map(Cow::Borrowed).collect();
@@ -53,8 +54,8 @@ struct Hearing<'a> {
     known: &'a Known<'a>,
     /// The rows as they stand, in the order of `known.rows`.
     settled: Vec<Cow<'a, Row>>,
-    by_address: HashMap<IpAddr, usize>,
-    /// Rows of IPv6, which no list of sessions names, by the key of their session.
+    by_address: HashMap<IpNet, usize>,
+    /// Rows of IPv6, by the key of their session: lists of PPP do not name them, and not every router is asked for bindings.
     followers: HashMap<&'a str, Vec<usize>>,
     /// Session keys that have a row.
     keys: HashSet<Cow<'a, str>>,
@@ -65,14 +66,14 @@ struct Hearing<'a> {
     confirmed: usize,
     /// Rows that another session uses: which, and what is to be written of it.
     claims: HashMap<usize, (String, Option<Change>)>,
-    outside: Vec<IpAddr>,
+    outside: Vec<IpNet>,
     steps: Vec<Step>,
     findings: Vec<Finding>,
 }
 
-/// Lists of sessions have addresses of its kind.
+/// Each list of sessions has addresses of its kind. Of clients whose DHCP the router only relays to us it knows nothing.
 fn is_listed(row: &Row) -> bool {
-    row.address.addr().is_ipv4()
+    row.address.addr().is_ipv4() && !row.is_dhcp()
 }
 
 fn followers(rows: &[Row]) -> HashMap<&str, Vec<usize>> {
@@ -87,8 +88,10 @@ fn followers(rows: &[Row]) -> HashMap<&str, Vec<usize>> {
 
 impl Hearing<'_> {
     fn live_leases(&self) -> u64 {
+        let six = |seen: &Seen| seen.address.is_some_and(|address| address.addr().is_ipv6());
+        let bindings = self.list.sessions.iter().any(six);
         let live = self.settled.iter().filter(|row| {
-            is_listed(row)
+            (bindings || is_listed(row))
                 && row
                     .live_lease(self.known.now)
                     .is_some_and(|lease| self.is_here(lease) && lease.assigned_at + YOUNG <= self.list.begun)
@@ -109,7 +112,7 @@ impl Hearing<'_> {
     fn step(
         &mut self,
         verdict: Verdict,
-        address: IpAddr,
+        address: IpNet,
         user: &str,
         why: impl Into<Cow<'static, str>>,
         deed: Deed,
@@ -117,13 +120,13 @@ impl Hearing<'_> {
         self.steps.push(Step { verdict, address, user: user.to_owned(), why: why.into(), deed });
     }
 
-    fn find(&mut self, kind: Kind, address: Option<IpAddr>, detail: String) {
+    fn find(&mut self, kind: Kind, address: Option<IpNet>, detail: String) {
         self.findings.push(Finding { kind, address, detail });
     }
 
     /// Each session that is on line.
     fn sessions(&mut self) {
-        let mut by_address: HashMap<IpAddr, Vec<&Seen>> = HashMap::new();
+        let mut by_address: HashMap<IpNet, Vec<&Seen>> = HashMap::new();
         let mut order = Vec::new();
         let mut nowhere = 0_usize;
         for seen in &self.list.sessions {
@@ -146,8 +149,9 @@ impl Hearing<'_> {
                 |seen: &Seen| holder.as_ref().is_some_and(|lease| steps::is_of(lease, seen, self.known));
             all.sort_by_key(|seen| (!holds(seen), -seen.uptime));
             if let [first, other, ..] = all[..] {
+                let place = address_text(&address);
                 let detail = format!(
-                    "{} sessions have {address}, of {} and {} among them: end all but one on the router",
+                    "{} sessions have {place}, of {} and {} among them: end all but one on the router",
                     all.len(),
                     first.user,
                     other.user
@@ -155,8 +159,9 @@ impl Hearing<'_> {
                 self.find(Kind::Twice, Some(address), detail);
             }
             if let Some(router) = self.known.elsewhere.get(&address) {
+                let place = address_text(&address);
                 let detail = format!(
-                    "{router} lists {address}, too, here it is {}'s: end one of the sessions, and see that their pools \
+                    "{router} lists {place}, too, here it is {}'s: end one of the sessions, and see that their pools \
                      do not overlap",
                     all[0].user
                 );
@@ -172,8 +177,9 @@ impl Hearing<'_> {
         }
         if let Some(example) = self.outside.first().copied() {
             let detail = format!(
-                "{} with an address outside every pool, such as {example}: add a pool, if they are to be looked after",
-                count(self.outside.len(), "session")
+                "{} with an address outside every pool, such as {}: add a pool, if they are to be looked after",
+                count(self.outside.len(), "session"),
+                address_text(&example)
             );
             self.find(Kind::Outside, None, detail);
         }
@@ -189,28 +195,32 @@ impl Hearing<'_> {
         }
     }
 
-    fn session(&mut self, seen: &Seen, address: IpAddr) {
+    fn session(&mut self, seen: &Seen, address: IpNet) {
         let at = self.by_address.get(&address).copied();
-        if !seen.radius && (at.is_some() || (self.known.ours)(address)) {
-            let user = &seen.user;
-            let detail = match seen.service.as_str() {
-                "dhcp" => format!(
-                    "the router's DHCP server has given {address} of a pool of ours to {user}: let it ask RADIUS \
+        if !seen.radius && (at.is_some() || (self.known.ours)(&address)) {
+            let (user, place) = (&seen.user, address_text(&address));
+            let of_server = |server: &str| {
+                format!(
+                    "the router's {server} server has given {place} of a pool of ours to {user}: let it ask RADIUS \
                      (use-radius), or give it a pool of its own"
-                ),
+                )
+            };
+            let detail = match seen.service.as_str() {
+                "dhcp" => of_server("DHCP"),
+                "dhcpv6" => of_server("DHCPv6"),
                 "hotspot" => format!(
-                    "{user} is a local user of the router's HotSpot and has {address} of a pool of ours: let RADIUS \
+                    "{user} is a local user of the router's HotSpot and has {place} of a pool of ours: let RADIUS \
                      know the user, or give the HotSpot a pool of its own"
                 ),
                 _ => format!(
-                    "{user} is a local user of the router (`/ppp secret`) and has {address} of a pool of ours: let RADIUS \
+                    "{user} is a local user of the router (`/ppp secret`) and has {place} of a pool of ours: let RADIUS \
                      know the user, or give the secret an address of its own"
                 ),
             };
             self.find(Kind::LocalUser, Some(address), detail);
         }
         let Some(at) = at else {
-            if (self.known.ours)(address) {
+            if (self.known.ours)(&address) {
                 self.step(Verdict::Adopt, address, &seen.user, "on line without a lease", Deed::Make);
             } else {
                 self.outside.push(address);
@@ -230,15 +240,15 @@ impl Hearing<'_> {
             _ if !row.is_open_to(&seen.user, seen.station.as_deref()) => {
                 let whom = row.reserved_for.as_ref().or(row.reserved_station.as_ref());
                 let whom = whom.map_or_else(String::new, |whom| format!(" for {whom}"));
-                let detail =
-                    format!("{} uses {address}, which is reserved{whom}: end that session", seen.user);
+                let place = address_text(&address);
+                let detail = format!("{} uses {place}, which is reserved{whom}: end that session", seen.user);
                 self.find(Kind::Reserved, Some(address), detail);
             }
             _ => self.adopt(at, seen, address),
         }
     }
 
-    fn confirm(&mut self, at: usize, seen: &Seen, address: IpAddr) {
+    fn confirm(&mut self, at: usize, seen: &Seen, address: IpNet) {
         if !self.present.insert(at) {
             return;
         }
@@ -266,7 +276,7 @@ impl Hearing<'_> {
             let change = steps::confirm(raw, &self.settled[follower], seen, self.list.begun, self.known);
             if let Some(change) = change {
                 let deed = Deed::Write(Box::new(change));
-                self.step(Verdict::Confirm, raw.address.addr(), &seen.user, "follows its session", deed);
+                self.step(Verdict::Confirm, raw.address, &seen.user, "follows its session", deed);
             }
         }
     }
@@ -287,14 +297,14 @@ impl Hearing<'_> {
                     let is_of = |seen| lease.is_some_and(|lease| steps::is_of(lease, seen, self.known));
                     self.list.sessions.iter().any(is_of)
                 };
-                if led.get(key).copied().unwrap_or_else(of_user) {
+                if self.known.rows[at].is_dhcp() || led.get(key).copied().unwrap_or_else(of_user) {
                     self.present.insert(at);
                 }
             }
         }
     }
 
-    fn adopt(&mut self, at: usize, seen: &Seen, address: IpAddr) {
+    fn adopt(&mut self, at: usize, seen: &Seen, address: IpNet) {
         let raw = &self.known.rows[at];
         let row = self.settled[at].clone().into_owned();
         // Its Stop may have come while the router was still taking it down.
@@ -319,22 +329,22 @@ impl Hearing<'_> {
 
     /// The session's key; where another row has it (ids come round, or the session has changed its address), one that is
     /// the row's own.
-    fn new_key(&mut self, seen: &Seen, address: IpAddr) -> String {
+    fn new_key(&mut self, seen: &Seen, address: IpNet) -> String {
         let mut key = steps::key_of(seen, self.known);
         if self.keys.contains(key.as_str()) {
-            key = format!("{key}=={address}");
+            key = format!("{key}=={}", address_text(&address));
         }
         self.keys.insert(Cow::Owned(key.clone()));
         key
     }
 
-    fn claim(&mut self, at: usize, seen: &Seen, address: IpAddr) {
+    fn claim(&mut self, at: usize, seen: &Seen, address: IpNet) {
         if self.claims.contains_key(&at) {
             return;
         }
         let mut key = steps::key_of(seen, self.known);
         if self.keys.contains(key.as_str()) {
-            key = format!("{key}=={address}");
+            key = format!("{key}=={}", address_text(&address));
         }
         let change =
             steps::claim(&self.known.rows[at], &self.settled[at], seen, key, self.list.begun, self.known);
@@ -378,7 +388,7 @@ impl Hearing<'_> {
             if self.present.contains(&at) || young || !self.is_judged(at) {
                 continue;
             }
-            let address = raw.address.addr();
+            let address = raw.address;
             let mark = self.known.absent.get(&raw.id).copied();
             let why = if booted.is_some_and(|boot| raw.updated_at < boot) {
                 "its router has started anew since".to_owned()
@@ -406,7 +416,7 @@ impl Hearing<'_> {
 
     fn release(&mut self, at: usize, lease: &Lease, why: &str) {
         let (raw, row) = (&self.known.rows[at], &*self.settled[at]);
-        let address = raw.address.addr();
+        let address = raw.address;
         let claimed = self.claims.get(&at).and_then(|(_, change)| change.clone());
         let base = claimed.as_ref().map_or(row, |change| &change.after);
         let heir = base.fresh_claim(self.known.now, self.known.rules.lease);
@@ -443,15 +453,16 @@ impl Hearing<'_> {
         let mut claims: Vec<_> = self.claims.drain().collect();
         claims.sort_by_key(|(at, _)| *at);
         for (at, (user, change)) in claims {
-            let address = self.known.rows[at].address.addr();
+            let address = self.known.rows[at].address;
             let holder = self.settled[at].lease.as_ref();
             let whose = match holder {
                 Some(lease) if self.is_here(lease) => format!("{} holds it", lease.username),
                 Some(lease) => format!("{} holds it at another NAS", lease.username),
                 None => "it was marked as in use by hand".to_owned(),
             };
+            let place = address_text(&address);
             let detail = format!(
-                "{user} uses {address} on the router, but {whose}: end the wrong session; nothing is released before one \
+                "{user} uses {place} on the router, but {whose}: end the wrong session; nothing is released before one \
                  of them is gone"
             );
             self.find(Kind::Conflict, Some(address), detail);

@@ -21,7 +21,8 @@ mod stale_tests;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use crate::lease::{NasFacts, Row, Rules, Seconds, Time};
 
@@ -51,8 +52,8 @@ pub struct Seen {
     pub station: Option<String>,
     /// Acct-Session-Id, as RADIUS has it.
     pub id: Option<String>,
-    /// Its address; none: it has none yet, or `0.0.0.0`.
-    pub address: Option<IpAddr>,
+    /// Its address, or prefix; none: it has none yet, or `0.0.0.0`.
+    pub address: Option<IpNet>,
     /// How long it is on line, seconds.
     pub uptime: Seconds,
     /// RADIUS let it in; else a local user of the router.
@@ -86,10 +87,10 @@ pub struct Known<'a> {
     pub rows: &'a [Row],
     /// Rows that were found absent, and since when: by an earlier list, and not changed since.
     pub absent: &'a HashMap<i64, Time>,
-    /// Whether an address lies in a range of ours.
-    pub ours: &'a dyn Fn(IpAddr) -> bool,
+    /// Whether a pool of ours gives out just this address or prefix.
+    pub ours: &'a dyn Fn(&IpNet) -> bool,
     /// What other routers of the same address space list, and which.
-    pub elsewhere: &'a HashMap<IpAddr, String>,
+    pub elsewhere: &'a HashMap<IpNet, String>,
     /// The last look at this router.
     pub last: Option<Look>,
     /// Somebody has looked, and says that so many sessions less are right.

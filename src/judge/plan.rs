@@ -1,7 +1,8 @@
 //! What the judge says: steps, findings, and what is to be remembered.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::guard::{Look, Standing};
 use crate::lease::{Change, Row, Time};
@@ -55,7 +56,7 @@ pub struct Step {
     /// What is said.
     pub verdict: Verdict,
     /// Of which address.
-    pub address: IpAddr,
+    pub address: IpNet,
     /// Whose lease or session.
     pub user: String,
     /// Why, in a few words.
@@ -134,7 +135,7 @@ pub struct Finding {
     /// What.
     pub kind: Kind,
     /// Where; none: the router as a whole.
-    pub address: Option<IpAddr>,
+    pub address: Option<IpNet>,
     /// In a sentence, with what to do.
     pub detail: String,
 }

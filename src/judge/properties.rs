@@ -1,7 +1,6 @@
 //! What holds for every list and every table. Always the same cases: the seed is fixed.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -88,7 +87,7 @@ fn any_case() -> impl Strategy<Value = Case> {
     })
 }
 
-fn listed(case: &Case) -> HashSet<IpAddr> {
+fn listed(case: &Case) -> HashSet<IpNet> {
     case.list.sessions.iter().filter_map(|seen| seen.address).collect()
 }
 
@@ -167,7 +166,7 @@ proptest! {
         let plan = case.judge();
         for seen in &case.list.sessions {
             let Some(address) = seen.address else { continue };
-            let row = case.rows.iter().find(|row| row.address.addr() == address);
+            let row = case.rows.iter().find(|row| row.address == address);
             let step = plan.steps().iter().any(|step| step.address == address && step.verdict != Verdict::Suspect);
             let told = plan.findings().iter().any(|finding| finding.address == Some(address));
             let young = row.is_some_and(|row| row.updated_at > BEGUN);

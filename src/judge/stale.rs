@@ -43,6 +43,8 @@ pub struct Scene<'a> {
     pub nases: &'a [NasFacts],
     /// The router, if it is one that is configured.
     pub router: Source<'a>,
+    /// It says that it sends no Interims by itself, or no accounting at all: silence means nothing.
+    pub mute: bool,
     /// In which nothing is over because of silence.
     pub hold: Hold,
     /// All rows in use at these NASes, as they were read, and as they stand.
@@ -66,6 +68,8 @@ pub enum Keep {
     Unknown,
     /// Its NAS is not heard, or not for long enough without a break.
     Unheard,
+    /// Its router says that it sends no Interims.
+    Mute,
     /// No Interim of another session of its NAS came in the time.
     NoInterims,
     /// So many of its NAS at once that something else must have happened.
@@ -100,6 +104,7 @@ impl Keep {
             Self::Held => "held",
             Self::Unknown => "unknown-nas",
             Self::Unheard => "unheard",
+            Self::Mute => "mute-router",
             Self::NoInterims => "no-interims",
             Self::TooMany => "too-many",
         }
@@ -128,6 +133,10 @@ impl Keep {
             Self::Unheard => {
                 "its NAS is not heard now, or not for long enough without a break: silence proves nothing; --force, if you \
                  know better"
+            }
+            Self::Mute => {
+                "its router says that it sends no Interims by itself (/ppp/aaa has accounting=no, or interim-update=0), so \
+                 silence proves nothing: `/ppp aaa set accounting=yes interim-update=5m` on the router, or --force"
             }
             Self::NoInterims => {
                 "no other session of its NAS was heard by an Interim since: silence proves nothing; configure the router, so \
@@ -211,6 +220,9 @@ fn proof(
         }
         _ => {}
     }
+    if scene.mute {
+        return Err(Keep::Mute);
+    }
     if scene.now < scene.hold.until {
         return Err(Keep::Held);
     }
@@ -267,7 +279,9 @@ fn leases_of<'a>(session: &OpenSession, rows: &'a [(&'a Row, Row)]) -> Vec<&'a (
 
 /// The lease is this session's: bound to its id, and user or address agree.
 fn is_of(row: &Row, session: &OpenSession) -> bool {
-    let Some(lease) = row.lease.as_deref().filter(|_| row.status == Status::InUse) else { return false };
+    let Some(lease) = row.lease.as_deref().filter(|_| row.status == Status::InUse && !row.is_dhcp()) else {
+        return false;
+    };
     let named = lease.username == session.username || lease.owner == session.username;
     let here = session.address == Some(row.address.addr());
     lease.session_id.as_deref() == Some(session.session_id.as_str()) && (named || here)
@@ -278,7 +292,7 @@ fn is_of(row: &Row, session: &OpenSession) -> bool {
 fn is_listed(session: &OpenSession, last: Time, seen: &Seen, list: &Listing) -> bool {
     let same_id = seen.id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(&session.session_id));
     let same = match session.address {
-        Some(address) => seen.address == Some(address),
+        Some(address) => seen.address == Some(address.into()),
         None => seen.user == session.username,
     };
     let as_old = list.begun - seen.uptime <= last + CLOCKS;

@@ -12,6 +12,7 @@ struct Case {
     rows: Vec<Row>,
     list: Option<Complete<Listing>>,
     silent_router: bool,
+    mute: bool,
     hold: Hold,
     force: bool,
     older_than: i64,
@@ -26,7 +27,7 @@ impl Case {
                 id: 1,
                 session_id: "81000009".into(),
                 username: "bob".into(),
-                address: Some(address(9)),
+                address: Some(address(9).addr()),
                 nas: "192.0.2.1".into(),
                 started: Some(BEGUN - 7200),
                 last: Some(BEGUN - 3600),
@@ -48,6 +49,7 @@ impl Case {
             rows: vec![row],
             list: None,
             silent_router: false,
+            mute: false,
             hold: Hold::default(),
             force: false,
             older_than: 1800,
@@ -77,6 +79,7 @@ impl Case {
                 None if self.silent_router => Source::Silent,
                 None => Source::Nobody,
             },
+            mute: self.mute,
             hold: self.hold,
             rows: &rows,
         };
@@ -198,6 +201,8 @@ fn a_routers_list_proves_what_silence_does_not() {
     case.stays(Keep::Unheard);
     Case::with(|case| case.silent_router = true).stays(Keep::Unreachable);
     Case::with(|case| (case.silent_router, case.force) = (true, true)).closes();
+    Case::with(|case| case.mute = true).stays(Keep::Mute);
+    Case::with(|case| (case.mute, case.force) = (true, true)).closes();
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Verdicts, one case each.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::*;
@@ -15,8 +14,8 @@ pub(super) fn complete(listing: Listing) -> Complete<Listing> {
     crate::routeros_api::Complete::assumed(listing)
 }
 
-pub(super) fn address(n: u8) -> IpAddr {
-    IpAddr::from([10, 0, 0, n])
+pub(super) fn address(n: u8) -> IpNet {
+    std::net::IpAddr::from([10, 0, 0, n]).into()
 }
 
 fn mac(n: u8) -> String {
@@ -37,26 +36,7 @@ pub(super) fn seen(user: &str, n: u8) -> Seen {
 }
 
 pub(super) fn free(n: u8) -> Row {
-    Row {
-        id: i64::from(n),
-        address: address(n).into(),
-        pool: 1,
-        attribute: "Framed-IP-Address".into(),
-        status: Status::Available,
-        reserved_for: None,
-        reserved_station: None,
-        epoch: 0,
-        expires_at: None,
-        free_at: Time::EPOCH,
-        queue_at: Time::EPOCH,
-        lease: None,
-        prev: None,
-        claim: None,
-        released_at: None,
-        released_by: None,
-        source: None,
-        updated_at: Time::EPOCH,
-    }
+    Row::empty(i64::from(n), 1, address(n))
 }
 
 /// A lease that was last confirmed ten minutes ago.
@@ -94,7 +74,7 @@ pub(super) struct Case {
     pub rows: Vec<Row>,
     pub list: Listing,
     pub absent: HashMap<i64, Time>,
-    pub elsewhere: HashMap<IpAddr, String>,
+    pub elsewhere: HashMap<IpNet, String>,
     pub last: Option<Look>,
     pub accept_drop: bool,
     pub ended: Option<Time>,
@@ -126,7 +106,7 @@ impl Case {
             ended_before: &|id| ended.filter(|_| id == NAS),
             rows: &self.rows,
             absent: &self.absent,
-            ours: &|address| matches!(address, IpAddr::V4(v4) if v4.octets()[..3] == [10, 0, 0]),
+            ours: &|address| matches!(address, IpNet::V4(net) if net.addr().octets()[..3] == [10, 0, 0]),
             elsewhere: &self.elsewhere,
             last: self.last,
             accept_drop: self.accept_drop,
@@ -141,9 +121,9 @@ impl Case {
 
     /// Verdict and address of each step.
     fn verdicts(&self) -> Vec<(Verdict, u8)> {
-        let last = |address: IpAddr| match address {
-            IpAddr::V4(v4) => v4.octets()[3],
-            IpAddr::V6(_) => 0,
+        let last = |address: IpNet| match address {
+            IpNet::V4(net) => net.addr().octets()[3],
+            IpNet::V6(_) => 0,
         };
         self.judge().steps().iter().map(|step| (step.verdict, last(step.address))).collect()
     }
@@ -316,7 +296,7 @@ fn sessions_without_an_address_protect_their_user_and_those_outside_are_counted(
     let mut nowhere = seen("alice", 1);
     nowhere.address = None;
     let mut outside = seen("bob", 2);
-    outside.address = Some("172.16.0.1".parse().unwrap());
+    outside.address = Some("172.16.0.1/32".parse().unwrap());
     let mut case = Case::new(vec![held("alice", 1)], vec![nowhere, outside]);
     case.absent.insert(1, BEGUN - 100);
     assert_eq!(case.verdicts(), []);
@@ -419,7 +399,7 @@ fn prefixes_follow_their_session_and_are_never_absent_by_themselves() {
     // Alice is on line: a router's list names no prefix, and hers is confirmed with her address.
     let rows =
         vec![held("alice", 1), prefix("alice", 1), held("bob", 2), prefix("bob", 2), prefix("carol", 3)];
-    let elsewhere = Seen { address: Some([192, 0, 2, 9].into()), ..seen("carol", 3) };
+    let elsewhere = Seen { address: Some(std::net::IpAddr::from([192, 0, 2, 9]).into()), ..seen("carol", 3) };
     let mut case = Case::new(rows, vec![seen("alice", 1), elsewhere]);
     let gone = [2, 102].map(|id| (id, BEGUN - 90));
     case.absent = gone.into();
@@ -429,7 +409,7 @@ fn prefixes_follow_their_session_and_are_never_absent_by_themselves() {
         .steps()
         .iter()
         .filter(|step| step.verdict == Verdict::Release)
-        .map(|step| (step.user.as_str(), step.address.is_ipv6()))
+        .map(|step| (step.user.as_str(), step.address.addr().is_ipv6()))
         .collect();
     assert_eq!(released, [("bob", false), ("bob", true)], "{plan:?}");
     assert!(!plan.steps().iter().any(|step| step.verdict == Verdict::Suspect), "{plan:?}");
@@ -442,4 +422,16 @@ fn prefixes_follow_their_session_and_are_never_absent_by_themselves() {
         plan.steps().iter().filter(|step| step.verdict == Verdict::Confirm).count()
     };
     assert_eq!(confirmed(prefix("alice", 1)), 2);
+}
+
+#[test]
+fn what_a_router_only_relays_by_dhcp_it_does_not_list_and_nobody_is_taken_for_gone() {
+    let rows: Vec<Row> = (1..=40)
+        .map(|n| Row { attribute: "DHCP-Your-IP-Address".into(), ..held(&format!("client{n}"), n) })
+        .chain([held("alice", 41), held("bob", 42)])
+        .collect();
+    let mut case = Case::new(rows, vec![seen("alice", 41)]);
+    case.absent = (1..=42).map(|id| (id, BEGUN - 90)).collect();
+    // Nor are they among those by which a list is weighed.
+    assert_eq!(case.verdicts(), [(Verdict::Clear, 41), (Verdict::Release, 42)]);
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use sha2::{Digest as _, Sha256};
 
+use super::contract::Verb;
 use super::unit::Takes;
 use super::{Class, Rules, Seconds, Time, Unit, escape};
 
@@ -208,7 +209,7 @@ impl Mode {
 /// Length of a lease without an end: a hundred years, in seconds. A time like any other to whoever counts with it.
 pub const FOREVER: Seconds = 100 * 365 * 86_400;
 
-/// A request for addresses, from post-auth.
+/// A request for addresses, from post-auth. From DHCP: what its client wants, of the address that it names.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
     /// Who asks.
@@ -222,6 +223,8 @@ pub struct Ask {
     pub least_seconds: Seconds,
     /// The instance's rules.
     pub rules: Arc<Rules>,
+    /// It is a client of DHCP that asks; none: a session of a NAS.
+    pub dhcp: Option<Verb>,
 }
 
 impl Ask {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::contract::offer_again;
 use super::faults::{self, Fault};
 use super::{
     Accounting, Ask, Change, Claim, Event, EventKind, Lease, NasFacts, Predecessor, Row, Rules, Seconds,
@@ -26,7 +27,8 @@ const HEARD: Seconds = 86_400;
 #[must_use]
 pub fn settle(row: &Row, now: Time, ended_before: &dyn Fn(i64) -> Option<Time>) -> Row {
     let mut row = row.clone();
-    if row.status != Status::InUse {
+    // A NAS that is only the relay of a client's DHCP may go up and down: the client keeps its lease.
+    if row.status != Status::InUse || row.is_dhcp() {
         return row;
     }
     let end_of = |lease: &Lease| ended_before(lease.nas).filter(|&end| lease.assigned_at < end);
@@ -103,9 +105,11 @@ fn lease_for(ask: &Ask, seconds: Seconds, nas: &NasFacts, now: Time, token: i64)
     }
 }
 
-/// Until when an offer stands: for a NAS that accounts, until its Start is due; else for the whole lease.
+/// Until when an offer stands: for a NAS that accounts, until its Start is due, and for DHCP, until its Request is; else for
+/// the whole lease.
 fn offer_end(ask: &Ask, seconds: Seconds, nas: &NasFacts, now: Time) -> Time {
-    let accounts = nas.accounts(now, ask.rules.silent) && !faults::on(Fault::OffersLeak);
+    let accounts =
+        nas.accounts(now, ask.rules.silent) && !faults::on(Fault::OffersLeak) || ask.dhcp.is_some();
     now + if accounts { ask.rules.offer.min(seconds) } else { seconds }
 }
 
@@ -131,9 +135,10 @@ pub fn grant(
         );
     }
     occupy(&mut after, lease_for(ask, seconds, nas, now, token), "module");
-    after.expires_at = Some(offer_end(ask, seconds, nas, now));
+    let end = offer_end(ask, seconds, nas, now);
+    after.expires_at = Some(end);
     let silence = if nas.accounts(now, ask.rules.silent) { 0 } else { ask.rules.silent };
-    set_free(&mut after, now + seconds.max(silence));
+    set_free(&mut after, if ask.dhcp.is_some() { end } else { now + seconds.max(silence) });
     events.extend(after.lease.as_ref().map(|new| event_of(EventKind::Grant, now, new, detail)));
     Change { before: before.clone(), after, events }
 }
@@ -172,6 +177,9 @@ pub const REPEATS: Seconds = 10;
 /// nothing to write.
 #[must_use]
 pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Change> {
+    if ask.dhcp.is_some() {
+        return offer_again(before, ask, now);
+    }
     let lease = before.lease.as_ref()?;
     // It may as well be a redial: ids come round, and without one nothing tells. What happened to the older dial is then
     // not to be taken for its.

@@ -5,6 +5,7 @@
 
 mod ask;
 mod class;
+pub mod contract;
 #[doc(hidden)]
 pub mod faults;
 pub mod life;

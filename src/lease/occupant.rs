@@ -338,26 +338,7 @@ mod tests {
             calling_station_id: None,
             detail: String::new(),
         };
-        let row = Row {
-            id: 1,
-            address: "10.0.0.5/32".parse().unwrap(),
-            pool: 1,
-            attribute: "Framed-IP-Address".into(),
-            status: Status::InUse,
-            reserved_for: None,
-            reserved_station: None,
-            epoch: 1,
-            expires_at: None,
-            free_at: Time::EPOCH,
-            queue_at: Time::EPOCH,
-            lease: None,
-            prev: None,
-            claim: None,
-            released_at: None,
-            released_by: None,
-            source: None,
-            updated_at: Time::EPOCH,
-        };
+        let row = Row { status: Status::InUse, epoch: 1, ..Row::empty(1, 1, "10.0.0.5/32".parse().unwrap()) };
         let change = |kind, source: &'static str, old: &str, end: i64| Change {
             before: Row { lease: lease(old), expires_at: Some(Time::EPOCH + end), ..row.clone() },
             after: Row { lease: lease("new"), source: Some(source.into()), ..row.clone() },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::faults::{self, Fault};
-use super::{Class, Seconds, Time};
+use super::{Class, Seconds, Time, Unit};
 
 /// `ip_pool_assignments.status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Rules {
     pub grace: Seconds,
     /// `cooldown`: after a Stop, before somebody else gets the address.
     pub cooldown: Seconds,
+    /// `decline_duration`: how long an address that a client of DHCP declined is given to nobody.
+    pub declined: Seconds,
     /// `sessions_per_owner`; 0: no limit.
     pub sessions_per_owner: u32,
     /// `static_wins`: an address stated by the reply takes the row from another's live lease.
@@ -69,6 +71,7 @@ impl Default for Rules {
             silent: 86_400,
             grace: 60,
             cooldown: 10,
+            declined: 86_400,
             sessions_per_owner: 0,
             static_wins: true,
             several: false,
@@ -276,6 +279,31 @@ impl Row {
         self.is_reserved()
             && self.reserved_for.as_deref().is_none_or(|whom| whom == owner)
             && self.reserved_station.as_deref().is_none_or(|whose| Some(whose) == station)
+    }
+
+    /// As it is made: free, and nobody ever had it.
+    #[must_use]
+    pub fn empty(id: i64, pool: i64, address: IpNet) -> Self {
+        Self {
+            id,
+            address,
+            pool,
+            attribute: Unit::of(address.addr(), Some(address.prefix_len())).attribute().into(),
+            status: Status::Available,
+            reserved_for: None,
+            reserved_station: None,
+            epoch: 0,
+            expires_at: None,
+            free_at: Time::EPOCH,
+            queue_at: Time::EPOCH,
+            lease: None,
+            prev: None,
+            claim: None,
+            released_at: None,
+            released_by: None,
+            source: None,
+            updated_at: Time::EPOCH,
+        }
     }
 
     /// This owner, from this station, may have it as far as reservations go.

@@ -61,6 +61,9 @@ fn provably_free_at(row: &Row, nas: &dyn Fn(i64) -> NasFacts, hold: Hold, now: T
     if hold.covers(end, now) {
         return hold.until;
     }
+    if row.is_dhcp() {
+        return free_at;
+    }
     let proof = |lease: &Lease| silence_proves_at(lease, &nas(lease.nas), free_at, now, rules);
     let holder = row.lease.as_deref().map_or(free_at, proof);
     let replaced = row.prev.as_ref().map_or(free_at, |prev| proof(&prev.with_rhythm()));

@@ -1,5 +1,7 @@
 //! What goes out besides the address: Class, Acct-Interim-Interval, Session-Timeout, what the site writes for its pools, and a word.
 
+use std::mem::take;
+
 use crate::engine::Grant;
 use crate::lease::{FOREVER, Seconds, address_text, escape};
 
@@ -104,6 +106,27 @@ pub(super) fn items(
     let is_success = settings.messages.success.is_empty();
     changes.extend(told.map(|text| Change::Message { text, in_reply, is_success }));
     changes
+}
+
+/// Of several leases the shortest decides when the session is heard of, and ends.
+pub(super) fn shortest(changes: &mut Vec<Change>) {
+    let of = |read: fn(&Change) -> Option<u32>| changes.iter().filter_map(read).min();
+    let interim =
+        of(|change| if let Change::InterimInterval(seconds) = change { Some(*seconds) } else { None });
+    let timeout =
+        of(|change| if let Change::SessionTimeout(seconds) = change { Some(*seconds) } else { None });
+    let (mut first_interim, mut first_timeout) = (true, true);
+    changes.retain_mut(|change| match change {
+        Change::InterimInterval(seconds) => {
+            *seconds = interim.unwrap_or(*seconds);
+            take(&mut first_interim)
+        }
+        Change::SessionTimeout(seconds) => {
+            *seconds = timeout.unwrap_or(*seconds);
+            take(&mut first_timeout)
+        }
+        _ => true,
+    });
 }
 
 fn silent_nas(who: &Who, seconds: u32) -> Note {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-use super::Wish;
+use super::{Dhcp, Wish};
 use crate::lease::{Class, Named};
 
 /// Facts of a request (RFC 2865, RFC 2866), as bytes where the RFC has text. Of attributes that come twice the first
@@ -50,6 +50,8 @@ pub struct Facts {
     pub pool: Option<Vec<u8>>,
     /// The same for the attributes behind the first, in their order.
     pub wishes: Vec<Wish>,
+    /// What a packet of DHCP says besides; none: it is one of RADIUS.
+    pub dhcp: Option<Box<Dhcp>>,
     /// The expansion of `owner`.
     pub owner: Vec<u8>,
     /// The expansion of `nas`, if it is set.

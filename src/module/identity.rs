@@ -37,6 +37,9 @@ pub fn nas_key(facts: &Facts) -> String {
 /// The session that the packet speaks of. All names in their stored form.
 #[must_use]
 pub fn session(facts: &Facts) -> Session {
+    if let Some(dhcp) = &facts.dhcp {
+        return super::dhcp::session(facts, dhcp);
+    }
     let nas = nas_key(facts);
     let owner = escape(&facts.owner);
     let stored = |name: &Option<Vec<u8>>| name.as_deref().filter(|name| !name.is_empty()).map(escape);

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Undo};
 use crate::store::StoreError;
 
 use super::profile::Oracle;
-use super::{Facts, Limiter, Mistake, Outcome, Reply, Settings, accounting, post_auth};
+use super::{Facts, Limiter, Mistake, Outcome, Reply, Settings, accounting, dhcp, post_auth};
 
 /// How long the start waits for the list of pools.
 const LOOK: Duration = Duration::from_secs(2);
@@ -65,6 +65,9 @@ impl Instance {
         oracle: &dyn Oracle,
         remembered: impl FnOnce() -> Vec<Undo>,
     ) -> Outcome {
+        if let Some(dhcp) = &facts.dhcp {
+            return dhcp::serve(&self.settings, &*self.engine, facts, dhcp, oracle);
+        }
         if reply.is_reject {
             return post_auth::reject(&self.settings, &*self.engine, facts, remembered());
         }

@@ -28,6 +28,8 @@ pub enum Kind {
     Profile,
     /// A NAS sends no accounting.
     SilentNas,
+    /// An Access-Accept goes out without an address.
+    Unassigned,
     /// The database did not answer in time.
     Unavailable,
     /// Control names a pool that there is not.

@@ -6,6 +6,7 @@ mod accompany;
 mod accounting;
 mod attributes;
 mod condition;
+mod dhcp;
 mod facts;
 mod identity;
 mod instance;
@@ -24,6 +25,10 @@ mod suggest;
 mod xlat;
 
 #[cfg(test)]
+mod attribute_tests;
+#[cfg(test)]
+mod dhcp_tests;
+#[cfg(test)]
 mod mode_tests;
 #[cfg(test)]
 mod profile_tests;
@@ -35,6 +40,7 @@ mod tests;
 use std::time::Duration;
 
 pub use attributes::{Attribute, Wish};
+pub use dhcp::{Dhcp, Told as DhcpTold};
 pub use facts::{Facts, Reply};
 pub use instance::Instance;
 pub use item::{Item, Place, Value};

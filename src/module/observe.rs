@@ -2,8 +2,10 @@
 //!
 //! Nothing that fails here may harm the site as it runs today: whatever happens, the code is `noop`.
 
+use std::time::Duration;
+
 use crate::engine::{Answer, Difference, Grant, Peeked, Seen, Work};
-use crate::lease::{Ask, Want, address_text};
+use crate::lease::{Ask, Mode, Want, address_text};
 
 use super::Asks;
 use super::limit::Kind;
@@ -11,11 +13,47 @@ use super::outcome::{Code, Note, Outcome};
 use super::post_auth::Who;
 use super::settings::Settings;
 
+/// Takes from `wants` those that the mode of the instance, the NAS or their own pool withholds; returns those that are observed. The rest of
+/// them is managed: what is stated stays, and has no pools besides.
+pub(super) fn withheld(
+    settings: &Settings,
+    engine: &dyn Asks,
+    nas: &str,
+    wants: &mut Vec<Want>,
+) -> Vec<Want> {
+    let mut seen = Vec::new();
+    let mut left = Vec::new();
+    for mut want in wants.drain(..) {
+        match settings.mode.max(engine.mode(nas, &want.pools)) {
+            Mode::Off => {}
+            Mode::Observe => seen.push(want),
+            Mode::Managed => {
+                let was_stated = want.stated.take_if(|_| settings.allow_duplicates).is_some();
+                if want.stated.is_some() {
+                    want.pools.clear();
+                }
+                // One that was only stated, and is not to be.
+                if !was_stated || !want.pools.is_empty() {
+                    left.push(want);
+                }
+            }
+        }
+    }
+    *wants = left;
+    seen
+}
+
 /// Records what the reply states for the session of `ask`, and compares each of it with what we would have granted. The wants of `ask` have
 /// both: the pools that are ours to choose from, and what is stated.
-pub(super) fn observe(settings: &Settings, engine: &dyn Asks, who: &Who, ask: &Ask) -> Outcome {
+pub(super) fn observe(
+    settings: &Settings,
+    engine: &dyn Asks,
+    who: &Who,
+    ask: &Ask,
+    budget: Duration,
+) -> Outcome {
     let mut outcome = Outcome::new(Code::Noop, "");
-    let half = settings.timeout / 2;
+    let half = budget / 2;
     let wants: Vec<&Want> =
         ask.wants.iter().filter(|want| want.stated.is_some() || !want.pools.is_empty()).collect();
     let each = half / u32::try_from(wants.len()).unwrap_or(u32::MAX).max(1);

@@ -38,6 +38,8 @@ pub enum Change {
     Address(Arc<str>, IpNet),
     /// One more reply:Class.
     Class(Class),
+    /// What a client of DHCP is told.
+    Dhcp(super::DhcpTold),
     /// control:Response-Packet-Type := Do-Not-Respond.
     DoNotRespond,
     /// reply:Acct-Interim-Interval, seconds.

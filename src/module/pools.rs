@@ -34,7 +34,12 @@ pub(super) fn pools(settings: &Settings, facts: &Facts, oracle: &dyn Oracle, fir
 
 /// RFC 2865 §5.6: Framed (2), Callback-Framed (4). An administrator's login to the NAS is none of them.
 pub(super) fn is_framed(facts: &Facts) -> bool {
-    matches!(facts.service_type, None | Some(2 | 4))
+    facts.service_type.is_none() || says_framed(facts)
+}
+
+/// The request itself says so.
+pub(super) const fn says_framed(facts: &Facts) -> bool {
+    matches!(facts.service_type, Some(2 | 4))
 }
 
 impl Matched {
@@ -43,6 +48,18 @@ impl Matched {
         self.picks.clear();
         self.members.retain(|&number| profile.is_some_and(|profile| profile.pools[number].attribute > 0));
     }
+}
+
+/// Nobody names a pool for somebody who wants an address, and the reply has none: his NAS may give him one of its own, which
+/// is another's.
+pub(super) fn unassigned(settings: &Settings, user: &str, nas: &str) -> Note {
+    let text = format!(
+        "user {user} at NAS {nas} gets no address from here, for no pool is named for him: his NAS may give him one by itself, which \
+         somebody else has. Name a pool (control:{}, a profile, default_pool), or state reply:{}; mode = off, of this NAS too, says that \
+         it is meant so",
+        settings.pool_name, settings.attribute_name
+    );
+    Note::warning(Kind::Unassigned, nas, text)
 }
 
 /// A profile holds, and none of its pools does.

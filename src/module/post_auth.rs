@@ -3,19 +3,20 @@
 use std::mem::take;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::engine::{Answer, Contest, Grant, How, LeftOut, Undo, Work};
 use crate::lease::{Ask, Mode, Takes, Unit, Want, address_text};
 
-use super::accompany::{accompany, items, least, lengthened};
+use super::accompany::{accompany, items, least, lengthened, shortest};
 use super::attributes::others;
 use super::identity;
 use super::limit::Kind;
-use super::observe::observe;
+use super::observe::{observe, withheld};
 use super::outcome::{Change, Code, Message, Note, Outcome};
-use super::pools::{pools, unusable, without_pool};
+use super::pools::{pools, says_framed, unassigned, unusable, without_pool};
 use super::profile::{Matched, Oracle, Profile};
 use super::settings::{OnUnavailable, Refusal, Settings};
 use super::{Asks, Facts, Reply};
@@ -39,8 +40,8 @@ pub fn post_auth(
     }
     let careful = settings.mode != Mode::Managed || engine.withholds();
     let stated = reply.stated().filter(|_| careful || !settings.allow_duplicates);
-    let matched = pools(settings, facts, oracle, careful || stated.is_none());
-    let mut outcome = decided(settings, engine, facts, reply, stated, &matched, careful);
+    let mut matched = pools(settings, facts, oracle, careful || stated.is_none());
+    let mut outcome = decided(settings, engine, facts, reply, stated, &mut matched, careful);
     outcome.notes.extend(unusable(&matched));
     outcome
 }
@@ -51,75 +52,106 @@ fn decided(
     facts: &Facts,
     reply: &Reply,
     stated: Option<IpNet>,
-    matched: &Matched,
+    matched: &mut Matched,
     careful: bool,
 ) -> Outcome {
-    let session = careful.then(|| identity::session(facts));
-    let asked = session.as_ref().map(|session| engine.mode(&session.nas, &matched.picks));
-    let mode = asked.map_or(Mode::Managed, |mode| mode.max(settings.mode));
-    let observed = mode == Mode::Observe;
-    let stated = stated.filter(|_| observed || !settings.allow_duplicates);
-    let others = others(settings, facts, reply, matched, observed);
     let profile = matched.profile.map(|index| &settings.profiles[index]);
+    let others = others(settings, facts, reply, matched, careful);
     // A profile that holds, and has no pool for this request: whoever holds something keeps it.
     let keeps = stated.is_none() && profile.is_some_and(|profile| profile.names(0));
     let first = (stated.is_some() || !matched.picks.is_empty() || keeps).then(|| Want {
         attribute: settings.attribute_name.clone(),
-        pools: matched.picks.clone(),
+        pools: take(&mut matched.picks),
         hint: hint(facts),
         stated,
         takes: settings.attributes[0].takes,
         optional: !settings.attributes[0].required,
     });
-    let wants: Vec<Want> = first.into_iter().chain(others).collect();
+    let mut wants: Vec<Want> = first.into_iter().chain(others).collect();
     if wants.is_empty() {
-        return Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        let mut outcome =
+            Outcome::new(Code::Noop, "no pool is asked for: nothing to do").with(Message::NoPool);
+        if reply.address.is_none() && says_framed(facts) {
+            let session = identity::session(facts);
+            if !careful || settings.mode.max(engine.mode(&session.nas, &[])) == Mode::Managed {
+                outcome.notes.push(unassigned(settings, &session.username, &session.nas));
+            }
+        }
+        return outcome;
     }
-    let session = session.unwrap_or_else(|| identity::session(facts));
+    let session = identity::session(facts);
     let who = Who { user: session.username.clone(), nas: session.nas.clone() };
-    if mode == Mode::Off || (observed && session.owner.is_empty()) {
+    let seen = if careful { withheld(settings, engine, &session.nas, &mut wants) } else { Vec::new() };
+    if wants.is_empty() && (seen.is_empty() || session.owner.is_empty()) {
         return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
     }
-    // Whatever the reply states goes out, even if nothing is known of whom it is for.
-    let only_stated = wants.iter().all(|want| want.stated.is_some());
-    if session.owner.is_empty() {
-        return without_owner(settings, &who, only_stated);
-    }
+    let only_seen = wants.is_empty();
     let ask = Ask {
         wants,
         lease_seconds: lengthened(settings, reply, settings.rules.lease),
         least_seconds: least(settings, reply),
         rules: settings.rules.clone(),
         session,
+        dhcp: None,
     };
-    if observed {
-        return observe(settings, engine, &who, &ask);
+    if seen.is_empty() {
+        return managed(settings, engine, reply, &who, ask, matched, settings.timeout);
     }
-    let answer = engine.ask(Work::Grant(ask), settings.timeout);
+    let observed = Ask { wants: seen, ..ask.clone() };
+    if only_seen {
+        return observe(settings, engine, &who, &observed, settings.timeout);
+    }
+    let half = settings.timeout / 2;
+    let mut outcome = managed(settings, engine, reply, &who, ask, matched, half);
+    if !observed.session.owner.is_empty() {
+        let seen = observe(settings, engine, &who, &observed, half);
+        outcome.notes.extend(seen.notes);
+        outcome.undo.extend(seen.undo);
+    }
+    outcome
+}
+
+/// What is asked is given out, or refused.
+fn managed(
+    settings: &Settings,
+    engine: &dyn Asks,
+    reply: &Reply,
+    who: &Who,
+    ask: Ask,
+    matched: &Matched,
+    budget: Duration,
+) -> Outcome {
+    let profile = matched.profile.map(|index| &settings.profiles[index]);
+    // Whatever the reply states goes out, even if nothing is known of whom it is for.
+    let only_stated = ask.wants.iter().all(|want| want.stated.is_some());
+    if ask.session.owner.is_empty() {
+        return without_owner(settings, who, only_stated);
+    }
+    let answer = engine.ask(Work::Grant(ask), budget);
     if only_stated {
-        return keep_stated(settings, reply, &who, answer);
+        return keep_stated(settings, reply, who, answer);
     }
     match answer {
-        Answer::Granted(grants) => granted(settings, reply, &who, grants, matched),
+        Answer::Granted(grants) => granted(settings, reply, who, grants, matched),
         Answer::Partly(grants, left_out) => {
-            let mut outcome = granted(settings, reply, &who, grants, matched);
-            outcome.notes.extend(left_out.iter().map(|left_out| left(&who, left_out, profile)));
+            let mut outcome = granted(settings, reply, who, grants, matched);
+            outcome.notes.extend(left_out.iter().map(|left_out| left(who, left_out, profile)));
             outcome
         }
         Answer::Kept => Outcome::new(Code::Noop, "the reply has an address already").with(Message::Exists),
         Answer::Unfit { pool, gives, attribute, takes } => {
-            refused(settings.on_unknown_pool, unfit(&who, &pool, gives, &attribute, takes))
+            refused(settings.on_unknown_pool, unfit(who, &pool, gives, &attribute, takes))
         }
-        Answer::Exhausted { pool, behind } => refused(settings.on_exhausted, exhausted(&who, &pool, &behind)),
+        Answer::Exhausted { pool, behind } => refused(settings.on_exhausted, exhausted(who, &pool, &behind)),
         Answer::UnknownPool { pool } => match profile {
             Some(profile) if pool.is_empty() => {
                 refused(settings.on_exhausted, without_pool(&profile.name, &who.user, &who.nas))
             }
-            _ => refused(settings.on_unknown_pool, unknown_pool(&who, &pool)),
+            _ => refused(settings.on_unknown_pool, unknown_pool(who, &pool)),
         },
-        Answer::Unavailable { why } => unavailable(settings, &who, &why),
+        Answer::Unavailable { why } => unavailable(settings, who, &why),
         other => {
-            unavailable(settings, &who, &format!("the engine answered {other:?} to a request for an address"))
+            unavailable(settings, who, &format!("the engine answered {other:?} to a request for an address"))
         }
     }
 }
@@ -203,27 +235,6 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, ma
     outcome
 }
 
-/// Of several leases the shortest decides when the session is heard of, and ends.
-fn shortest(changes: &mut Vec<Change>) {
-    let of = |read: fn(&Change) -> Option<u32>| changes.iter().filter_map(read).min();
-    let interim =
-        of(|change| if let Change::InterimInterval(seconds) = change { Some(*seconds) } else { None });
-    let timeout =
-        of(|change| if let Change::SessionTimeout(seconds) = change { Some(*seconds) } else { None });
-    let (mut first_interim, mut first_timeout) = (true, true);
-    changes.retain_mut(|change| match change {
-        Change::InterimInterval(seconds) => {
-            *seconds = interim.unwrap_or(*seconds);
-            take(&mut first_interim)
-        }
-        Change::SessionTimeout(seconds) => {
-            *seconds = timeout.unwrap_or(*seconds);
-            take(&mut first_timeout)
-        }
-        _ => true,
-    });
-}
-
 /// The reply's own address goes out whatever the engine says; if it is of a pool of ours, its lease is fenced as any other.
 fn keep_stated(settings: &Settings, reply: &Reply, who: &Who, answer: Answer) -> Outcome {
     let mut outcome = Outcome::new(Code::Noop, "the reply has an address already").with(Message::Exists);
@@ -266,7 +277,7 @@ fn without_owner(settings: &Settings, who: &Who, stated: bool) -> Outcome {
     Outcome::failed(Code::Invalid, Note::failure(Kind::Invalid, &who.nas, text))
 }
 
-fn refused(refusal: Refusal, note: Note) -> Outcome {
+pub(super) fn refused(refusal: Refusal, note: Note) -> Outcome {
     let code = match refusal {
         Refusal::Fail => Code::Fail,
         Refusal::NotFound => Code::NotFound,
@@ -275,7 +286,7 @@ fn refused(refusal: Refusal, note: Note) -> Outcome {
     Outcome::failed(code, note)
 }
 
-fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
+pub(super) fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
     let too = if behind.is_empty() {
         String::new()
     } else {
@@ -289,7 +300,7 @@ fn exhausted(who: &Who, pool: &str, behind: &[String]) -> Note {
     Note::failure(Kind::Exhausted, pool, text)
 }
 
-fn unknown_pool(who: &Who, pool: &str) -> Note {
+pub(super) fn unknown_pool(who: &Who, pool: &str) -> Note {
     let text = format!(
         "there is no pool {pool}: no address for user {} at NAS {}. `ippool-rs pool list` shows all pools, and whose they are; make it \
          with `ippool-rs pool add {pool} RANGE`, or mend where the pool is named for this user",
@@ -298,7 +309,7 @@ fn unknown_pool(who: &Who, pool: &str) -> Note {
     Note::failure(Kind::UnknownPool, pool, text)
 }
 
-fn unfit(who: &Who, pool: &str, gives: Unit, attribute: &str, takes: Takes) -> Note {
+pub(super) fn unfit(who: &Who, pool: &str, gives: Unit, attribute: &str, takes: Takes) -> Note {
     let text = format!(
         "pool {pool} gives out {gives}, and {attribute} holds {takes}: nothing for user {} at NAS {}. Name another pool for {attribute}; \
          `ippool-rs pool list` shows what each gives out",
@@ -340,7 +351,7 @@ fn unavailable(settings: &Settings, who: &Who, why: &str) -> Outcome {
     }
 }
 
-fn doubtful(who: &Who, grant: &Grant) -> Note {
+pub(super) fn doubtful(who: &Who, grant: &Grant) -> Note {
     let text = format!(
         "pool {} has no address that is free beyond doubt: user {} at NAS {} got {}, whose last lease ran out without a Stop. Add \
          addresses (`ippool-rs pool add {} RANGE`), or ask the routers who is online, and free what the others hold (`ippool-rs lease release \

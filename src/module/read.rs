@@ -11,7 +11,7 @@ use super::suggest::nearest;
 use super::{Item, Place, Value};
 
 /// What is built. The order is that of the shipped example.
-const KNOWN: [&str; 31] = [
+const KNOWN: [&str; 32] = [
     "database",
     "pool_name",
     "default_pool",
@@ -31,6 +31,7 @@ const KNOWN: [&str; 31] = [
     "lease_duration_silent",
     "grace",
     "cooldown",
+    "decline_duration",
     "interim_interval",
     "session_timeout",
     "on_exhausted",
@@ -58,6 +59,8 @@ const OTHERS: [(&str, &str); 6] = [
     ("allocate_find", "there are no queries to write"),
     ("ipv6", "set `attribute_name`"),
 ];
+/// `owner`, unless it is set. Packets of DHCP have no such attribute: theirs is the client.
+pub(super) const OWNER: &str = "%{User-Name}";
 pub(super) const YEAR: Seconds = 31_536_000;
 
 /// One mistake, as the administrator reads it.
@@ -149,7 +152,7 @@ pub(super) fn settings(section: &Place, items: &[Item]) -> Draft {
         pool_name: first.pool_name,
         default_pool: first.default_pool,
         timeout: reader.timeout(),
-        owner: reader.not_empty("owner", "%{User-Name}"),
+        owner: reader.not_empty("owner", OWNER),
         nas: reader.text("nas", ""),
         session_key: reader.text("session_key", ""),
         subscriber_id: reader.text("subscriber_id", ""),
@@ -354,6 +357,7 @@ impl<'a> Reader<'a> {
             silent: silent.max(lease),
             grace: self.number("grace", rules.grace, 0, 86_400).0,
             cooldown: self.number("cooldown", rules.cooldown, 0, 86_400).0,
+            declined: self.number("decline_duration", rules.declined, 0, YEAR).0,
             sessions_per_owner: u32::try_from(self.number("sessions_per_owner", 0, 0, 1_000_000).0)
                 .unwrap_or(0),
             static_wins: self.choice("static_wins", rules.static_wins, &SWITCH, ""),

@@ -256,6 +256,12 @@ impl Settings {
         members.filter_map(mistake).collect()
     }
 
+    /// `owner` is not set: of a packet of DHCP it is the client.
+    #[must_use]
+    pub fn names_client(&self) -> bool {
+        self.owner == read::OWNER
+    }
+
     /// The settings as `radiusd -X` shows those of other modules; the password is left out.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -286,6 +292,7 @@ impl Settings {
             ("lease_duration_silent", self.rules.silent.to_string()),
             ("grace", self.rules.grace.to_string()),
             ("cooldown", self.rules.cooldown.to_string()),
+            ("decline_duration", self.rules.declined.to_string()),
             ("interim_interval", auto(self.interim_interval)),
             ("session_timeout", self.session_timeout.as_str().to_owned()),
             ("reply_message", yes_no(self.reply_message)),

@@ -197,6 +197,21 @@ fn the_default_pool_is_only_for_those_who_want_an_address() {
 }
 
 #[test]
+fn an_accept_without_an_address_for_somebody_who_wants_one_is_warned_of() {
+    let warned = |service_type, address: Option<&str>, more: &[(&str, &str)]| {
+        let facts = Facts { service_type, pool: None, ..alice() };
+        let address = address.map(|text| text.parse().unwrap());
+        let outcome = run(more, &facts, &Reply { address, ..Reply::default() }, &granted(How::Free));
+        assert_eq!(outcome.code, if address.is_some() { outcome.code } else { Code::Noop });
+        outcome.notes.iter().any(|note| note.text.contains("no pool is named for him"))
+    };
+    assert!(warned(Some(2), None, &[]) && warned(Some(4), None, &[]));
+    // Who does not say that he wants one, or has one, or is somebody else's.
+    assert!(!warned(None, None, &[]) && !warned(Some(6), None, &[]));
+    assert!(!warned(Some(2), Some("198.51.100.7/32"), &[]) && !warned(Some(2), None, &[("mode", "off")]));
+}
+
+#[test]
 fn a_stated_address_that_another_has_goes_out_and_is_told_of() {
     let contest = |reserved| {
         let address = "198.51.100.7/32".parse().unwrap();

@@ -1,6 +1,7 @@
 //! `%{ippool_rs:…}`: what may be asked, and the answers as text.
 
 use crate::engine::LeaseOf;
+use crate::lease::contract::{Verb, YOUR_IP_ADDRESS};
 use crate::lease::{Ask, Lease, Pick, Row, Status, Time, Want, address_text, escape};
 
 use super::post_auth::hint;
@@ -103,7 +104,11 @@ impl Instance {
                 .iter()
                 .filter(|known| attribute.is_none_or(|attribute| known.name == attribute))
                 .map(|attribute| Want {
-                    attribute: attribute.name.clone(),
+                    attribute: facts
+                        .dhcp
+                        .as_ref()
+                        .map_or(attribute.name.as_str(), |_| YOUR_IP_ADDRESS)
+                        .to_owned(),
                     pools: vec![Pick::of(escape(pool.as_bytes()))],
                     hint: hint(facts),
                     takes: attribute.takes,
@@ -112,6 +117,7 @@ impl Instance {
                 .collect(),
             lease_seconds: settings.rules.lease,
             least_seconds: 0,
+            dhcp: facts.dhcp.as_ref().map(|_| Verb::Offer),
             rules: settings.rules.clone(),
         };
         let peeked = self

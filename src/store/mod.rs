@@ -20,8 +20,6 @@ mod rows;
 mod sources;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "sqlite")]
-mod sqlite_guard;
 mod statement;
 #[cfg_attr(not(feature = "companion"), allow(dead_code))]
 mod warrant;

@@ -1,6 +1,7 @@
 //! SQLite: the embedded default. One writer; everybody's statements are short, nobody holds the write lock for long.
 
 mod by_number;
+mod guard;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

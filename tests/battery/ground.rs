@@ -61,6 +61,7 @@ pub fn ask(owner: &str, id: &str, station: Option<&str>) -> Ask {
         lease_seconds: 3600,
         least_seconds: 0,
         rules: Arc::new(Rules::default()),
+        dhcp: None,
     }
 }
 

@@ -335,6 +335,35 @@ fn six(db: &Db, store: &mut dyn Store, name: &str, range: &str, length: &[&str])
 }
 
 #[test]
+fn an_open_session_that_reports_a_part_of_a_prefix_or_more_keeps_all_of_it() {
+    on_both(|db| {
+        let names = SourceNames::default();
+        let (mut store, _) = site(db, &names);
+        six(db, store.as_mut(), "homes6", "2001:db8:3::/53", &["--prefix-length", "56"]);
+        let at =
+            if matches!(db, Db::Sqlite { .. }) { "CAST(strftime('%s', 'now') AS INTEGER)" } else { "now()" };
+        for (user, column, value) in [
+            ("part", "delegatedipv6prefix", "2001:db8:3:512::/64"),
+            ("more", "framedipv6prefix", "2001:db8:3:200::/55"),
+            ("host", "framedipv6address", "2001:db8:3:1::7"),
+            ("whole", "delegatedipv6prefix", "2001:db8:3:700::/56"),
+        ] {
+            db.sql(&format!(
+                "INSERT INTO radacct (acctsessionid, acctuniqueid, username, nasipaddress, acctstarttime, {column}) \
+                 VALUES ('{user}', '{user}', '{user}', '192.0.2.1', {at}, '{value}')"
+            ));
+        }
+        // What is read now and then; the rest is asked for.
+        let mut store = guarded(db, &names);
+        let homes = (0..8).map(|number| ("default", format!("2001:db8:3:{number}00::/56").parse().unwrap()));
+        let homes: Vec<(&str, ipnet::IpNet)> = homes.collect();
+        let found = store.occupants(&homes).unwrap();
+        let found: Vec<_> = found.iter().map(|found| names_of(found).join(" ")).collect();
+        assert_eq!(found, ["host", "", "more", "more", "", "part", "", "whole"]);
+    });
+}
+
+#[test]
 fn an_open_session_keeps_its_address_and_prefixes_of_ipv6_whatever_they_are_written_in() {
     on_both(|db| {
         let (mut store, _) = site(db, &SourceNames::default());

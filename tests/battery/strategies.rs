@@ -99,8 +99,14 @@ impl Stage {
             ..Want::default()
         };
         let rules = Arc::clone(&self.rules);
-        let ask =
-            Ask { session: session.clone(), wants: vec![want], lease_seconds: 3600, least_seconds: 0, rules };
+        let ask = Ask {
+            session: session.clone(),
+            wants: vec![want],
+            lease_seconds: 3600,
+            least_seconds: 0,
+            rules,
+            dhcp: None,
+        };
         match self.serve(Work::Grant(ask)) {
             Answer::Granted(mut grants) => Some((session, grants.remove(0))),
             Answer::Exhausted { .. } => None,

@@ -202,6 +202,7 @@ fn an_address_is_held_for_a_user_and_a_holder_gets_his_own() {
         let again = allocate(&["zoe", "--pool", "far"]).expect(0, &["reserved for him already"]).json();
         assert_eq!(again[0]["address"], address);
         assert_eq!(kept(db, address.as_str().unwrap()), "reserved zoe -");
+        db.run(&["explain", "zoe"]).expect(0, &["holds no address", "of far is reserved for zoe"]);
         // Who else asks gets another, until there is none; and each way to fail is another code.
         allocate(&["yan", "--pool", "far"]).expect(0, &[]);
         allocate(&["xia", "--pool", "far"]).expect(75, &["the pool far has no free address"]);

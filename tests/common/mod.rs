@@ -6,6 +6,7 @@
 // Folders that are kept for inspection are named on the test's output.
 #![allow(clippy::print_stdout)]
 
+pub mod dhcp;
 pub mod locked;
 pub mod postgres;
 pub mod radius;

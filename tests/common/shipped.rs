@@ -1,6 +1,6 @@
 //! What the distribution's FreeRADIUS has: schemas and queries of its SQL modules, the modules that it enables. And our own sites.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 /// A file of `mods-config/sql`.
@@ -59,6 +59,18 @@ pub fn listening(site: &str) -> (String, SocketAddr, SocketAddr) {
     let [auth, acct] = taken.map(|socket| socket.local_addr().expect("a bound socket"));
     let port = |address: SocketAddr| format!("port = {}", address.port());
     (site.replace("port = 1812", &port(auth)).replace("port = 1813", &port(acct)), auth, acct)
+}
+
+/// A shipped site of DHCP, on a free port of 127.0.0.1 instead of 67. What clients are told who speak to it directly goes to `relay`: their
+/// own addresses lead nowhere.
+pub fn listening_for_dhcp(site: &str, relay: Ipv4Addr) -> (String, SocketAddr) {
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a free port").local_addr().expect("a bound socket");
+    let call =
+        format!("\t\tupdate reply {{\n\t\t\t&DHCP-Relay-IP-Address = {relay}\n\t\t}}\n\t\tippool_rs\n");
+    let site = site
+        .replace("port = 67", &format!("port = {}", taken.port()))
+        .replace("ipaddr = *", "ipaddr = 127.0.0.1");
+    (site.replace("\t\tippool_rs\n", &call), taken)
 }
 
 /// A file of a site in `examples/sites`.

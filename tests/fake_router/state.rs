@@ -111,6 +111,9 @@ pub struct State {
     sessions: u32,
 }
 
+/// A server of tunnels as it comes.
+const OFF: [(&str, &str); 2] = [("enabled", "false"), ("default-profile", "default-encryption")];
+
 impl State {
     pub fn new(version: &str, identity: &[u8]) -> Result<Self, String> {
         let number = Version::of(version).ok_or_else(|| format!("what version is {version:?}?"))?;
@@ -134,7 +137,7 @@ impl State {
             boots: 1,
             sessions: 0,
         };
-        let texts: [(&str, &[(&str, &str)]); 5] = [
+        let texts: [(&str, &[(&str, &str)]); 9] = [
             (
                 "/system/resource",
                 &[
@@ -159,6 +162,10 @@ impl State {
                 ],
             ),
             ("/ppp/aaa", &[("use-radius", "false"), ("accounting", "true"), ("interim-update", "0s")]),
+            ("/interface/pptp-server/server", &OFF),
+            ("/interface/l2tp-server/server", &OFF),
+            ("/interface/sstp-server/server", &OFF),
+            ("/interface/ovpn-server/server", &OFF),
             ("/radius/incoming", &[("accept", "false"), ("port", "3799")]),
         ];
         for (path, values) in texts {

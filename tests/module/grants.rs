@@ -163,3 +163,16 @@ fn an_absent_database_is_answered_as_configured_and_never_waited_for() {
         assert!(!server.log().contains("topsecret"));
     }
 }
+
+#[test]
+fn an_accept_that_goes_out_without_an_address_is_in_the_log_with_its_user_and_nas() {
+    let world =
+        World::new("", |config, folder| config.modules = crate::world::instance(folder, "", "\t# no pool\n"));
+    let answer = world.access(&dial("alice").with_u32(attr::SERVICE_TYPE, 6));
+    assert_eq!((answer.code, answer.get_ip(attr::FRAMED_IP_ADDRESS)), (code::ACCESS_ACCEPT, None));
+    assert!(!world.server.log().contains("no pool is named"), "an administrator of the NAS wants none");
+    let answer = world.access(&dial("bob").with_u32(attr::SERVICE_TYPE, 2));
+    assert_eq!((answer.code, answer.get_ip(attr::FRAMED_IP_ADDRESS)), (code::ACCESS_ACCEPT, None));
+    let log = world.server.log();
+    assert!(log.contains("user bob at NAS 127.0.0.1 gets no address from here"), "{log}");
+}

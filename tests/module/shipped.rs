@@ -4,11 +4,12 @@ use std::fs;
 
 use crate::common::radius::{Packet, attr, code};
 use crate::common::radiusd::{Config, Radiusd, check};
-use crate::common::shipped::{OTHERS, listening};
+use crate::common::shipped::{OTHERS, listening, listening_for_dhcp};
 use crate::world::{MAIN, address_in, make_database, url};
 
 const MODULE: &str = include_str!("../../freeradius/mods-available/ippool_rs");
 const SITE: &str = include_str!("../../freeradius/sites-available/ippool_rs");
+const DHCP: &str = include_str!("../../freeradius/sites-available/ippool_rs_dhcp");
 const DATABASE: &str = "sqlite:///var/lib/ippool-rs/ippool.db";
 
 /// The users of the site's own example.
@@ -72,4 +73,14 @@ fn the_quick_start_works_word_by_word() {
     let start = crate::world::event(1, "alice", &alice);
     assert!(nas.send(acct, &start).is_some(), "{}", server.tail(30));
     assert!(fs::metadata(folder.path().join("leases.db")).is_ok());
+}
+
+#[test]
+fn the_shipped_site_of_dhcp_passes_the_check_which_opens_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = MODULE.replace(DATABASE, &url(folder.path()));
+    let (top, _) = listening_for_dhcp(DHCP, std::net::Ipv4Addr::LOCALHOST);
+    let (status, output) = check(&Config { modules, top, ..Config::default() });
+    assert_eq!(status, Some(0), "{output}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

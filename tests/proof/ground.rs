@@ -51,6 +51,8 @@ pub struct Plan {
     /// radiusd's language before and after the module in post-auth.
     pub before: &'static str,
     pub after: &'static str,
+    /// Further virtual servers.
+    pub top: String,
     pub alone: bool,
 }
 
@@ -69,6 +71,7 @@ impl Plan {
             on_unavailable: "drop",
             before: "",
             after: "",
+            top: String::new(),
             alone: false,
         }
     }
@@ -91,6 +94,7 @@ impl Plan {
             post_auth: format!("{}\t\tippool_rs\n{}", self.before, self.after),
             post_auth_reject: "\t\tippool_rs\n".into(),
             accounting: "\t\tippool_rs\n".into(),
+            top: self.top.clone(),
             // What is asked again is asked of the module, not of radiusd's memory.
             cleanup_delay: 0,
             ..Config::default()

@@ -99,6 +99,8 @@ fn shown(site: &Site) {
     let found: serde_json::Value = serde_json::from_str(&findings(site)).unwrap();
     let found = found.as_array().unwrap();
     assert_eq!(found.len(), 3, "{found:?}");
+    let addresses: Vec<_> = found.iter().filter_map(|one| one["ip_address"].as_str()).collect();
+    assert_eq!(addresses, ["192.0.2.9", "2001:db8:9:100::/56"], "bob was given no prefix");
     assert!(found.iter().all(|one| one["router"] == "127.0.0.1" && one["difference"] == true), "{found:?}");
     let mut command = Command::new(env!("CARGO_BIN_EXE_ippool-rs"));
     let output = command.args(["--database", &site.base.url(), "explain", "192.0.2.9"]).output().unwrap();
@@ -126,4 +128,44 @@ fn a_managed_instance_stores_no_findings() {
     assert_eq!(site.base.count("ip_pool_findings", "1 = 1"), 0);
     let packet = Packet::access(b"carol").with(attr::ACCT_SESSION_ID, "carol");
     assert_eq!(site.access(&packet).get_all(attr::CLASS).count(), 2);
+}
+
+fn by_pool(kind: Kind) {
+    // Of the pools of one request, one is given out by others, one by us, one by nobody.
+    let pools = [
+        "main 10.64.0.0/24 --mode observe",
+        POOLS[1],
+        POOLS[2],
+        "link6 2001:db8:1::/48 --prefix-length 64 --mode off",
+    ];
+    let attributes = [ATTRIBUTES[0], ATTRIBUTES[1], ("Framed-IPv6-Prefix", "link6")];
+    let others = "\t\tupdate reply {\n\t\t\t&Framed-IP-Address := 10.64.0.77\n\t\t}\n";
+    let site = Site::open_with(kind, &pools, &attributes, "", others);
+    let alice = site.dial("alice", "alice");
+    assert_eq!(alice.get_ip(attr::FRAMED_IP_ADDRESS), Some([10, 64, 0, 77].into()));
+    let home = alice.get(attr::DELEGATED_IPV6_PREFIX).unwrap_or_else(|| panic!("{}", site.server.tail(30)));
+    assert_eq!((home[1], alice.get(attr::FRAMED_IPV6_PREFIX)), (56, None));
+    // The fence of what is ours, and of nothing else; both are leases.
+    assert_eq!(alice.get_all(attr::CLASS).count(), 1);
+    let leases = "SELECT attribute AS line FROM ip_pool_assignments WHERE status = 'in_use' ORDER BY 1";
+    assert_eq!(
+        site.base.lines(leases),
+        ["Delegated-IPv6-Prefix", "Framed-IP-Address"],
+        "{}",
+        site.server.tail(30)
+    );
+    assert_eq!(
+        site.dial("alice", "alice").get(attr::DELEGATED_IPV6_PREFIX),
+        alice.get(attr::DELEGATED_IPV6_PREFIX)
+    );
+}
+
+#[test]
+fn of_one_request_each_attribute_is_given_out_observed_or_left_alone_as_its_pool_says_on_sqlite() {
+    by_pool(Kind::Sqlite);
+}
+
+#[test]
+fn of_one_request_each_attribute_is_given_out_observed_or_left_alone_as_its_pool_says_on_postgresql() {
+    by_pool(Kind::Postgres);
 }

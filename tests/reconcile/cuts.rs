@@ -16,13 +16,7 @@ const SESSIONS: u32 = 500;
 fn row(n: u32) -> Row {
     let address = std::net::Ipv4Addr::from(0x0a00_0000 + n);
     Row {
-        id: i64::from(n),
-        address: std::net::IpAddr::from(address).into(),
-        pool: 1,
-        attribute: "Framed-IP-Address".into(),
         status: Status::InUse,
-        reserved_for: None,
-        reserved_station: None,
         epoch: 1,
         expires_at: Some(BEGUN + 3000),
         free_at: BEGUN + 3060,
@@ -37,12 +31,8 @@ fn row(n: u32) -> Row {
             started_at: Some(BEGUN - 9000),
             ..Lease::default()
         })),
-        prev: None,
-        claim: None,
-        released_at: None,
-        released_by: None,
-        source: None,
         updated_at: BEGUN - 600,
+        ..Row::empty(i64::from(n), 1, std::net::IpAddr::from(address).into())
     }
 }
 

@@ -119,3 +119,90 @@ fn routers_are_read_at_the_same_time() {
     assert!(all < one * 4, "{all:?} for eight, {one:?} for one");
     assert_eq!(ground.held(), 8);
 }
+
+const BINDING: &str = "/ipv6/dhcp-server/binding";
+
+fn binding(n: u8, server: &str, status: &str, dynamic: &str) -> Row {
+    Row::default()
+        .with("address", format!("2001:db8:0:{n:x}00::/56"))
+        .with("duid", format!("0x000300010200000000{n:02x}"))
+        .with("server", server)
+        .with("status", status)
+        .with("dynamic", dynamic)
+        .with("radius", "false")
+}
+
+#[test]
+fn prefixes_that_the_routers_dhcpv6_server_has_bound_are_sessions_where_the_configuration_says_so() {
+    on_both(|db| {
+        let mut ground = Ground::new(db, 1);
+        db.run(&["pool", "add", "home6", "2001:db8::/48", "--prefix-length", "56"]).expect(0, &[]);
+        {
+            let mut state = ground.routers[0].state();
+            state.dial("alice", Ipv4Addr::new(10, 0, 0, 7));
+            for (n, server, status, dynamic) in [
+                (1, "<pppoe-alice>", "bound", "true"),
+                (2, "lan", "bound", "true"),
+                (3, "lan", "waiting", "true"),
+                (4, "lan", "bound", "false"),
+                (5, "<pppoe-nobody>", "bound", "true"),
+            ] {
+                state.add(BINDING, binding(n, server, status, dynamic));
+            }
+        }
+        let config = ground.config();
+        let sessions = db.run(&["--config", &config, "router", "sessions", "-o", "json"]);
+        let sessions = sessions.expect(0, &["1 session; 4 prefixes bound by DHCPv6"]).json();
+        let brief: Vec<_> = sessions
+            .iter()
+            .map(|row| {
+                format!("{} {} {}", row["username"], row["ip_address"], row["service"]).replace('"', "")
+            })
+            .collect();
+        assert_eq!(
+            brief[..3],
+            [
+                "alice 10.0.0.7 pppoe",
+                "alice 2001:db8:0:100::/56 dhcpv6",
+                "0x00030001020000000002 2001:db8:0:200::/56 dhcpv6"
+            ]
+        );
+        ground.reconcile(&["--apply"]).expect(0, &["core0: 1 session,", "adopted 1,"]);
+        ground.more = "dhcpv6 = true\n";
+        // With their length, planned and done.
+        let plan = ground.reconcile(&["-o", "json"]).expect(3, &["core0: 3 sessions"]).json();
+        let shown: Vec<_> =
+            plan.iter().map(|row| format!("{} {}", row["verdict"], row["ip_address"])).collect();
+        assert_eq!(
+            shown,
+            [
+                "\"adopt\" \"2001:db8:0:100::/56\"",
+                "\"adopt\" \"2001:db8:0:200::/56\"",
+                "\"local-user\" \"2001:db8:0:200::/56\""
+            ]
+        );
+        ground
+            .reconcile(&["--apply"])
+            .expect(0, &["adopted 2,", "the router's DHCPv6 server has given 2001:db8:0:200::/56"]);
+        assert_eq!(users(&ground), ["0x00030001020000000002", "alice", "alice"]);
+        ground.reconcile(&["--findings"]).expect(0, &["2001:db8:0:200::/56"]);
+        db.run(&["lease", "list"]).expect(0, &["2001:db8:0:100::/56", "2001:db8:0:200::/56"]);
+        db.run(&["explain", "2001:db8:0:200::/56"])
+            .expect(0, &["2001:db8:0:200::/56", "local-user at core0"]);
+        ground.reconcile(&["--apply"]).expect(0, &["adopted 0,", "3 had their lease"]);
+        // A client that leaves is found absent; what is of a session stays with it.
+        ground.age();
+        ground.routers[0].state().remove(BINDING, |_| true);
+        ground.reconcile(&["--apply"]).expect(0, &["released 1;"]);
+        assert_eq!(users(&ground), ["alice", "alice"]);
+        // A part that is not whole makes the whole none.
+        ground.age();
+        ground.routers[0].state().hang_up("alice");
+        ground.routers[0].state().fail_always(&format!("{BINDING}/print"), Fault::Count { by: 1 });
+        ground.reconcile(&["--apply"]).expect(1, &["nothing is concluded"]);
+        assert_eq!((ground.held(), ground.released()), (2, 1));
+        ground.routers[0].state().faults.clear();
+        ground.reconcile(&["--apply"]).expect(0, &["released 2;"]);
+        assert_eq!(ground.routers[0].state().writes(), [], "the router is only read");
+    });
+}

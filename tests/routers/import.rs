@@ -3,6 +3,7 @@
 use crate::db::on_both;
 use crate::fake_router::Fault;
 use crate::fake_router::fault::Planned;
+use crate::fake_router::state::Row;
 use crate::site::{everywhere, router};
 
 const NAS: &str = "nas_ip = \"192.0.2.1\"";
@@ -149,13 +150,70 @@ fn gateways_and_static_leases_become_reserved() {
             rows.iter().map(|row| format!("{} {}", row["ip_address"], row["reserved_for"])).collect();
         assert_eq!(brief.len(), 5, "{brief:?}");
         assert!(brief[0].contains("10.0.0.1") && brief[0].contains("=nobody"), "{brief:?}");
-        assert_eq!(brief[3], "\"10.0.0.4\" \"02:11:22:33:44:55\"");
-        assert_eq!(brief[4], "\"10.0.0.6\" \"bob\"");
+        assert_eq!(
+            (brief[3].as_str(), &rows[3]["reserved_station"]),
+            ("\"10.0.0.4\" null", &"02:11:22:33:44:55".into())
+        );
+        assert_eq!(
+            (brief[4].as_str(), &rows[4]["reserved_station"]),
+            ("\"10.0.0.6\" \"bob\"", &serde_json::Value::Null)
+        );
         let pool = &site.run(&["pool", "list", "-o", "json"]).json()[0];
         assert_eq!((&pool["reserved"], &pool["free"]), (&5.into(), &15.into()));
         site.run(&["pool", "import"]).expect(0, &["nothing to import"]);
         let kinds = site.db.lines("SELECT kind AS line FROM ip_pool_events");
         assert_eq!(kinds, ["reservation"; 5]);
+    });
+}
+
+#[test]
+fn a_static_lease_is_kept_for_its_device_as_long_as_the_router_has_it_and_no_longer() {
+    const LEASE: &str = "/ip/dhcp-server/lease";
+    everywhere(|site, by| {
+        let text = pool("main", "10.0.0.1-10.0.0.20", "")
+            + "[[\"/ip/dhcp-server/lease\"]]\naddress = \"10.0.0.4\"\nmac-address = \"02:11:22:33:44:55\"\ndynamic = \"false\"\n\
+               [[\"/ip/dhcp-server/lease\"]]\naddress = \"10.0.0.5\"\nmac-address = \"02-11-22-aa-bb-cc\"\ndynamic = \"false\"\n";
+        let north = router(&text);
+        site.has("north", &north, by, NAS);
+        let kept = || {
+            site.db.lines(
+                "SELECT status || ' ' || COALESCE(reserved_for, '-') || ' ' || COALESCE(reserved_station, '-') || ' ' || \
+                 COALESCE(reserved_by, '-') AS line FROM ip_pool_assignments ORDER BY id",
+            )
+        };
+        site.run(&["pool", "import", "--apply"]).expect(0, &["2 reserved"]);
+        let (first, second) =
+            ("reserved - 02:11:22:33:44:55 router north", "reserved - 02:11:22:AA:BB:CC router north");
+        assert_eq!(kept(), [first, second]);
+        site.run(&["pool", "import", "--apply"]).expect(0, &["nothing to import"]);
+        // Another device gets the lease; the other lease is gone; an administrator has one of his own.
+        site.run(&["lease", "reserve", "10.0.0.9", "--station", "02:00:00:00:00:09"]).expect(0, &[]);
+        north.state().remove(LEASE, |_| true);
+        let lease = Row::default().with("address", "10.0.0.4").with("dynamic", "false");
+        north.state().add(LEASE, lease.with("mac-address", "02:11:22:33:44:99"));
+        // A list that is not whole frees nothing.
+        north.state().fail_always(&format!("{LEASE}/print"), Fault::Count { by: 1 });
+        site.run(&["pool", "import", "--apply"]).expect(1, &[]);
+        north.state().faults.clear();
+        assert_eq!(kept()[..2], [first, second]);
+        let json = site.run(&["pool", "import", "-o", "json"]).expect(3, &[]).json();
+        assert_eq!((&json[0]["reserved"], &json[0]["unreserved"]), (&1.into(), &1.into()));
+        site.run(&["pool", "import", "--apply"]).expect(0, &["1 reserved, 1 no longer reserved"]);
+        assert_eq!(
+            kept(),
+            [
+                "reserved - 02:11:22:33:44:99 router north",
+                "available - - -",
+                "reserved - 02:00:00:00:00:09 -"
+            ]
+        );
+        site.run(&["pool", "import"]).expect(0, &["nothing to import"]);
+        // What somebody gave back and reserved again is his.
+        site.run(&["lease", "unreserve", "10.0.0.4"]).expect(0, &[]);
+        site.run(&["lease", "reserve", "10.0.0.4", "--for", "alice"]).expect(0, &[]);
+        site.run(&["pool", "import", "--apply"])
+            .expect(0, &["10.0.0.4 is the static DHCP lease of 02:11:22:33:44:99, and is reserved here for alice: that stays"]);
+        assert_eq!(kept()[0], "reserved alice - -");
     });
 }
 
@@ -250,5 +308,23 @@ fn pools_come_from_a_file_too() {
         std::fs::write(&path, "pool_name,ranges\nmain,10.0.0.0\nmain,ten\n").expect("it is written");
         db.run(&import).expect(2, &["line 3", "\"ten\" is no range"]);
         db.run(&["pool", "import", "--csv", &file]).expect(2, &["--nas"]);
+    });
+}
+
+#[test]
+fn a_next_pool_that_only_pool_left_out_is_no_mistake_and_one_that_is_nowhere_is() {
+    everywhere(|site, by| {
+        let north = router(&pools(&[
+            ("main", "10.0.0.1-10.0.0.9", "spare"),
+            ("spare", "10.1.0.1-10.1.0.9", "shared"),
+            ("lost", "10.2.0.1-10.2.0.9", "nowhere"),
+        ]));
+        site.has("north", &north, by, NAS);
+        site.run(&["pool", "add", "shared", "10.9.0.0/24"]).expect(0, &[]);
+        let ran = site.run(&["pool", "import", "--pool", "main", "--apply"]).expect(0, &[]);
+        assert!(!ran.err.contains("not there"), "{ran:?}");
+        let ran =
+            site.run(&["pool", "import", "--apply"]).expect(0, &["goes on to nowhere, which is not there"]);
+        assert!(!ran.err.contains("spare, which") && !ran.err.contains("shared, which"), "{ran:?}");
     });
 }

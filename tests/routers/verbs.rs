@@ -118,7 +118,7 @@ fn one_router_that_fails_keeps_no_other_from_answering() {
     let (north, south) = (small(), small());
     site.has("north", &north, By::Api, NAS);
     site.has("south", &south, By::Http, "nas_ip = \"192.0.2.2\"");
-    assert_eq!(site.column(&["router", "sessions"], "username").len(), 8);
+    assert_eq!(site.column(&["router", "sessions"], "username").len(), 10, "a prefix each among them");
     assert_eq!(site.column(&["pool", "import"], "pool_name").len(), 6, "one array for all routers");
     south.down();
     site.run(&["router", "sessions"]).expect(4, &["alice", "south (127.0.0.1:", "nothing listens"]);
@@ -128,7 +128,8 @@ fn one_router_that_fails_keeps_no_other_from_answering() {
     site.run(&["router", "sessions", "nroth"]).expect(2, &["did you mean north?"]);
     let sessions =
         site.run(&["router", "sessions", "north", "--user", "alice", "-o", "json"]).expect(0, &[]).json();
-    assert_eq!((sessions.len(), &sessions[0]["ip_address"]), (1, &"10.0.0.2".into()));
+    let addresses: Vec<_> = sessions.iter().map(|session| session["ip_address"].clone()).collect();
+    assert_eq!(addresses, ["10.0.0.2", "2001:db8:0:100::/56"]);
     north.state().fail("/ppp/active/print", Fault::Cut { bytes: 60 });
     site.run(&["router", "sessions", "north"]).expect(1, &["connection was lost"]);
 }
@@ -232,5 +233,57 @@ fn a_router_is_taken_in_step_by_step_and_again() {
         assert_eq!(site.column(&["pool", "list"], "total"), ["65536", "507", "1"]);
         north.down();
         site.run(&["router", "onboard", "north", "--apply"]).expect(1, &["1. test", "nothing listens"]);
+    });
+}
+
+#[test]
+fn the_servers_of_all_tunnels_are_named_with_the_profile_that_gives_out_addresses() {
+    everywhere(|site, by| {
+        let mut text = "[[\"/ppp/profile\"]]\nname = \"home\"\nremote-address = \"main\"\n\
+                        [[\"/interface/pppoe-server/server\"]]\nservice-name = \"internet\"\ndefault-profile = \"home\"\n"
+            .to_owned();
+        for kind in ["pptp", "l2tp", "sstp", "ovpn"] {
+            // One of them is switched off.
+            let on = if kind == "sstp" { "false" } else { "true" };
+            text += &format!(
+                "[\"/interface/{kind}-server/server\"]\nenabled = \"{on}\"\ndefault-profile = \"home\"\n"
+            );
+        }
+        let north = router(&text);
+        site.has("north", &north, by, NAS);
+        let says = "the default-profile of the PPPoE server internet, the PPTP server, the L2TP server, the OVPN server)";
+        site.run(&["router", "fix-profile", "north", "-o", "csv"]).expect(3, &[says]);
+        site.run(&["router", "fix-profile", "north", "--apply"])
+            .expect(3, &["remote-address unset in 1 profile"]);
+        let ran = site.run(&["router", "fix-profile", "north"]);
+        assert!(!ran.out.contains("default-profile"), "{ran:?}");
+    });
+}
+
+#[test]
+fn addresses_that_a_router_hands_out_of_our_pools_by_itself_are_told() {
+    everywhere(|site, by| {
+        let text = "[[\"/ip/pool\"]]\nname = \"main\"\nranges = \"10.0.0.1-10.0.0.9\"\n\
+                    [[\"/ip/pool\"]]\nname = \"lan\"\nranges = \"10.1.0.1-10.1.0.9\"\n\
+                    [[\"/ip/pool/used\"]]\npool = \"main\"\naddress = \"10.0.0.7\"\nowner = \"PPP\"\ninfo = \"alice\"\n\
+                    [[\"/ip/pool/used\"]]\npool = \"main\"\naddress = \"10.0.0.8\"\nowner = \"PPP\"\ninfo = \"bob\"\n\
+                    [[\"/ip/pool/used\"]]\npool = \"lan\"\naddress = \"10.1.0.7\"\nowner = \"DHCP\"\n";
+        let north = router(text);
+        site.has("north", &north, by, NAS);
+        let ran = site.run(&["router", "pools"]).expect(0, &[]);
+        assert!(!ran.err.contains("handed out"), "none of its pools is ours: {ran:?}");
+        site.run(&["pool", "import", "--pool", "main", "--apply"]).expect(0, &[]);
+        let columns = "status, username, owner, session_key, started_at, expires_at, free_at";
+        site.db.row("10.0.0.3", "main", columns, "'in_use', 'eve', 'eve', 'k', {-9}, {+600}, {+600}");
+        let ran = site.run(&["router", "pools", "-o", "json"]).expect(
+            0,
+            &["the router itself has handed out 2 addresses of the pool main (10.0.0.7 first, PPP alice), which radiusd gives out"],
+        );
+        let pools = ran.json();
+        let brief: Vec<_> = pools
+            .iter()
+            .map(|pool| format!("{} {} {}", pool["pool_name"], pool["used"], pool["in_use_here"]))
+            .collect();
+        assert_eq!(brief, ["\"main\" 2 1", "\"lan\" 1 null"]);
     });
 }

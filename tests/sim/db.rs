@@ -135,26 +135,8 @@ impl Db {
     pub fn insert_new(&mut self, pool: &PoolRow, address: IpAddr) {
         let net = pool.unit.around(address);
         let now = self.now();
-        self.rows.push(Row {
-            id: self.rows.len() as i64 + 1,
-            address: net,
-            pool: pool.id,
-            attribute: pool.unit.attribute().into(),
-            status: Status::Available,
-            reserved_for: None,
-            reserved_station: None,
-            epoch: 0,
-            expires_at: None,
-            free_at: Time::EPOCH,
-            queue_at: Time::EPOCH,
-            lease: None,
-            prev: None,
-            claim: None,
-            released_at: None,
-            released_by: None,
-            source: None,
-            updated_at: now,
-        });
+        let id = self.rows.len() as i64 + 1;
+        self.rows.push(Row { updated_at: now, ..Row::empty(id, pool.id, net) });
     }
 
     /// What the backends compare in the conditional write of a row (`store::sqlite::Update`).

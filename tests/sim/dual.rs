@@ -221,7 +221,7 @@ impl World {
         };
         let (session, rules) = (self.identity(tag, true), Arc::clone(&self.rules));
         let wants = vec![want(0), want(1)];
-        let ask = Ask { session, wants, lease_seconds: rules.lease, least_seconds: 0, rules };
+        let ask = Ask { session, wants, lease_seconds: rules.lease, least_seconds: 0, rules, dhcp: None };
         let answer = self.serve(&Work::Grant(ask));
         self.story.push(format!(
             "{} #{tag} of device {}: {answer:?}",

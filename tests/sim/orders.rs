@@ -65,7 +65,7 @@ impl Stage {
 
     pub fn work(&self, who: Who, wants: Vec<Want>) -> Work {
         let (session, rules) = (session(who, self.ids), Arc::clone(&self.rules));
-        Work::Grant(Ask { session, wants, lease_seconds: 3600, least_seconds: 0, rules })
+        Work::Grant(Ask { session, wants, lease_seconds: 3600, least_seconds: 0, rules, dhcp: None })
     }
 
     fn ask(&mut self, who: Who, wants: Vec<Want>) -> Answer {

@@ -48,6 +48,7 @@ impl Plan {
             silent: lease * rng.pick(&[4, 8, 24]),
             grace: 60,
             cooldown: 10,
+            declined: 86_400,
             sessions_per_owner: if rng.chance(850) { 0 } else { 1 },
             static_wins: rng.chance(700),
             // The way of those who may have several things at once must lead to the same answers.

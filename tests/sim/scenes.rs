@@ -94,7 +94,14 @@ impl Stage {
         };
         let rules = Arc::clone(&self.rules);
         let (session, wants, lease_seconds) = (who.session.clone(), vec![want], rules.lease);
-        let answer = self.serve(Work::Grant(Ask { session, wants, lease_seconds, least_seconds: 0, rules }));
+        let answer = self.serve(Work::Grant(Ask {
+            session,
+            wants,
+            lease_seconds,
+            least_seconds: 0,
+            rules,
+            dhcp: None,
+        }));
         let Answer::Granted(mut grants) = answer else { panic!("{answer:?}") };
         let grant = grants.remove(0);
         let IpAddr::V4(address) = grant.address.addr() else { panic!("{grant:?}") };

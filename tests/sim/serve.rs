@@ -42,6 +42,7 @@ impl World {
                     lease_seconds: rules.lease,
                     least_seconds: 0,
                     rules,
+                    dhcp: None,
                 })
             }
             Cargo::Event(number, delay) => {

@@ -1,7 +1,9 @@
 //! `cgnat`: two BNGs that use the same addresses, each in an address space of its own.
 
+use std::process::Command;
+
 use crate::common::radius::{Packet, attr, code, status};
-use crate::ground::{Kind, companion, within};
+use crate::ground::{Kind, within};
 use crate::site::{Extras, Site};
 
 const ADDRESS: [u8; 1] = [attr::FRAMED_IP_ADDRESS];
@@ -49,8 +51,24 @@ fn two_bngs(kind: Kind) {
         "{}",
         site.server.tail(30)
     );
-    // Two pools of one BNG share its space: they may not overlap.
-    companion(&site.base.url(), &["explain", "100.64.1.0"]);
+    // Two pools of one BNG share its space, and may not overlap there.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ippool-rs"));
+    command.args([
+        "--database",
+        &site.base.url(),
+        "pool",
+        "add",
+        "more",
+        "100.64.9.0/24",
+        "--nas",
+        "127.0.0.1",
+    ]);
+    let output = command.output().unwrap();
+    let says = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(1) && says.contains("in two pools of the address space \"north\""),
+        "{says}"
+    );
 }
 
 #[test]

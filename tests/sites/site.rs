@@ -48,6 +48,8 @@ impl Site {
             companion(&url, &command);
         }
         let module = DATABASES.iter().fold(module.clone(), |text, example| text.replace(example, &url));
+        // A busy machine must not make a difference.
+        let module = module.replacen("ippool_rs {\n", "ippool_rs {\n\ttimeout = 5\n", 1);
         let (site, auth, acct) = listening(&replaced(of_site(name, &format!("sites-enabled/{name}"))));
         let sql = extras.sql.map(|_| rlm_sql(dialect, &connection, 4)).unwrap_or_default();
         let config = Config {

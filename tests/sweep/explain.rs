@@ -164,10 +164,12 @@ fn all_in_use_but_few_on_line_is_explained_by_who_holds_them() {
         );
         let profile = Row::default().with("name", "home").with("remote-address", "main-too");
         ground.routers[0].state().add("/ppp/profile", profile);
+        let server = Row::default().with("name", "lan").with("address-pool", "main-too");
+        ground.routers[0].state().add("/ip/dhcp-server", server);
         let config = ground.config();
         let asked = db
             .run(&["explain", "main-too", "--ask-routers", "--config", &config, "-o", "json"])
             .expect(0, &[]);
-        has(&asked, "profiles", &["core0: profile home"]);
+        has(&asked, "profiles", &["core0: profile home", "core0: DHCP server lan"]);
     });
 }

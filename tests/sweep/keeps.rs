@@ -192,3 +192,29 @@ fn a_database_without_the_table_is_told_of() {
         db.run(&["sweep", "--older-than", "soon"]).expect(2, &["write 30m"]);
     });
 }
+
+#[test]
+fn where_a_router_says_that_it_sends_no_interims_silence_closes_nothing() {
+    on_both(|db| {
+        let ground = Ground::new(db, 1);
+        lay(db);
+        witness(db);
+        Session::default().open(db);
+        // A session that the list of PPP says nothing of.
+        db.sql("UPDATE radacct SET framedprotocol = NULL");
+        let config = ground.config();
+        let aaa = |accounting: &str, interim: &str| {
+            ground.routers[0].state().change_single("/ppp/aaa", |row| {
+                row.set("accounting", accounting);
+                row.set("interim-update", interim);
+            });
+        };
+        let with = ["--config", config.as_str()];
+        for (accounting, interim) in [("yes", "0s"), ("no", "5m")] {
+            aaa(accounting, interim);
+            stays(db, &with, "mute-router", 3, "its router says that it sends no Interims by itself");
+        }
+        aaa("yes", "5m");
+        db.run(&[&["sweep", "--apply"], &with[..]].concat()).expect(0, &["1 session closed as stale"]);
+    });
+}

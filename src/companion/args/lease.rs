@@ -28,7 +28,7 @@ pub(in crate::companion) enum LeaseVerb {
 /// `lease list`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-status is what the table says; state is how it stands: offered (granted, session not begun), online, lapsed (run out, end not proven), cooling (ended a moment ago), reserved, free. Addresses that nobody ever had may not have a row yet.
+status is what the table says; state is how it stands: offered (granted, session not begun), online, lapsed (run out, end not proven), cooling (ended a moment ago), reserved, declined (a DHCP client found something else on it), free. Addresses that nobody ever had may not have a row yet.
 
 Examples:
   ippool-rs lease list --user alice

@@ -23,7 +23,7 @@ Examples:
         #[arg(value_name = "ROUTER")]
         routers: Vec<String>,
     },
-    /// The pools of the routers, or (add, remove) one pool of a router
+    /// The pools of the routers and how much of them is in use, there and here, or (add, remove) one pool of a router
     #[command(args_conflicts_with_subcommands = true)]
     Pools {
         /// Names of routers [default: all]
@@ -32,7 +32,7 @@ Examples:
         #[command(subcommand)]
         verb: Option<RouterPoolsVerb>,
     },
-    /// Who is on line on the routers
+    /// Who is on line on the routers, and the prefixes that their DHCPv6 servers have bound
     Sessions {
         /// Names of routers [default: all]
         #[arg(value_name = "ROUTER")]

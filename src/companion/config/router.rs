@@ -12,7 +12,7 @@ use crate::lease::escape;
 use crate::routeros_api::{Encoding, Limits, Password, Target, Tls, Transport};
 
 /// Every key of a router.
-pub(super) const KEYS: [&str; 26] = [
+pub(super) const KEYS: [&str; 27] = [
     "name",
     "host",
     "port",
@@ -34,6 +34,7 @@ pub(super) const KEYS: [&str; 26] = [
     "interval",
     "hotspot",
     "dhcp",
+    "dhcpv6",
     "coa_port",
     "coa_secret",
     "coa_secret_file",
@@ -131,6 +132,7 @@ impl Router {
             sources: Sources {
                 hotspot: keys.switch("hotspot")?.unwrap_or(false),
                 dhcp: keys.switch("dhcp")?.unwrap_or(false),
+                dhcpv6: keys.switch("dhcpv6")?.unwrap_or(false),
             },
             coa_port: keys.port("coa_port")?,
             coa_secret,

@@ -132,7 +132,8 @@ fn state(said: &mut Said, row: &LeaseRow, facts: &Facts) {
             said.say(
                 "next",
                 format!(
-                    "without an Accounting-Start the offer lapses {}, and is free {}",
+                    "without {} the offer lapses {}, and is free {}",
+                    if row.is_dhcp() { "its Request" } else { "an Accounting-Start" },
                     at(row.expires_at()),
                     at(row.free_at())
                 ),
@@ -145,10 +146,10 @@ fn state(said: &mut Said, row: &LeaseRow, facts: &Facts) {
             said.say(
                 "next",
                 format!(
-                    "unless it is renewed, the lease ends {}; others get the address {} at the earliest, if its NAS is heard \
-                     meanwhile",
+                    "unless it is renewed, the lease ends {}; others get the address {} at the earliest{}",
                     at(row.expires_at()),
-                    at(row.free_at())
+                    at(row.free_at()),
+                    if row.is_dhcp() { "" } else { ", if its NAS is heard meanwhile" }
                 ),
             );
             said.say(
@@ -177,6 +178,23 @@ fn state(said: &mut Said, row: &LeaseRow, facts: &Facts) {
                 format!(
                     "`ippool-rs reconcile` asks the router whether it still runs; `ippool-rs lease release {address}` if you \
                      know that it does not"
+                ),
+            );
+        }
+        State::Declined => {
+            said.say(
+                "state",
+                format!(
+                    "declined {}: the DHCP client {user} on {where_} got it, and found that something else answers for it",
+                    at(row.released_at())
+                ),
+            );
+            said.say("next", format!("nobody gets it before; free {}", at(row.free_at())));
+            said.say(
+                "do",
+                format!(
+                    "find the device that uses it there (the relay's ARP table) and give it another address, or exclude it from the pool; \
+                     `ippool-rs lease clear {address}` gives it back at once"
                 ),
             );
         }

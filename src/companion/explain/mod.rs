@@ -100,8 +100,15 @@ fn heard(catalogue: &Catalogue, key: Option<&str>, now: Time) -> String {
     let Some(key) = key else { return "no NAS".to_owned() };
     let facts = catalogue.nases.iter().find(|nas| nas.key == key).map(|nas| nas.facts);
     match facts {
+        Some(facts) if facts.last_heard_at <= Time::EPOCH => {
+            format!("NAS {key}, which radiusd has not heard yet")
+        }
         Some(facts) if is_silent(&facts, now) => {
-            format!("NAS {key}, which was last heard {}", when(now, facts.last_heard_at))
+            let last = (facts.last_heard_at > Time::EPOCH).then(|| when(now, facts.last_heard_at));
+            format!(
+                "NAS {key}, which was {}",
+                last.map_or_else(|| "not heard yet".to_owned(), |last| format!("last heard {last}"))
+            )
         }
         _ => format!("NAS {key}"),
     }

@@ -4,7 +4,7 @@ use super::{Line, Said, heard, is_silent, when};
 use crate::companion::Desk;
 use crate::companion::chain::{End, follow, is_idle};
 use crate::companion::exit::Failure;
-use crate::companion::router::profiles_naming;
+use crate::companion::router::users_of;
 use crate::lease::number::{be, count};
 use crate::lease::{OpenNas, Time};
 use crate::store::Catalogue;
@@ -36,7 +36,7 @@ pub(super) fn read(
     if summaries.is_empty() {
         return Ok(Vec::new());
     }
-    let profiles = if ask { Some(profiles_naming(desk, name)?) } else { None };
+    let profiles = if ask { Some(users_of(desk, name)?) } else { None };
     let open = match ledger.radacct()? {
         Ok(table) => ledger.open_by_nas(&table)?,
         Err(_) => Vec::new(),
@@ -175,7 +175,7 @@ fn references(said: &mut Said, facts: &Facts) {
     );
     match &facts.profiles {
         Some(profiles) if !profiles.is_empty() => said.say("profiles", profiles.join(", ")),
-        Some(_) => said.say("profiles", "no profile of a router names it"),
+        Some(_) => said.say("profiles", "no profile, DHCP server or HotSpot of a router names it"),
         None => {}
     }
     let named = facts.profiles.as_ref().is_some_and(|profiles| !profiles.is_empty());

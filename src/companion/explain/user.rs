@@ -5,7 +5,7 @@ use crate::companion::exit::Failure;
 use crate::companion::next_login::{Login, next_login as chosen};
 use crate::lease::number::count;
 use crate::lease::{OpenSession, Session, Time};
-use crate::store::admin::{Admin, LeaseRow, Ledger};
+use crate::store::admin::{Admin, Filter, LeaseRow, Ledger, Show};
 use crate::store::{Catalogue, DatabaseUrl, address_text};
 
 /// All that is known of a user.
@@ -14,6 +14,8 @@ pub(super) struct Facts {
     pub now: Time,
     /// Those that he holds or had last, the latest first.
     pub rows: Vec<LeaseRow>,
+    /// Those that are reserved for him.
+    pub kept: Vec<LeaseRow>,
     pub open: Vec<OpenSession>,
     /// The address that his next login would get, and why; or why that cannot be said.
     pub next: Result<Option<(String, &'static str)>, String>,
@@ -30,7 +32,9 @@ pub(super) fn read(
     let mut rows = admin.leases(&filter(Some(name), None))?;
     rows.sort_by_key(|row| core::cmp::Reverse(row.assigned_at()));
     let open = open(admin, Err(name))?;
-    if rows.is_empty() && open.is_empty() {
+    let kept = Filter { reserved_for: Some(name.to_owned()), show: Show::All, ..Filter::default() };
+    let kept = admin.leases(&kept)?;
+    if rows.is_empty() && open.is_empty() && kept.is_empty() {
         return Ok(None);
     }
     let (now, catalogue) = (ledger.now()?, ledger.catalogue()?);
@@ -38,7 +42,7 @@ pub(super) fn read(
         Some(last) => next(url, &catalogue, last, &rows).map_err(|failure| failure.sentence),
         None => Ok(None),
     };
-    Ok(Some(Facts { user: name.to_owned(), now, rows, open, next, catalogue }))
+    Ok(Some(Facts { user: name.to_owned(), now, rows, kept, open, next, catalogue }))
 }
 
 /// What a new session from where the last one came from would get.
@@ -90,6 +94,10 @@ pub(super) fn explain(facts: &Facts) -> Vec<Line> {
     }
     if held.is_empty() {
         said.say("lease", "holds no address");
+    }
+    for row in &facts.kept {
+        let (address, pool, whom) = (&row.ip_address, &row.pool_name, row.kept_for());
+        said.say("reserved", format!("{address} of {pool} is reserved for {whom}"));
     }
     for row in facts.rows.iter().filter(|row| !row.state().is_held()).take(3) {
         let end = row.released_at().map_or_else(String::new, |at| format!(", until {}", when(now, at)));

@@ -7,7 +7,7 @@ use super::super::progress::Progress;
 use super::{Difference, Source};
 use crate::import::{PoolPlan, size};
 use crate::lease::{AddressRange, Unit};
-use crate::store::admin::{Admin, AdminError, Imported, Keep, NewRanges, Pool};
+use crate::store::admin::{Admin, AdminError, Imported, Keep, NewRanges, Pool, Whom};
 
 /// Ranges in one transaction: SQLite's one write lock is held for a few milliseconds each time.
 const SLICE: usize = 50;
@@ -74,23 +74,29 @@ pub(super) fn run(
             .filter(|(name, _)| *name == step.name)
             .map(|(_, r)| Keep {
                 address: r.address,
-                whom: r.whom.clone(),
+                whom: Whom { owner: r.owner.clone(), station: r.station.clone() },
                 why: format!("{} of {}", r.why, source.label),
             })
             .collect();
-        admin.reserve(pool, &keeps)?;
-        tell(desk, step, keeps.len());
+        let lift: Vec<_> =
+            plan.lift.iter().filter(|(name, _)| *name == step.name).map(|(_, address)| *address).collect();
+        admin.lift(pool, &lift, &source.label)?;
+        admin.reserve(pool, &keeps, &source.label)?;
+        tell(desk, step, keeps.len(), lift.len());
     }
     Ok(whole)
 }
 
-fn tell(desk: &Desk, step: &PoolPlan, reserved: usize) {
+fn tell(desk: &Desk, step: &PoolPlan, reserved: usize, lifted: usize) {
     let mut also = Vec::new();
     if let Some(was) = &step.was {
         also.push(format!("renamed from {was}"));
     }
     if reserved > 0 {
         also.push(format!("{reserved} reserved"));
+    }
+    if lifted > 0 {
+        also.push(format!("{lifted} no longer reserved"));
     }
     if !step.stay.is_empty() {
         also.push(format!("{} no longer of it stay until nobody holds them", step.stay.len()));

@@ -4,7 +4,7 @@ mod apply;
 mod csv;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
@@ -15,10 +15,10 @@ use super::exit::{Exit, Failure};
 use super::output::{Records, hidden, shown};
 use super::pool::{number, stored};
 use super::router;
-use crate::import::{Claimed, Known, Plan, PoolPlan, Problem, Reserve, Wanted, World, plan};
+use crate::import::{Claimed, Kept, Known, Plan, PoolPlan, Problem, Reserve, Wanted, World, plan};
 use crate::lease::{AddressRange, unescape};
 use crate::routeros_api::Router;
-use crate::store::admin::{Admin, Imported, NasChange};
+use crate::store::admin::{Admin, Imported, NasChange, Whom};
 use crate::store::parse_address;
 
 /// Where pools come from.
@@ -104,6 +104,7 @@ pub(super) fn report() -> Records {
         shown("kept", 0),
         shown("staying", 2),
         shown("reserved", 2),
+        shown("unreserved", 3),
         shown("next_pool", 3),
         shown("difference", 1),
         hidden("was"),
@@ -179,13 +180,14 @@ fn one(
             source.label
         ));
     }
+    let named: BTreeSet<String> = source.wanted.iter().map(|pool| pool.name.clone()).collect();
     source.wanted.retain(|pool| options.pools.is_empty() || options.pools.contains(&pool.name));
     for name in options.pools {
         if !source.wanted.iter().any(|pool| pool.name == *name) && !source.unread.contains(name) {
             desk.screen.warning(&format!("{} has no pool {name}", source.label));
         }
     }
-    let difference = difference(admin, config, &source, options)?;
+    let difference = difference(admin, config, &source, named, options)?;
     show(desk, &source, &difference.plan, report)?;
     for problem in source.problems.iter().chain(&difference.plan.problems) {
         // Said when the pool is imported, not each time after.
@@ -217,6 +219,7 @@ fn difference(
     admin: &mut Admin,
     config: Option<&Config>,
     source: &Source,
+    mut named: BTreeSet<String>,
     options: Options<'_>,
 ) -> Result<Difference, Failure> {
     let is_wanted = |name: &str| source.wanted.iter().any(|pool| pool.name == name);
@@ -241,7 +244,10 @@ fn difference(
         let by = format!("the pool {}", other.pool);
         other.ranges.iter().map(|&range| Claimed { range, by: by.clone() }).collect::<Vec<_>>()
     };
+    let may_follow = |other: &&Imported| other.pool.nas.as_deref().is_none_or(|nas| nas == source.nas);
+    named.extend(others.iter().filter(may_follow).map(|other| other.pool.name.clone()));
     let mut world = World {
+        besides: named,
         wanted: source.wanted.clone(),
         others: others.iter().filter(|other| other.pool.address_space == space).flat_map(claimed).collect(),
         reserve: source.reserve.clone(),
@@ -262,7 +268,12 @@ fn difference(
             Some((parse_address(&row.ip_address)?.addr(), super::pool_remove::holder(row)))
         });
         world.taken.extend(named.collect::<BTreeMap<_, _>>());
-        world.reserved.extend(admin.reserved(&known.pool)?);
+        world.reserved.extend(admin.reserved(&known.pool)?.into_iter().map(|(address, reserved)| {
+            let imported = reserved.by.as_deref() == Some(source.label.as_str());
+            let whom = reserved.whom.to_string();
+            let Whom { owner, station } = reserved.whom;
+            (address, Kept { owner, station, imported, whom })
+        }));
     }
     Ok(Difference { plan: plan(&world), own })
 }
@@ -300,6 +311,7 @@ fn show(desk: &Desk, source: &Source, plan: &Plan, all: &mut Records) -> Result<
             number(pool.kept),
             json!(pool.stay.len()),
             json!(reserved),
+            json!(plan.lift.iter().filter(|(name, _)| *name == pool.name).count()),
             json!(next),
             json!(ranges_text(pool)),
             json!(pool.was),

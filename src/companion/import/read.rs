@@ -3,10 +3,10 @@
 use core::net::IpAddr;
 
 use super::super::config::Router as Config;
-use super::super::router::{optional, stored};
+use super::super::router::{all_of, optional, stored};
 use super::Source;
 use crate::import::{Problem, Reserve, Wanted, nobody, size};
-use crate::lease::{AddressRange, Unit};
+use crate::lease::{AddressRange, Unit, mac_address};
 use crate::routeros_api::{
     Check, DhcpLease, DhcpNetwork, Error, Ipv6Pool, OwnAddress, Pool, PoolRange, PppProfile, PppSecret,
     Router, Text,
@@ -29,7 +29,7 @@ pub(super) fn router(config: &Config, router: &mut Router) -> Result<Source, Err
     for pool in optional::<Ipv6Pool>(router)?.iter().filter(|pool| config.wants(pool.name.bytes())) {
         prefixes(pool, &mut source);
     }
-    let dhcp = optional::<DhcpLease>(router)?;
+    let dhcp = all_of::<DhcpLease>(router)?;
     source.reserve = reserve(router, &dhcp)?;
     if !config.sources.dhcp {
         source.problems.extend(leased(&dhcp, &source.wanted));
@@ -125,36 +125,37 @@ fn addresses(pool: &Pool) -> Result<Vec<AddressRange>, String> {
 /// What nobody, or only one, may get: the router's own addresses, gateways, static leases, addresses of local users.
 fn reserve(router: &mut Router, dhcp: &[DhcpLease]) -> Result<Vec<Reserve>, Error> {
     let mut all = Vec::new();
-    let mut add = |address: Option<IpAddr>, whom: Option<String>, why: String| {
+    let mut add = |address: Option<IpAddr>, owner: Option<String>, station: Option<String>, why: String| {
         if let Some(address) = address.filter(|address| !address.is_unspecified()) {
-            all.push(Reserve { address, whom: whom.unwrap_or_else(|| nobody(&why)), why });
+            let owner = owner.or_else(|| station.is_none().then(|| nobody(&why)));
+            all.push(Reserve { address, owner, station, why });
         }
     };
-    for own in optional::<OwnAddress>(router)?.iter().filter(|own| own.disabled != Some(true)) {
+    for own in all_of::<OwnAddress>(router)?.iter().filter(|own| own.disabled != Some(true)) {
         let place = own.interface.as_ref().map(|name| format!(" on {}", stored(name))).unwrap_or_default();
-        add(Some(own.address.addr()), None, format!("the router's own address{place}"));
+        add(Some(own.address.addr()), None, None, format!("the router's own address{place}"));
     }
-    for profile in router.list::<PppProfile>(None, Check::End)?.get() {
+    for profile in all_of::<PppProfile>(router)? {
         let why = format!("the local-address of the profile {}", stored(&profile.name));
-        add(address(profile.local_address.as_ref()), None, why);
+        add(address(profile.local_address.as_ref()), None, None, why);
     }
-    for network in optional::<DhcpNetwork>(router)? {
+    for network in all_of::<DhcpNetwork>(router)? {
         for gateway in network.gateway.iter().flat_map(|text| text.bytes().split(|byte| *byte == b',')) {
-            add(address(Some(&gateway.into())), None, "a gateway of DHCP".to_owned());
+            add(address(Some(&gateway.into())), None, None, "a gateway of DHCP".to_owned());
         }
     }
     for lease in dhcp {
         if lease.dynamic == Some(false) && lease.disabled != Some(true) {
-            let mac = lease.mac_address.as_ref().map(stored);
+            let mac = lease.mac_address.as_ref().and_then(|mac| mac_address(mac.bytes()));
             let whose = mac.as_deref().map(|mac| format!(" of {mac}")).unwrap_or_default();
-            add(address(lease.address.as_ref()), mac, format!("the static DHCP lease{whose}"));
+            add(address(lease.address.as_ref()), None, mac, format!("the static DHCP lease{whose}"));
         }
     }
-    for secret in router.list::<PppSecret>(None, Check::End)?.get() {
+    for secret in all_of::<PppSecret>(router)? {
         if secret.disabled != Some(true) {
             let name = stored(&secret.name);
             let why = format!("the remote-address of the secret {name}");
-            add(address(secret.remote_address.as_ref()), Some(name), why);
+            add(address(secret.remote_address.as_ref()), Some(name), None, why);
         }
     }
     Ok(all)

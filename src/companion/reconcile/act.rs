@@ -4,7 +4,8 @@
 //! that are right; the next run works out what is left.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::MOST;
 use super::watched::Watched;
@@ -12,14 +13,14 @@ use crate::companion::exit::Failure;
 use crate::companion::progress::Progress;
 use crate::judge::{self, Complete, Deed, Known, Listing, Look, Mark, Plan, Standing, Step, Verdict};
 use crate::lease::{Change, NasFacts, Row, Rules, Time};
-use crate::store::Catalogue;
 use crate::store::admin::{Ledger, Read, StoredLook};
+use crate::store::{Catalogue, address_text};
 
 /// What is judged.
 pub(super) struct Hearing<'a> {
     pub router: &'a Watched,
     pub list: &'a Complete<Listing>,
-    pub elsewhere: &'a HashMap<IpAddr, String>,
+    pub elsewhere: &'a HashMap<IpNet, String>,
     pub accept_drop: bool,
 }
 
@@ -60,8 +61,9 @@ pub(super) fn run(
     }
     let space = &hearing.router.address_space;
     let unmade = plan.steps().iter().filter(|step| step.deed == Deed::Make).map(|step| step.address);
-    let unmade: Vec<_> =
-        unmade.filter_map(|address| Some((catalogue.pool_of(address, space, None)?, address))).collect();
+    let unmade: Vec<_> = unmade
+        .filter_map(|address| Some((catalogue.giver(&address, space, None)?, address.addr())))
+        .collect();
     if !unmade.is_empty() {
         ledger.make_rows(&unmade)?;
         (plan, now) = hear(ledger, hearing, &catalogue)?;
@@ -73,7 +75,7 @@ pub(super) fn run(
         .iter()
         .take(MOST)
         .map(|finding| {
-            let subject = finding.address.map_or_else(String::new, |address| address.to_string());
+            let subject = finding.address.as_ref().map_or_else(String::new, address_text);
             (finding.kind.as_str(), subject, finding.detail.as_str())
         })
         .collect();
@@ -93,12 +95,12 @@ fn hear(ledger: &mut Ledger, hearing: &Hearing<'_>, catalogue: &Catalogue) -> Re
     if !first_known {
         nases.insert(0, NOBODY);
     }
-    let listed: HashSet<IpAddr> = list.get().sessions.iter().filter_map(|seen| seen.address).collect();
+    let listed: HashSet<IpNet> = list.get().sessions.iter().filter_map(|seen| seen.address).collect();
     let mut addresses: Vec<_> = listed.into_iter().collect();
     addresses.sort_unstable();
     let space = &router.address_space;
-    let is_ours = |address| catalogue.pool_of(address, space, None).is_some();
-    addresses.retain(|address| is_ours(*address));
+    let is_ours = |address: &IpNet| catalogue.giver(address, space, None).is_some();
+    addresses.retain(is_ours);
     let rows = ledger.rows(&ids, space, &addresses)?;
     let mut absent = HashMap::new();
     for &id in &ids {

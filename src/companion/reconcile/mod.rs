@@ -8,9 +8,9 @@ mod snapshot;
 mod watched;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Instant;
 
+use ipnet::IpNet;
 use serde_json::json;
 
 use super::Desk;
@@ -23,10 +23,12 @@ use crate::judge::{Complete, Deed, Kind, Listing, Plan, Verdict};
 use crate::lease::number::{be, count};
 use crate::lease::{Seconds, Time};
 use crate::routeros_api as routeros;
+use crate::store::address_text;
 use crate::store::admin::Ledger;
+use crate::store::parse_address;
 pub(super) use act::{Done, rules_of, token};
 pub use snapshot::listing;
-pub(super) use snapshot::take;
+pub(super) use snapshot::{counted, take, take_with};
 pub(super) use watched::{Mode, Sources, Watched, watched};
 
 /// Findings that are stored, and steps that are shown to people, one by one; what is more has no room in anybody's head.
@@ -87,7 +89,7 @@ pub(super) fn settle(
     ledger: &mut Ledger,
     router: &Watched,
     said: &Said,
-    elsewhere: &HashMap<IpAddr, String>,
+    elsewhere: &HashMap<IpNet, String>,
     how: How,
 ) -> Result<Option<(Plan, Option<Done>)>, Failure> {
     let apply = how.apply && router.mode == Mode::Managed;
@@ -120,7 +122,7 @@ fn hear(now: Time, routers: Vec<&Watched>) -> Vec<(&Watched, Said)> {
 }
 
 /// What the other routers of the same address space list.
-fn elsewhere(router: &Watched, heard: &[(&Watched, Said)]) -> HashMap<IpAddr, String> {
+fn elsewhere(router: &Watched, heard: &[(&Watched, Said)]) -> HashMap<IpNet, String> {
     let others = heard
         .iter()
         .filter(|(other, _)| other.name != router.name && other.address_space == router.address_space);
@@ -171,7 +173,14 @@ impl Report {
             if desk.screen.is_table() && told > MOST {
                 continue;
             }
-            self.row(router, word(step.verdict), &json!(step.address), &step.user, state, &step.why);
+            self.row(
+                router,
+                word(step.verdict),
+                &json!(address_text(&step.address)),
+                &step.user,
+                state,
+                &step.why,
+            );
         }
         if desk.screen.is_table() && told > MOST {
             desk.screen.note(&format!(
@@ -182,7 +191,7 @@ impl Report {
             ));
         }
         for finding in plan.findings() {
-            let address = finding.address.map_or(json!(null), |address| json!(address));
+            let address = finding.address.map_or(json!(null), |address| json!(address_text(&address)));
             self.row(router, finding.kind.as_str(), &address, "", "found", &finding.detail);
         }
         self.suspects += counts.suspect;
@@ -271,7 +280,8 @@ fn stored(desk: &Desk, ledger: &mut Ledger, router: Option<&str>) -> Result<Exit
         let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == finding.kind);
         let difference = kind.is_none_or(Kind::is_difference);
         differs |= difference;
-        let address = if finding.subject.is_empty() { json!(null) } else { json!(finding.subject) };
+        // Where others gave no address, it is whose it would be.
+        let address = parse_address(&finding.subject).map_or(json!(null), |_| json!(finding.subject));
         let time = |at: Time| moment(Some(at));
         records.push(vec![
             json!(finding.router),

@@ -1,12 +1,14 @@
 //! A router's list of sessions, in the judge's words.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::watched::Sources;
 use crate::judge::{Complete, Listing, Seen};
 use crate::lease::{Seconds, Time, escape, mac_address};
 use crate::routeros_api::{
-    Check, DhcpLease, Error, Failure, HotspotSession, Menu, Resource, Router, Session, Target, Text,
+    Check, DhcpLease, Error, Failure, HotspotSession, Menu, PrefixBinding, Resource, Router, Session, Target,
+    Text,
 };
 
 /// How often a list is read that does not agree with the router's own count: sessions come and go meanwhile.
@@ -18,6 +20,16 @@ pub(in crate::companion) fn take(
     sources: Sources,
     begun: Time,
 ) -> Result<Complete<Listing>, Error> {
+    take_with(target, sources, begun, |_| Ok(())).map(|(list, ())| list)
+}
+
+/// The same, and something more that is read of the router.
+pub(in crate::companion) fn take_with<T>(
+    target: &Target,
+    sources: Sources,
+    begun: Time,
+    more: impl FnOnce(&mut Router) -> Result<T, Error>,
+) -> Result<(Complete<Listing>, T), Error> {
     let mut router = Router::open(target)?;
     let resource = router.one::<Resource>()?;
     let mut list = listing(begun, resource.uptime.as_secs(), counted::<Session>(&mut router)?);
@@ -27,12 +39,17 @@ pub(in crate::companion) fn take(
     if sources.dhcp {
         list = with(list, counted::<DhcpLease>(&mut router)?, of_dhcp);
     }
+    if sources.dhcpv6 {
+        let owners = Owners::of(list.get());
+        list = with(list, counted::<PrefixBinding>(&mut router)?, |binding| owners.of_binding(binding));
+    }
+    let more = more(&mut router)?;
     router.close();
-    Ok(list)
+    Ok((list, more))
 }
 
 /// A menu, as often as it takes until the router's own count agrees.
-fn counted<T: Menu>(router: &mut Router) -> Result<Complete<Vec<T>>, Error> {
+pub(in crate::companion) fn counted<T: Menu>(router: &mut Router) -> Result<Complete<Vec<T>>, Error> {
     let mut tries = 1;
     loop {
         match router.list::<T>(None, Check::Counted { slack: 0 }) {
@@ -101,6 +118,40 @@ fn of_dhcp(lease: &DhcpLease) -> Option<Seen> {
     })
 }
 
+/// Sessions of PPP by the name of their interface, which is that of their DHCPv6 server, too. None: a user has several, and
+/// which of them an interface with a number is, the list does not say.
+struct Owners(HashMap<String, Option<Seen>>);
+
+impl Owners {
+    fn of(list: &Listing) -> Self {
+        let mut owners: HashMap<String, Option<Seen>> = HashMap::new();
+        for seen in &list.sessions {
+            let one = owners.entry(format!("{}-{}", seen.service, seen.user));
+            one.and_modify(|owner| *owner = None).or_insert_with(|| Some(seen.clone()));
+        }
+        Self(owners)
+    }
+
+    /// A prefix that somebody uses: of the session of PPP that it belongs to, else of the client by its DUID. Static ones are
+    /// an administrator's. Nothing is said of one whose session is not on the list (yet), or not to be told from another.
+    fn of_binding(&self, binding: &PrefixBinding) -> Option<Seen> {
+        if !binding.is_bound() || binding.dynamic == Some(false) && binding.radius != Some(true) {
+            return None;
+        }
+        let address = binding.address;
+        if let Some(interface) = binding.of_ppp() {
+            let owner = self.0.get(&escape(interface))?.as_ref();
+            return owner.map(|owner| Seen { address, ..owner.clone() });
+        }
+        Some(Seen {
+            radius: binding.radius.unwrap_or(false),
+            service: "dhcpv6".to_owned(),
+            address,
+            ..seen(binding.duid.as_ref(), None, None)
+        })
+    }
+}
+
 fn seen(user: Option<&Text>, caller: Option<&Text>, address: Option<IpAddr>) -> Seen {
     let caller = caller.filter(|text| !text.is_empty());
     // Who has no name is known by the device.
@@ -109,7 +160,7 @@ fn seen(user: Option<&Text>, caller: Option<&Text>, address: Option<IpAddr>) -> 
         user: user.map_or_else(String::new, |text| escape(text.bytes())),
         caller: caller.map(|text| escape(text.bytes())),
         station: caller.and_then(|text| mac_address(text.bytes())),
-        address: address.filter(|address| !address.is_unspecified()),
+        address: address.filter(|address| !address.is_unspecified()).map(Into::into),
         ..Seen::default()
     }
 }

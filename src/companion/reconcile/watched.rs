@@ -24,6 +24,8 @@ pub(in crate::companion) struct Sources {
     pub hotspot: bool,
     /// `/ip/dhcp-server/lease`, the bound ones.
     pub dhcp: bool,
+    /// `/ipv6/dhcp-server/binding`, the bound ones.
+    pub dhcpv6: bool,
 }
 
 /// A router that is to be reconciled.

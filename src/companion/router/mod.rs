@@ -17,7 +17,10 @@ use super::exit::{Exit, Failure};
 use super::output::{Records, shown};
 use super::several;
 use crate::lease::escape;
-use crate::routeros_api::{self as routeros, Check, Complete, Menu, Target, Text, Tls, Transport};
+use crate::routeros_api::{
+    self as routeros, Check, Complete, DhcpServer, HotspotServer, Menu, PppProfile, Target, Text, Tls,
+    Transport,
+};
 
 pub(super) use test::{Health, quick};
 
@@ -151,7 +154,16 @@ fn outcome(desk: &Desk, all: usize, errors: &[String]) -> Exit {
 
 /// A list of a menu that a router may not have.
 pub(super) fn optional<T: Menu>(router: &mut routeros::Router) -> Result<Vec<T>, routeros::Error> {
-    match router.list::<T>(None, Check::End) {
+    if_there(router.list::<T>(None, Check::End))
+}
+
+/// The same where something is concluded from what is not on the list: the router's own count has to agree.
+pub(super) fn all_of<T: Menu>(router: &mut routeros::Router) -> Result<Vec<T>, routeros::Error> {
+    if_there(super::reconcile::counted::<T>(router))
+}
+
+fn if_there<T>(answer: Result<Complete<Vec<T>>, routeros::Error>) -> Result<Vec<T>, routeros::Error> {
+    match answer {
         Err(error) if matches!(error.failure, routeros::Failure::Absent { .. }) => Ok(Vec::new()),
         other => other.map(Complete::into_inner),
     }
@@ -172,28 +184,41 @@ impl From<routeros::Error> for Failure {
     }
 }
 
-/// Profiles of the routers that give out addresses of this pool: `core1: profile home`. A router that does not answer is
-/// warned of.
-pub(super) fn profiles_naming(desk: &Desk, pool: &str) -> Result<Vec<String>, Failure> {
+/// What on the routers gives out addresses of this pool: `core1: profile home`, `core1: DHCP server lan`. A router that does
+/// not answer is warned of.
+pub(super) fn users_of(desk: &Desk, pool: &str) -> Result<Vec<String>, Failure> {
     let routers = chosen(desk, &[])?;
     let answers = ask_all(desk, &routers, |_, target| {
         let mut router = routeros::Router::open(target)?;
-        let setup = profile::Setup::read(&mut router);
+        let users = pool_users(&mut router, pool);
         router.close();
-        setup
+        users
     });
     let mut found = Vec::new();
     for (router, answer) in routers.iter().zip(answers) {
         match answer {
             Err(error) => desk.screen.warning(&error),
-            Ok(setup) => {
-                let names = |text: &Option<Text>| text.as_ref().is_some_and(|text| stored(text) == pool);
-                let profiles = setup.profiles.iter().filter(|profile| names(&profile.remote_address));
-                found.extend(
-                    profiles.map(|profile| format!("{}: profile {}", router.name, stored(&profile.name))),
-                );
-            }
+            Ok(users) => found.extend(users.iter().map(|user| format!("{}: {user}", router.name))),
         }
     }
     Ok(found)
+}
+
+fn pool_users(router: &mut routeros::Router, pool: &str) -> Result<Vec<String>, routeros::Error> {
+    let names = |text: &Option<Text>| text.as_ref().is_some_and(|text| stored(text) == pool);
+    let called = |text: &Option<Text>| text.as_ref().map(stored).unwrap_or_default();
+    let mut users = Vec::new();
+    for profile in router.list::<PppProfile>(None, Check::End)?.get() {
+        let all = [&profile.remote_address, &profile.remote_ipv6_prefix_pool, &profile.dhcpv6_pd_pool];
+        if all.into_iter().any(names) {
+            users.push(format!("profile {}", stored(&profile.name)));
+        }
+    }
+    for server in optional::<DhcpServer>(router)?.iter().filter(|server| names(&server.address_pool)) {
+        users.push(format!("DHCP server {}", called(&server.name)));
+    }
+    for server in optional::<HotspotServer>(router)?.iter().filter(|server| names(&server.address_pool)) {
+        users.push(format!("HotSpot {}", called(&server.name)));
+    }
+    Ok(users)
 }

@@ -9,12 +9,15 @@ use super::super::Desk;
 use super::super::args::RouterPoolsVerb;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Records, hidden, shown};
-use super::super::pool::{stored as typed, usage};
+use super::super::pool::{number as count_of, stored as typed, usage};
 use super::{ask_all, chosen, name, one, open, optional, outcome, stored};
 use crate::companion::config::Router as Config;
 use crate::lease::escape;
 use crate::lease::number;
-use crate::routeros_api::{Check, Ipv6Pool, Pool, PoolRange, PppProfile, Router, Text};
+use crate::routeros_api::{
+    Check, Ipv6Pool, Pool, PoolRange, PppProfile, Router, Text, UsedAddress, UsedPrefix,
+};
+use crate::store::admin::PoolSummary;
 
 pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
     let routers = chosen(desk, names)?;
@@ -22,24 +25,28 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
         let mut router = Router::open(target)?;
         let pools = router.list::<Pool>(None, Check::End)?.into_inner();
         let prefixes = optional::<Ipv6Pool>(&mut router)?;
+        let used = (optional::<UsedAddress>(&mut router)?, optional::<UsedPrefix>(&mut router)?);
         router.close();
-        Ok((pools, prefixes))
+        Ok((pools, prefixes, used))
     });
+    // Without a database there is nothing to compare with.
+    let here = desk.open().and_then(|mut admin| Ok(admin.summaries(None, None)?)).unwrap_or_default();
     let mut records = Records::new([
         shown("router", 1),
         shown("pool_name", 0),
         shown("ranges", 1),
         shown("next_pool", 2),
         shown("total", 0),
-        shown("used", 3),
+        shown("used", 2),
+        shown("in_use_here", 2),
         shown("imported", 4),
         shown("comment", 5),
         hidden("error"),
     ]);
     let mut errors = Vec::new();
     for (router, answer) in routers.iter().zip(answers) {
-        let (pools, prefixes) = match answer {
-            Ok(pools) => pools,
+        let (pools, prefixes, (used, used_prefixes)) = match answer {
+            Ok(answer) => answer,
             Err(error) => {
                 errors.push(error);
                 continue;
@@ -50,40 +57,76 @@ pub(super) fn list(desk: &Desk, names: &[String]) -> Result<Exit, Failure> {
             let ours = ranges.as_ref().ok().map(|ranges| ranges.iter().map(PoolRange::count).sum::<u64>());
             let comment =
                 pool.comment.as_ref().map(|text| escape(router.encoding.decode(text.bytes()).as_bytes()));
+            let known = ours_of(&here, router, &pool.name);
+            let mut given = used.iter().filter(|used| used.pool == pool.name);
+            if let (Some(first), true) = (given.next(), known.is_some()) {
+                warn_of_second_allocator(desk, router, first, 1 + given.count());
+            }
+            let counted = used.iter().filter(|used| used.pool == pool.name).count() as u64;
             records.push(vec![
                 json!(router.name),
                 json!(stored(&pool.name)),
                 name(pool.ranges.as_ref()),
                 name(pool.next()),
                 json!(pool.total.or(ours)),
-                json!(pool.used),
+                json!(pool.used.unwrap_or(counted)),
+                json!(known.map(|summary| count_of(summary.in_use))),
                 json!(if router.wants(pool.name.bytes()) { "yes" } else { "no" }),
                 json!(comment),
                 json!(ranges.err().map(|error| error.to_string())),
             ]);
         }
-        prefixes.iter().for_each(|pool| records.push(prefix_row(router, pool)));
+        for pool in &prefixes {
+            let given = used_prefixes.iter().filter(|used| used.pool == pool.name).count();
+            let known = ours_of(&here, router, &pool.name);
+            records.push(prefix_row(router, pool, given, known));
+        }
     }
     desk.screen.data(&records)?;
     Ok(outcome(desk, routers.len(), &errors))
 }
 
-/// A pool of prefixes: it stays on the router, radiusd grants none of it.
-fn prefix_row(router: &Config, pool: &Ipv6Pool) -> Vec<Value> {
+/// What we have of a router's pool: its own, or a shared one of that name.
+fn ours_of<'a>(here: &'a [PoolSummary], router: &Config, name: &Text) -> Option<&'a PoolSummary> {
+    let name = stored(name);
+    let of =
+        |nas: Option<&str>| here.iter().find(|own| own.pool.name == name && own.pool.nas.as_deref() == nas);
+    of(Some(router.nas_key())).or_else(|| of(None))
+}
+
+/// Addresses of a pool that radiusd gives out, and the router itself does, too.
+fn warn_of_second_allocator(desk: &Desk, router: &Config, first: &UsedAddress, count: usize) {
+    let whom = [first.owner.as_ref(), first.info.as_ref()];
+    let whom: Vec<_> = whom.into_iter().flatten().map(stored).collect();
+    desk.screen.warning(&format!(
+        "{}: the router itself has handed out {} of the pool {} ({} first, {}), which radiusd gives out, too: two allocators \
+         give one address to two subscribers; `ippool-rs router fix-profile {0}` says what lets it",
+        router.name,
+        number::count(count, "address"),
+        stored(&first.pool),
+        first.address,
+        whom.join(" ")
+    ));
+}
+
+/// A pool of prefixes. One that the router makes out of what it was delegated itself is not imported.
+fn prefix_row(router: &Config, pool: &Ipv6Pool, used: usize, known: Option<&PoolSummary>) -> Vec<Value> {
+    let own = pool.dynamic != Some(true) && pool.from_pool.is_none();
+    let imported = if own && router.wants(pool.name.bytes()) { "yes" } else { "no" };
     let cut = pool.prefix.zip(pool.prefix_length);
     let text = cut.map(|(prefix, length)| format!("{prefix} in prefixes of /{length}"));
     let bits = cut.and_then(|(prefix, length)| length.checked_sub(u64::from(prefix.prefix_len())));
     let total = bits.and_then(|bits| 1_u64.checked_shl(u32::try_from(bits).ok()?));
     let comment = pool.comment.as_ref().map(|text| escape(router.encoding.decode(text.bytes()).as_bytes()));
-    let own = json!(router.name);
     vec![
-        own,
+        json!(router.name),
         json!(stored(&pool.name)),
         json!(text),
         json!(null),
         json!(total),
-        json!(null),
-        json!("no"),
+        json!(used),
+        json!(known.map(|summary| count_of(summary.in_use))),
+        json!(imported),
         json!(comment),
         json!(null),
     ]

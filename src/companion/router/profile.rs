@@ -7,16 +7,25 @@ use std::time::Duration;
 
 use super::{optional, stored};
 use crate::routeros_api::{
-    Check, Error, Id, PppAaa, PppProfile, PppSecret, PppoeServer, RadiusServer, Router, Span, Text,
+    Check, Error, Id, L2tpServer, OvpnServer, PppAaa, PppProfile, PppSecret, PppoeServer, PptpServer,
+    RadiusServer, Router, Span, SstpServer, Text,
 };
 
 /// The menus that decide it.
 pub(in crate::companion) struct Setup {
     pub profiles: Vec<PppProfile>,
-    pub servers: Vec<PppoeServer>,
+    pub servers: Vec<Serving>,
     pub secrets: Vec<PppSecret>,
     pub aaa: PppAaa,
     pub radius: Vec<RadiusServer>,
+}
+
+/// A server that is switched on, and the profile of its sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::companion) struct Serving {
+    /// `the PPPoE server internet`.
+    pub server: String,
+    pub profile: Text,
 }
 
 /// Something that should be otherwise.
@@ -38,7 +47,7 @@ impl Setup {
     pub(in crate::companion) fn read(router: &mut Router) -> Result<Self, Error> {
         Ok(Self {
             profiles: router.list(None, Check::End)?.into_inner(),
-            servers: optional(router)?,
+            servers: servers(router)?,
             secrets: router.list(None, Check::End)?.into_inner(),
             aaa: router.one()?,
             radius: router.list(None, Check::End)?.into_inner(),
@@ -100,19 +109,12 @@ impl Setup {
         let mut all = Vec::new();
         for profile in &self.profiles {
             let Some(remote) = profile.remote_address.as_ref().filter(|text| is_set(text)) else { continue };
-            let serving: Vec<String> = self
-                .servers
-                .iter()
-                .filter(|server| server.disabled != Some(true))
-                .filter(|server| server.default_profile.as_ref() == Some(&profile.name))
-                .map(|server| {
-                    server.service_name.as_ref().or(server.interface.as_ref()).map(stored).unwrap_or_default()
-                })
-                .collect();
+            let of = self.servers.iter().filter(|serving| serving.profile == profile.name);
+            let serving: Vec<&str> = of.map(|serving| serving.server.as_str()).collect();
             let by = if serving.is_empty() {
                 String::new()
             } else {
-                format!(" (it is the default-profile of the PPPoE server {})", serving.join(", "))
+                format!(" (it is the default-profile of {})", serving.join(", "))
             };
             all.push(Finding {
                 kind: "remote_address",
@@ -146,6 +148,31 @@ impl Setup {
         })
         .collect()
     }
+}
+
+/// The servers that are switched on. A version that lacks a menu has no such server.
+fn servers(router: &mut Router) -> Result<Vec<Serving>, Error> {
+    let mut all = Vec::new();
+    let mut serves = |kind: &str, on: bool, name: Option<&Text>, profile: Option<Text>| {
+        if let Some(profile) = profile.filter(|_| on) {
+            let name = name.map(|name| format!(" {}", stored(name))).unwrap_or_default();
+            all.push(Serving { server: format!("the {kind} server{name}"), profile });
+        }
+    };
+    for server in optional::<PppoeServer>(router)? {
+        let name = server.service_name.as_ref().or(server.interface.as_ref());
+        serves("PPPoE", server.disabled != Some(true), name, server.default_profile);
+    }
+    macro_rules! tunnels {
+        ($($kind:literal: $menu:ident),*) => {$(
+            for server in optional::<$menu>(router)? {
+                let on = server.enabled.unwrap_or(server.name.is_some()) && server.disabled != Some(true);
+                serves($kind, on, server.name.as_ref(), server.default_profile);
+            }
+        )*};
+    }
+    tunnels!("PPTP": PptpServer, "L2TP": L2tpServer, "SSTP": SstpServer, "OVPN": OvpnServer);
+    Ok(all)
 }
 
 /// How many things of the router are grave, as a sentence.
@@ -225,15 +252,7 @@ mod tests {
     fn everything_that_gives_out_addresses_elsewhere_is_found() {
         let mut bad = setup();
         bad.profiles.push(profile("home", Some("main")));
-        bad.servers.push(PppoeServer {
-            id: Id::parse(b"*1").unwrap(),
-            service_name: text("internet"),
-            interface: None,
-            default_profile: text("home"),
-            one_session_per_host: None,
-            keepalive_timeout: None,
-            disabled: None,
-        });
+        bad.servers.push(Serving { server: "the PPPoE server internet".into(), profile: "home".into() });
         let secret = |name: &str, disabled, remote: Option<&str>| PppSecret {
             id: Id::parse(b"*1").unwrap(),
             name: name.into(),

@@ -8,9 +8,9 @@ use super::super::Desk;
 use super::super::exit::{Exit, Failure};
 use super::super::output::{Records, shown};
 use super::super::pool::stored as typed;
-use super::{ask_all, chosen, name, outcome, stored};
+use super::{ask_all, chosen, name, optional, outcome, stored};
 use crate::lease::number;
-use crate::routeros_api::{Check, Router, Session};
+use crate::routeros_api::{Check, PrefixBinding, Router, Session};
 
 pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result<Exit, Failure> {
     let routers = chosen(desk, names)?;
@@ -18,8 +18,9 @@ pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result
     let answers = ask_all(desk, &routers, |_, target| {
         let mut router = Router::open(target)?;
         let sessions = router.list::<Session>(None, Check::End)?.into_inner();
+        let bindings = optional::<PrefixBinding>(&mut router)?;
         router.close();
-        Ok(sessions)
+        Ok((sessions, bindings))
     });
     let mut records = Records::new([
         shown("router", 1),
@@ -31,10 +32,10 @@ pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result
         shown("uptime", 1),
         shown("radius", 2),
     ]);
-    let (mut errors, mut count, mut locals) = (Vec::new(), 0, 0);
+    let (mut errors, mut count, mut locals, mut prefixes) = (Vec::new(), 0, 0, 0);
     for (router, answer) in routers.iter().zip(answers) {
-        let mut sessions = match answer {
-            Ok(sessions) => sessions,
+        let (mut sessions, mut bindings) = match answer {
+            Ok(answer) => answer,
             Err(error) => {
                 errors.push(error);
                 continue;
@@ -42,9 +43,15 @@ pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result
         };
         sessions.retain(|session| user.as_ref().is_none_or(|user| stored(&session.name) == *user));
         sessions.sort_by_key(|session| session.address);
+        bindings.retain(|binding| {
+            binding.is_bound()
+                && user.as_ref().is_none_or(|user| Some(user) == client(binding, &sessions).as_ref())
+        });
+        bindings.sort_by_key(|binding| binding.address);
+        prefixes += bindings.len();
         count += sessions.len();
         locals += sessions.iter().filter(|session| session.radius == Some(false)).count();
-        for session in sessions {
+        for session in &sessions {
             let uptime = session.uptime.map(crate::routeros_api::value::write_duration);
             records.push(vec![
                 json!(router.name),
@@ -54,7 +61,19 @@ pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result
                 name(session.caller_id.as_ref()),
                 json!(session.acct_session_id()),
                 json!(uptime),
-                json!(session.radius.map(|radius| if radius { "yes" } else { "no" })),
+                json!(session.radius.map(yes_or_no)),
+            ]);
+        }
+        for binding in &bindings {
+            records.push(vec![
+                json!(router.name),
+                json!(client(binding, &sessions)),
+                json!(binding.address.map(|prefix| prefix.to_string())),
+                json!("dhcpv6"),
+                name(binding.duid.as_ref()),
+                json!(null),
+                json!(null),
+                json!(binding.radius.map(yes_or_no)),
             ]);
         }
     }
@@ -64,6 +83,28 @@ pub(super) fn run(desk: &Desk, names: &[String], user: Option<&OsStr>) -> Result
     } else {
         String::new()
     };
-    desk.screen.note(&format!("{}{local}", number::count(count, "session")));
+    let bound = match prefixes {
+        0 => String::new(),
+        1 => "; 1 prefix bound by DHCPv6".to_owned(),
+        _ => format!("; {prefixes} prefixes bound by DHCPv6"),
+    };
+    desk.screen.note(&format!("{}{local}{bound}", number::count(count, "session")));
     Ok(outcome(desk, routers.len(), &errors))
+}
+
+const fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+/// Whose a bound prefix is: the user of the session of PPP that it is of, if that is listed, else the client by its DUID.
+fn client(binding: &PrefixBinding, sessions: &[Session]) -> Option<String> {
+    let is_of = |session: &&Session| {
+        let service = session.service.as_ref().map_or(&[][..], |text| text.bytes());
+        binding.of_ppp() == Some(&[service, b"-", session.name.bytes()].concat())
+    };
+    sessions
+        .iter()
+        .find(is_of)
+        .map(|session| stored(&session.name))
+        .or_else(|| binding.duid.as_ref().map(stored))
 }

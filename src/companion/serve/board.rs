@@ -1,9 +1,10 @@
 //! Which addresses each router listed last: an address on two routers is seen though each is asked by itself.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
 
 /// The last lists.
 #[derive(Default)]
@@ -15,7 +16,7 @@ struct List {
     space: String,
     /// From then on it says nothing any more.
     until: Instant,
-    addresses: HashSet<IpAddr>,
+    addresses: HashSet<IpNet>,
 }
 
 impl Board {
@@ -24,7 +25,7 @@ impl Board {
     }
 
     /// What a router lists, and for how long that is to be remembered.
-    pub(super) fn post(&self, router: &str, space: &str, addresses: HashSet<IpAddr>, valid: Duration) {
+    pub(super) fn post(&self, router: &str, space: &str, addresses: HashSet<IpNet>, valid: Duration) {
         let list = List { space: space.to_owned(), until: Instant::now() + valid, addresses };
         self.lists().insert(router.to_owned(), list);
     }
@@ -39,8 +40,8 @@ impl Board {
         &self,
         router: &str,
         space: &str,
-        addresses: &HashSet<IpAddr>,
-    ) -> HashMap<IpAddr, String> {
+        addresses: &HashSet<IpNet>,
+    ) -> HashMap<IpNet, String> {
         let mut lists = self.lists();
         lists.retain(|_, list| list.until > Instant::now());
         let others = lists.iter().filter(|(name, list)| *name != router && list.space == space);

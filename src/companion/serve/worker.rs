@@ -1,9 +1,10 @@
 //! The worker of one router: waits for its turn, looks, does what follows. What it does is the verbs'; here is when.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
 
 use super::super::Desk;
 use super::super::exit::{Exit, Failure};
@@ -160,7 +161,7 @@ impl Worker<'_> {
         let settled = shared.ledgers.with(&self.warrant(job.fence, true), |ledger| {
             shared.vitals.step(self.name);
             let router = Watched::of(config, target.clone(), &ledger.catalogue()?);
-            let addresses: HashSet<IpAddr> = match &said {
+            let addresses: HashSet<IpNet> = match &said {
                 Ok(list) => list.get().sessions.iter().filter_map(|seen| seen.address).collect(),
                 Err(_) => HashSet::new(),
             };

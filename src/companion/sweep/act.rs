@@ -2,14 +2,16 @@
 //! the session is closed, if it gave no sign of life since. What is interrupted in between is done by the next pass.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::report::{Report, State};
 use super::{Ground, Options};
 use crate::companion::Desk;
-use crate::companion::exit::Failure;
-use crate::companion::reconcile::{Mode, rules_of, take, token};
+use crate::companion::exit;
+use crate::companion::reconcile::{Mode, rules_of, take_with, token};
 use crate::judge::{Complete, Listing, Scene, Sentence, Source, sentence, spare};
 use crate::lease::{NasFacts, OpenNas, OpenSession, Row, Time, life};
+use crate::routeros_api::{Error, Failure, PppAaa, Router, Span};
 use crate::store::admin::{Ledger, Radacct};
 
 /// Sessions of one NAS in one pass.
@@ -23,7 +25,7 @@ pub(super) fn nas(
     ground: &Ground<'_>,
     options: &Options,
     report: &mut Report,
-) -> Result<(), Failure> {
+) -> Result<(), exit::Failure> {
     let now = ledger.now()?;
     let silent = ledger.silent_sessions(table, &open.nas, now - options.older_than, MOST)?;
     let mode = ground.router.map(|router| router.mode);
@@ -37,7 +39,7 @@ pub(super) fn nas(
         None => None,
         Some(router) => {
             let begun = ledger.now()?;
-            let said = take(&router.target, router.sources, begun);
+            let said = take_with(&router.target, router.sources, begun, is_mute);
             if let Err(error) = &said {
                 desk.screen.warning(&format!("{error}; nothing is concluded from it"));
                 report.unreachable();
@@ -48,7 +50,9 @@ pub(super) fn nas(
     // What came in while the router was asked counts.
     let now = ledger.now()?;
     let silent = ledger.silent_sessions(table, &open.nas, now - options.older_than, MOST)?;
-    let sentences = judge(ledger, open, ground, options, said.as_ref().map(Option::as_ref), &silent, now)?;
+    let mute = said.iter().flatten().any(|(_, mute)| *mute);
+    let list = said.as_ref().map(|said| said.as_ref().map(|(list, _)| list));
+    let sentences = judge(ledger, open, ground, options, (list, mute), &silent, now)?;
     let wanted = options.apply && mode != Some(Mode::Observe);
     let overtaken = if wanted { close(ledger, &silent, &sentences, now)? } else { HashSet::new() };
     for (session, sentence) in silent.iter().zip(&sentences) {
@@ -66,16 +70,25 @@ pub(super) fn nas(
     Ok(())
 }
 
+/// The router says that it sends no Interims by itself. That RADIUS asks it for them does not make them sure.
+fn is_mute(router: &mut Router) -> Result<bool, Error> {
+    let aaa = match router.one::<PppAaa>() {
+        Err(error) if matches!(error.failure, Failure::Absent { .. }) => return Ok(false),
+        other => other?,
+    };
+    Ok(aaa.accounting == Some(false) || aaa.interim_update == Some(Span::Of(Duration::ZERO)))
+}
+
 /// A sentence for each session.
 fn judge(
     ledger: &mut Ledger,
     open: &OpenNas,
     ground: &Ground<'_>,
     options: &Options,
-    said: Option<Option<&Complete<Listing>>>,
+    (said, mute): (Option<Option<&Complete<Listing>>>, bool),
     silent: &[OpenSession],
     now: Time,
-) -> Result<Vec<Sentence>, Failure> {
+) -> Result<Vec<Sentence>, exit::Failure> {
     let catalogue = ground.catalogue;
     let mine = catalogue.nases.iter().filter(|nas| ground.keys.contains(&nas.key.as_str()));
     let nases: Vec<NasFacts> = mine.map(|nas| nas.facts).collect();
@@ -96,6 +109,7 @@ fn judge(
             Some(None) => Source::Silent,
             Some(Some(list)) => Source::List(list),
         },
+        mute,
         hold: catalogue.hold,
         rows: &settled,
     };
@@ -111,7 +125,7 @@ fn close(
     silent: &[OpenSession],
     sentences: &[Sentence],
     now: Time,
-) -> Result<HashSet<i64>, Failure> {
+) -> Result<HashSet<i64>, exit::Failure> {
     let (mut closing, mut ending, mut whose) = (Vec::new(), Vec::new(), Vec::new());
     for (session, sentence) in silent.iter().zip(sentences) {
         if let Sentence::Close { last, leases, .. } = sentence {

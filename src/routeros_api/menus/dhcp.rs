@@ -37,6 +37,16 @@ menu! {
 }
 
 menu! {
+    /// A DHCP server.
+    DhcpServer at "/ip/dhcp-server" {
+        /// Its name.
+        name: Option<Text> = "name",
+        /// The pool of its clients; `static-only`: none.
+        address_pool: Option<Text> = "address-pool",
+    }
+}
+
+menu! {
     /// A network of the DHCP server, for its gateway.
     DhcpNetwork at "/ip/dhcp-server/network" {
         /// The network.
@@ -65,5 +75,23 @@ menu! {
         status: Option<Text> = "status",
         /// Made by the server; `false`: static.
         dynamic: Option<bool> = "dynamic",
+        /// Whether RADIUS gave it.
+        radius: Option<bool> = "radius",
+        /// Whether it is switched off.
+        disabled: Option<bool> = "disabled",
+    }
+}
+
+impl PrefixBinding {
+    /// Somebody uses it.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| *status == "bound") && self.disabled != Some(true)
+    }
+
+    /// The interface of the PPP session that it is of, without its brackets: `pppoe-alice`, a second one `pppoe-alice-1`.
+    #[must_use]
+    pub fn of_ppp(&self) -> Option<&[u8]> {
+        self.server.as_ref()?.bytes().strip_prefix(b"<")?.strip_suffix(b">")
     }
 }

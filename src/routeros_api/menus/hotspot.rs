@@ -27,6 +27,16 @@ menu! {
     }
 }
 
+menu! {
+    /// A HotSpot.
+    HotspotServer at "/ip/hotspot" {
+        /// Its name.
+        name: Option<Text> = "name",
+        /// The pool of its clients; `none`: it translates whatever address they have.
+        address_pool: Option<Text> = "address-pool",
+    }
+}
+
 impl HotspotSession {
     /// Acct-Session-Id as RADIUS has it: eight digits, lower case.
     #[must_use]

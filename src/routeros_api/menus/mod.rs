@@ -7,13 +7,15 @@ mod pool;
 mod ppp;
 mod radius;
 mod system;
+mod tunnel;
 
 #[cfg(test)]
 mod tests;
 
-pub use dhcp::{DhcpLease, DhcpNetwork, PrefixBinding};
-pub use hotspot::HotspotSession;
+pub use dhcp::{DhcpLease, DhcpNetwork, DhcpServer, PrefixBinding};
+pub use hotspot::{HotspotServer, HotspotSession};
 pub use pool::{Ipv6Pool, Pool, UsedAddress, UsedPrefix};
 pub use ppp::{PppAaa, PppProfile, PppSecret, PppoeServer, Session};
 pub use radius::{RadiusIncoming, RadiusServer};
 pub use system::{Clock, Identity, Interface, OwnAddress, Resource};
+pub use tunnel::{L2tpServer, OvpnServer, PptpServer, SstpServer};

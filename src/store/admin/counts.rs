@@ -104,7 +104,7 @@ fn summary(pool: Pool, mine: Vec<ranges::StoredRange>, counts: &[CountRow]) -> P
     let unit = pool.unit;
     let total = mine.iter().fold(0_u128, |sum, stored| sum.saturating_add(unit.count(&stored.range)));
     let (online, offered, lapsed) = (of(State::Online), of(State::Offered), of(State::Lapsed));
-    let (reserved, cooling) = (of(State::Reserved), of(State::Cooling));
+    let (reserved, cooling) = (of(State::Reserved), of(State::Cooling) + of(State::Declined));
     let taken = online + offered + lapsed + reserved + cooling;
     PoolSummary {
         ranges: mine.iter().map(|stored| range_summary(stored, unit)).collect(),

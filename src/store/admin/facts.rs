@@ -9,9 +9,10 @@ use ipnet::IpNet;
 use super::find;
 use super::ledger::Ledger;
 use super::words::Words;
+use super::{PoolRow, pool_rows};
 use crate::lease::{Occupant, Row, Time};
 use crate::store::link::Link;
-use crate::store::{Lookup, PoolRow, StoreError};
+use crate::store::{self, Lookup, StoreError};
 
 /// Addresses of a pool in one state, by the NAS of their session.
 #[derive(Clone, Debug, PartialEq, Eq, diesel::QueryableByName)]
@@ -45,20 +46,6 @@ pub struct PoolLink {
 }
 
 #[derive(diesel::QueryableByName)]
-struct LinkRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Nullable<Text>)]
-    nas: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    next: Option<String>,
-    #[diesel(sql_type = Text)]
-    created_at: String,
-}
-
-#[derive(diesel::QueryableByName)]
 struct GrantRow {
     #[diesel(sql_type = BigInt)]
     pool: i64,
@@ -74,13 +61,7 @@ struct Name {
 
 /// All pools, and where they go on; not when they last served.
 pub(super) fn links(link: &mut Link) -> Result<Vec<PoolLink>, StoreError> {
-    let sql = format!(
-        "SELECT p.id, p.name, n.nas_key AS nas, p.next_pool AS next, {} AS created_at FROM ip_pool_pools p \
-         LEFT JOIN ip_pool_nas n ON n.id = p.nas_id ORDER BY p.name, COALESCE(n.nas_key, '')",
-        Words::of(link).time("p.created_at")
-    );
-    let rows: Vec<LinkRow> = link.rows(&sql, vec![])?;
-    let pool = |row: LinkRow| PoolLink {
+    let pool = |row: PoolRow| PoolLink {
         created_at: Time::from_text(&row.created_at).unwrap_or_default(),
         granted_at: None,
         id: row.id,
@@ -88,7 +69,7 @@ pub(super) fn links(link: &mut Link) -> Result<Vec<PoolLink>, StoreError> {
         nas: row.nas,
         next: row.next,
     };
-    Ok(rows.into_iter().map(pool).collect())
+    Ok(pool_rows(link, None, None)?.into_iter().map(pool).collect())
 }
 
 impl Ledger {
@@ -166,7 +147,12 @@ impl Ledger {
     /// # Errors
     ///
     /// The database did not answer.
-    pub fn free_rows(&mut self, pool: &PoolRow, now: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
+    pub fn free_rows(
+        &mut self,
+        pool: &store::PoolRow,
+        now: Time,
+        limit: u32,
+    ) -> Result<Vec<Row>, StoreError> {
         let rows = self.store.next_rows(pool, now, limit)?;
         if rows.is_empty() { self.store.waiting_rows(pool.id, now, limit) } else { Ok(rows) }
     }

@@ -9,6 +9,7 @@ use super::ranges::{self, Of};
 use super::words::Words;
 use super::{Admin, Pool, pools};
 use crate::lease::Status;
+use crate::lease::contract;
 use crate::store::link::{Link, Value};
 use crate::store::{StoreError, address_text};
 
@@ -20,6 +21,8 @@ pub enum Show {
     /// Offered, online, lapsed.
     #[default]
     Held,
+    /// Those, and what clients of DHCP declined.
+    Listed,
     /// Those with this `status`, as stored.
     Status(Status),
 }
@@ -108,14 +111,17 @@ pub(super) fn state(words: &Words) -> String {
         format!("COALESCE({} > {now} AND a.expires_at > {}, FALSE)", meta("hold_until"), meta("hold_from"));
     let prev = "a.status = 'in_use' AND a.started_at IS NULL AND a.prev_session_key IS NOT NULL";
     format!(
-        "CASE WHEN a.status = 'in_use' AND COALESCE(a.assigned_at < n.ended_before, FALSE) THEN 'free' \
+        "CASE WHEN a.status = 'in_use' AND a.attribute <> '{dhcp}' AND COALESCE(a.assigned_at < n.ended_before, FALSE) THEN 'free' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} AND a.started_at IS NULL AND a.session_key IS NOT NULL \
          THEN 'offered' \
          WHEN a.status = 'in_use' AND a.expires_at > {now} THEN 'online' \
          WHEN {prev} AND a.prev_expires_at > {now} THEN 'online' \
          WHEN a.status = 'in_use' AND (a.free_at > {now} OR {held_back}) OR {prev} AND a.prev_free_at > {now} THEN 'lapsed' \
          WHEN a.status = 'reserved' OR a.reserved_for IS NOT NULL OR a.reserved_station IS NOT NULL THEN 'reserved' \
-         WHEN a.free_at > {now} THEN 'cooling' ELSE 'free' END"
+         WHEN a.free_at > {now} AND a.released_by = '{declined}' THEN 'declined' \
+         WHEN a.free_at > {now} THEN 'cooling' ELSE 'free' END",
+        declined = contract::BY_DECLINE,
+        dhcp = contract::YOUR_IP_ADDRESS,
     )
 }
 
@@ -145,6 +151,13 @@ pub(super) fn leases(link: &mut Link, filter: &Filter) -> Result<Vec<LeaseRow>, 
         Show::Held => {
             inner.push_str(" AND a.status = 'in_use'");
             "state_text IN ('offered', 'online', 'lapsed')"
+        }
+        Show::Listed => {
+            inner.push_str(&format!(
+                " AND (a.status = 'in_use' OR a.released_by = '{}')",
+                contract::BY_DECLINE
+            ));
+            "state_text IN ('offered', 'online', 'lapsed', 'declined')"
         }
         Show::Status(status) => {
             inner.push_str(" AND a.status = ?");

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{Nullable, Text};
 
 use super::ranges::{self, Of};
 use super::words::Words;
-use super::{Admin, AdminError, Pool, pools, raise_catalogue};
+use super::{Admin, AdminError, Pool, PoolRow, Whom, pool_rows, pools, raise_catalogue};
 use crate::lease::{AddressRange, range};
 use crate::store::link::{Link, Value};
 use crate::store::{StoreError, address_text, parse_address};
@@ -31,33 +31,36 @@ pub struct Imported {
     pub ranges: Vec<AddressRange>,
 }
 
+/// For whom an address is reserved, and by which import; none: somebody reserved it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reserved {
+    /// For whom.
+    pub whom: Whom,
+    /// `router core1`.
+    pub by: Option<String>,
+}
+
 /// An address to be reserved.
 #[derive(Clone, Debug)]
 pub struct Keep {
     /// Which.
     pub address: IpAddr,
-    /// For whom, as stored.
-    pub whom: String,
+    /// For whom.
+    pub whom: Whom,
     /// Why, for the history.
     pub why: String,
-}
-
-#[derive(diesel::QueryableByName)]
-struct PoolRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = Nullable<Text>)]
-    next_pool: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    source: Option<String>,
 }
 
 #[derive(diesel::QueryableByName)]
 struct ReservedRow {
     #[diesel(sql_type = Text)]
     ip_address: String,
-    #[diesel(sql_type = Text)]
-    whom: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    owner: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    station: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    by: Option<String>,
 }
 
 impl Admin {
@@ -69,17 +72,13 @@ impl Admin {
     pub fn imported(&mut self) -> Result<Vec<Imported>, StoreError> {
         self.need_routers()?;
         let link = &mut self.link;
-        let known = pools(link, None, None)?;
-        let rows: Vec<PoolRow> = link.rows("SELECT id, next_pool, source FROM ip_pool_pools", vec![])?;
+        let known = pool_rows(link, None, None)?;
         let stored = ranges::read(link, Of::All)?;
-        let one = |pool: Pool| {
-            let row = rows.iter().find(|row| row.id == pool.id);
-            Imported {
-                next: row.and_then(|row| row.next_pool.clone()),
-                source: row.and_then(|row| row.source.clone()),
-                ranges: stored.iter().filter(|r| r.pool == pool.id).map(|r| r.range).collect(),
-                pool,
-            }
+        let one = |row: PoolRow| Imported {
+            next: row.next.clone(),
+            source: row.source.clone(),
+            ranges: stored.iter().filter(|r| r.pool == row.id).map(|r| r.range).collect(),
+            pool: row.pool(),
         };
         Ok(known.into_iter().map(one).collect())
     }
@@ -94,20 +93,25 @@ impl Admin {
         Ok(stored.into_iter().map(|stored| stored.range).collect())
     }
 
-    /// The addresses of a pool (of prefixes the first) that are reserved, held or not, and for whom (empty: nobody is named).
+    /// The addresses of a pool (of prefixes the first) that are reserved, held or not, and for whom.
     ///
     /// # Errors
     ///
     /// The database did not answer.
-    pub fn reserved(&mut self, pool: &Pool) -> Result<BTreeMap<IpAddr, String>, StoreError> {
+    pub fn reserved(&mut self, pool: &Pool) -> Result<BTreeMap<IpAddr, Reserved>, StoreError> {
         let sql = format!(
-            "SELECT {} AS ip_address, COALESCE(reserved_for, '') AS whom FROM ip_pool_assignments \
-             WHERE pool_id = ? AND (status = 'reserved' OR reserved_for IS NOT NULL)",
+            "SELECT {} AS ip_address, reserved_for AS owner, reserved_station AS station, reserved_by AS by \
+             FROM ip_pool_assignments \
+             WHERE pool_id = ? AND (status = 'reserved' OR reserved_for IS NOT NULL OR reserved_station IS NOT NULL)",
             Words::of(&self.link).address("ip_address")
         );
         let rows: Vec<ReservedRow> = self.link.rows(&sql, vec![pool.id.into()])?;
         let place = |text: &str| parse_address(text).map(|net| net.addr());
-        Ok(rows.into_iter().filter_map(|row| Some((place(&row.ip_address)?, row.whom))).collect())
+        let one = |row: ReservedRow| {
+            let whom = Whom { owner: row.owner, station: row.station };
+            Some((place(&row.ip_address)?, Reserved { whom, by: row.by }))
+        };
+        Ok(rows.into_iter().filter_map(one).collect())
     }
 
     /// Gives a pool another name: first to the pool, so that radiusd serves it by that, then to its rows, in slices.
@@ -179,24 +183,39 @@ impl Admin {
         Ok(self.add_ranges(&new, true)?.pool)
     }
 
-    /// Reserves addresses of a pool, those that are held for the time after; what is reserved already stays as it is.
-    /// Returns how many were reserved.
+    /// Reserves addresses of a pool for an import, those that are held for the time after; what somebody else has reserved
+    /// stays as it is. Returns how many were reserved.
     ///
     /// # Errors
     ///
     /// The database did not do it; slices that were done stay done.
-    pub fn reserve(&mut self, pool: &Pool, keeps: &[Keep]) -> Result<u64, StoreError> {
+    pub fn reserve(&mut self, pool: &Pool, keeps: &[Keep], by: &str) -> Result<u64, StoreError> {
         let mut done = 0;
         for slice in keeps.chunks(SLICE) {
             done += self.slice(|link| {
                 let mut count = 0;
                 for keep in slice {
-                    count += u64::from(reserve_one(link, pool, keep)?);
+                    count += u64::from(reserve_one(link, pool, keep, by)?);
                 }
                 Ok(count)
             })?;
         }
         Ok(done)
+    }
+
+    /// Gives back what an import had reserved.
+    ///
+    /// # Errors
+    ///
+    /// The database did not do it; slices that were done stay done.
+    pub fn lift(&mut self, pool: &Pool, addresses: &[IpAddr], by: &str) -> Result<(), StoreError> {
+        let detail = format!("no longer of {by}");
+        for slice in addresses.chunks(SLICE) {
+            self.slice(|link| {
+                slice.iter().try_for_each(|&address| lift_one(link, pool, address, by, &detail))
+            })?;
+        }
+        Ok(())
     }
 
     /// One short transaction, and as much time for radiusd behind it: SQLite's lock is not fair.
@@ -208,7 +227,25 @@ impl Admin {
     }
 }
 
-fn reserve_one(link: &mut Link, pool: &Pool, keep: &Keep) -> Result<bool, StoreError> {
+fn lift_one(link: &mut Link, pool: &Pool, address: IpAddr, by: &str, detail: &str) -> Result<(), StoreError> {
+    let words = Words::of(link);
+    let address = address_text(&pool.unit.around(address));
+    let sql = format!(
+        "UPDATE ip_pool_assignments SET reserved_for = NULL, reserved_station = NULL, reserved_by = NULL, \
+         status = CASE WHEN status = 'reserved' THEN 'available' ELSE status END, updated_at = {now} \
+         WHERE address_space = ? AND ip_address = {value} AND pool_id = ? AND reserved_by = ?",
+        now = words.now,
+        value = words.address_value,
+    );
+    let place: Vec<Value> = vec![pool.address_space.as_str().into(), address.as_str().into()];
+    let values = [place, vec![pool.id.into(), by.into()]].concat();
+    if link.execute(&sql, values)? > 0 {
+        note(link, pool, &address, detail)?;
+    }
+    Ok(())
+}
+
+fn reserve_one(link: &mut Link, pool: &Pool, keep: &Keep, by: &str) -> Result<bool, StoreError> {
     let words = Words::of(link);
     let (now, never) = (words.now, words.never);
     let address = address_text(&pool.unit.around(keep.address));
@@ -217,17 +254,27 @@ fn reserve_one(link: &mut Link, pool: &Pool, keep: &Keep) -> Result<bool, StoreE
     if !link.is_postgres() {
         values.push(range::key(pool.unit.around(keep.address).addr()).into());
     }
-    values.extend([pool.unit.attribute().into(), keep.whom.as_str().into(), pool.id.into()]);
+    let Whom { owner, station } = keep.whom.clone();
+    values.extend([
+        pool.unit.attribute().into(),
+        Value::Text(owner),
+        Value::Text(station),
+        by.into(),
+        pool.id.into(),
+    ]);
     let changed = link.execute(
         &format!(
-            "INSERT INTO ip_pool_assignments (ip_address, {column}attribute, status, reserved_for, pool_name, nas_id, \
-             address_space, pool_id, ordered, source, free_at, queue_at, created_at, updated_at) \
-             SELECT {value}, {mark}?, 'reserved', ?, p.name, p.nas_id, p.address_space, p.id, p.strategy <> 'lru', 'import', {never}, {never}, {now}, \
+            "INSERT INTO ip_pool_assignments (ip_address, {column}attribute, status, reserved_for, reserved_station, reserved_by, \
+             pool_name, nas_id, address_space, pool_id, ordered, source, free_at, queue_at, created_at, updated_at) \
+             SELECT {value}, {mark}?, 'reserved', ?, ?, ?, p.name, p.nas_id, p.address_space, p.id, p.strategy <> 'lru', 'import', {never}, {never}, {now}, \
              {now} FROM ip_pool_pools p WHERE p.id = ? \
              ON CONFLICT (address_space, ip_address) DO UPDATE SET reserved_for = excluded.reserved_for, \
+             reserved_station = excluded.reserved_station, reserved_by = excluded.reserved_by, \
              status = CASE WHEN ip_pool_assignments.status = 'in_use' THEN 'in_use' ELSE 'reserved' END, \
              updated_at = {now} \
-             WHERE ip_pool_assignments.reserved_for IS NULL AND ip_pool_assignments.pool_id = excluded.pool_id",
+             WHERE ip_pool_assignments.pool_id = excluded.pool_id \
+             AND (ip_pool_assignments.reserved_for IS NULL AND ip_pool_assignments.reserved_station IS NULL \
+             OR ip_pool_assignments.reserved_by = excluded.reserved_by)",
             value = words.address_value,
         ),
         values,
@@ -235,14 +282,17 @@ fn reserve_one(link: &mut Link, pool: &Pool, keep: &Keep) -> Result<bool, StoreE
     if changed == 0 {
         return Ok(false);
     }
-    link.execute(
-        &format!(
-            "INSERT INTO ip_pool_events (at, kind, ip_address, address_space, pool_name, epoch, server, detail) \
-             SELECT {now}, 'reservation', ip_address, address_space, pool_name, epoch, 'companion', ? \
-             FROM ip_pool_assignments WHERE address_space = ? AND ip_address = {}",
-            words.address_value
-        ),
-        vec![keep.why.as_str().into(), pool.address_space.as_str().into(), address.into()],
-    )?;
+    note(link, pool, &address, &keep.why)?;
     Ok(true)
+}
+
+/// For the history.
+fn note(link: &mut Link, pool: &Pool, address: &str, detail: &str) -> Result<(), StoreError> {
+    let Words { now, address_value, .. } = Words::of(link);
+    let sql = format!(
+        "INSERT INTO ip_pool_events (at, kind, ip_address, address_space, pool_name, epoch, server, detail) \
+         SELECT {now}, 'reservation', ip_address, address_space, pool_name, epoch, 'companion', ? \
+         FROM ip_pool_assignments WHERE address_space = ? AND ip_address = {address_value}"
+    );
+    link.execute(&sql, vec![detail.into(), pool.address_space.as_str().into(), address.into()]).map(drop)
 }

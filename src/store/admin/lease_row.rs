@@ -2,6 +2,8 @@
 
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::Whom;
+use crate::lease::contract::YOUR_IP_ADDRESS;
 use crate::lease::{Claim, Time};
 
 /// How a row stands now, by the database's clock.
@@ -15,6 +17,8 @@ pub enum State {
     Lapsed,
     /// Kept for somebody, and not held.
     Reserved,
+    /// A client of DHCP found somebody else on it: nobody gets it for a while.
+    Declined,
     /// Ended a moment ago; nobody else gets it for a little while.
     Cooling,
     /// Free beyond doubt.
@@ -124,8 +128,15 @@ pub struct HistoryEvent {
 }
 
 impl State {
-    const ALL: [Self; 6] =
-        [Self::Offered, Self::Online, Self::Lapsed, Self::Reserved, Self::Cooling, Self::Free];
+    const ALL: [Self; 7] = [
+        Self::Offered,
+        Self::Online,
+        Self::Lapsed,
+        Self::Reserved,
+        Self::Declined,
+        Self::Cooling,
+        Self::Free,
+    ];
 
     /// The word that people and scripts read.
     #[must_use]
@@ -135,6 +146,7 @@ impl State {
             Self::Online => "online",
             Self::Lapsed => "lapsed",
             Self::Reserved => "reserved",
+            Self::Declined => "declined",
             Self::Cooling => "cooling",
             Self::Free => "free",
         }
@@ -158,6 +170,12 @@ impl LeaseRow {
         State::parse(&self.state_text)
     }
 
+    /// It went out by DHCP.
+    #[must_use]
+    pub fn is_dhcp(&self) -> bool {
+        self.attribute == YOUR_IP_ADDRESS
+    }
+
     /// It is kept for somebody, or from everybody, whether it is held now or not.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
@@ -167,14 +185,7 @@ impl LeaseRow {
     /// For whom, in words.
     #[must_use]
     pub fn kept_for(&self) -> String {
-        let nobody = |whom: &String| whom.strip_prefix("=nobody: ").map(|why| format!("nobody ({why})"));
-        let owner = self.reserved_for.as_ref().map(|whom| nobody(whom).unwrap_or_else(|| whom.clone()));
-        match (owner, &self.reserved_station) {
-            (Some(owner), Some(station)) => format!("{owner} with the device {station}"),
-            (Some(owner), None) => owner,
-            (None, Some(station)) => format!("the device {station}"),
-            (None, None) => "nobody".to_owned(),
-        }
+        Whom { owner: self.reserved_for.clone(), station: self.reserved_station.clone() }.to_string()
     }
 
     /// The database's clock when it was read.

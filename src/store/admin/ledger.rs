@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::{BigInt, Text};
+use ipnet::IpNet;
 
 use super::pool_add;
 use super::words::Words;
@@ -144,7 +145,7 @@ impl Ledger {
     /// # Errors
     ///
     /// The database did not answer.
-    pub fn rows(&mut self, nases: &[i64], space: &str, addresses: &[IpAddr]) -> Result<Vec<Row>, StoreError> {
+    pub fn rows(&mut self, nases: &[i64], space: &str, addresses: &[IpNet]) -> Result<Vec<Row>, StoreError> {
         let ever = self.now()? + 100 * 366 * 86_400;
         let mut rows = Vec::new();
         for &nas in nases {
@@ -152,11 +153,11 @@ impl Ledger {
             // Tens of thousands are not to be there twice.
             if rows.is_empty() { rows = of_nas } else { rows.append(&mut of_nas) }
         }
-        let known: HashSet<IpAddr> = rows.iter().map(|row| row.address.addr()).collect();
-        let others: Vec<IpAddr> =
+        let known: HashSet<IpNet> = rows.iter().map(|row| row.address).collect();
+        let others: Vec<IpNet> =
             addresses.iter().copied().filter(|address| !known.contains(address)).collect();
         for some in others.chunks(LOOK) {
-            let places = some.iter().map(|&address| (space.to_owned(), address.into())).collect();
+            let places = some.iter().map(|&address| (space.to_owned(), address)).collect();
             let lookup = Lookup { addresses: places, ..Lookup::default() };
             let seen = patiently(|| self.store.read(core::slice::from_ref(&lookup)))?;
             rows.extend(seen.rows.into_iter().flatten());

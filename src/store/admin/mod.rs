@@ -40,7 +40,7 @@ pub use facts::{Held, PoolLink};
 pub use find::{Filter, Show};
 pub use findings::{StoredFinding, StoredLook};
 pub use health::{Base, Doubtful, GRANT, Server, Shortest, base, durable};
-pub use import::{Imported, Keep};
+pub use import::{Imported, Keep, Reserved};
 pub use indexes::{SiteIndex, make_index};
 pub use leader::{Leader, Standing};
 pub use lease_row::{HistoryEvent, LeaseRow, State};
@@ -112,6 +112,24 @@ struct PoolRow {
     prefix_length: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     first_text: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    next: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    source: Option<String>,
+    #[diesel(sql_type = Text)]
+    created_at: String,
+}
+
+impl PoolRow {
+    fn pool(self) -> Pool {
+        Pool {
+            unit: Unit::stored(self.first_text.and_then(|text| text.parse().ok()), self.prefix_length),
+            id: self.id,
+            name: self.name,
+            nas: self.nas,
+            address_space: self.address_space,
+        }
+    }
 }
 
 impl Admin {
@@ -151,11 +169,18 @@ impl Admin {
 }
 
 fn pools(link: &mut Link, name: Option<&str>, nas: Option<&str>) -> Result<Vec<Pool>, StoreError> {
+    Ok(pool_rows(link, name, nas)?.into_iter().map(PoolRow::pool).collect())
+}
+
+/// The same with where they go on, where they come from, and since when they are there.
+fn pool_rows(link: &mut Link, name: Option<&str>, nas: Option<&str>) -> Result<Vec<PoolRow>, StoreError> {
+    let words = Words::of(link);
     let mut sql = format!(
         "SELECT p.id, p.name, n.nas_key AS nas, p.address_space, CAST(p.prefix_length AS BIGINT) AS prefix_length, \
-         (SELECT {} FROM ip_pool_ranges r WHERE r.pool_id = p.id LIMIT 1) AS first_text FROM ip_pool_pools p \
-         LEFT JOIN ip_pool_nas n ON n.id = p.nas_id WHERE 1 = 1",
-        Words::of(link).address("r.first_address"),
+         (SELECT {} FROM ip_pool_ranges r WHERE r.pool_id = p.id LIMIT 1) AS first_text, p.next_pool AS next, \
+         p.source, {} AS created_at FROM ip_pool_pools p LEFT JOIN ip_pool_nas n ON n.id = p.nas_id WHERE 1 = 1",
+        words.address("r.first_address"),
+        words.time("p.created_at"),
     );
     let mut values = Vec::new();
     if let Some(name) = name {
@@ -172,15 +197,7 @@ fn pools(link: &mut Link, name: Option<&str>, nas: Option<&str>) -> Result<Vec<P
     }
     // Shared ones first: databases disagree on where NULL belongs.
     sql.push_str(" ORDER BY p.name, COALESCE(n.nas_key, '')");
-    let rows: Vec<PoolRow> = link.rows(&sql, values)?;
-    let pool = |row: PoolRow| Pool {
-        unit: Unit::stored(row.first_text.and_then(|text| text.parse().ok()), row.prefix_length),
-        id: row.id,
-        name: row.name,
-        nas: row.nas,
-        address_space: row.address_space,
-    };
-    Ok(rows.into_iter().map(pool).collect())
+    link.rows(&sql, values)
 }
 
 /// Tells radiusd that pools, ranges or NASes have changed. In the transaction of the change.

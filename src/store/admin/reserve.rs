@@ -23,9 +23,10 @@ const NOBODY: &str = "=nobody: an administrator";
 /// `alice`, `alice with 00:11:22:33:44:55`, `nobody`.
 impl core::fmt::Display for Whom {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let nobody = |owner: &String| owner.strip_prefix("=nobody: ").map(|why| format!("nobody ({why})"));
         match (&self.owner, &self.station) {
             (None, None) => f.write_str("nobody"),
-            (Some(owner), None) => f.write_str(owner),
+            (Some(owner), None) => f.write_str(nobody(owner).as_ref().unwrap_or(owner)),
             (None, Some(station)) => write!(f, "the device {station}"),
             (Some(owner), Some(station)) => write!(f, "{owner} with the device {station}"),
         }
@@ -66,7 +67,7 @@ impl Admin {
             values.extend(expected.map(Value::from));
             let changed = link.execute(
                 &format!(
-                    "UPDATE ip_pool_assignments SET reserved_for = ?, reserved_station = ?, \
+                    "UPDATE ip_pool_assignments SET reserved_for = ?, reserved_station = ?, reserved_by = NULL, \
                      source = CASE WHEN status = 'in_use' THEN source ELSE 'admin' END, \
                      status = CASE WHEN status = 'in_use' THEN 'in_use' ELSE 'reserved' END, updated_at = {now} \
                      WHERE {place} AND pool_id = ? AND reserved_for IS NULL AND reserved_station IS NULL \
@@ -93,7 +94,7 @@ impl Admin {
             for row in kept {
                 let changed = link.execute(
                     &format!(
-                        "UPDATE ip_pool_assignments SET reserved_for = NULL, reserved_station = NULL, \
+                        "UPDATE ip_pool_assignments SET reserved_for = NULL, reserved_station = NULL, reserved_by = NULL, \
                          status = CASE WHEN status = 'reserved' THEN 'available' ELSE status END, updated_at = {now} \
                          WHERE id = ? AND (status = 'reserved' OR reserved_for IS NOT NULL OR reserved_station IS NOT NULL)"
                     ),

@@ -100,7 +100,18 @@ pub fn read(link: &mut Link, site: &Site) -> Result<Heard, StoreError> {
     }
     if let Some(table) = &site.radacct {
         for column in table.columns.iter().filter(|column| !column.exact) {
-            all.extend(sessions(link, table, column.name)?);
+            all.extend(sessions(link, table, column.name, "")?);
+        }
+        let six: Vec<_> = table.columns.iter().filter(|column| column.exact && column.six).collect();
+        if let Some(lengths) = if six.is_empty() { None } else { lengths(link)? } {
+            for column in six {
+                all.extend(sessions(
+                    link,
+                    table,
+                    column.name,
+                    &other_length(column.name, &lengths, link.is_postgres()),
+                )?);
+            }
         }
     }
     Ok(Heard::of(all))
@@ -129,14 +140,48 @@ pub fn replies(
     }))
 }
 
+#[derive(diesel::QueryableByName)]
+struct Length {
+    #[diesel(sql_type = BigInt)]
+    length: i64,
+}
+
+/// Of which lengths the prefixes are, by which one could ask for them, that pools of IPv6 give out; none: there is no such pool.
+fn lengths(link: &mut Link) -> Result<Option<String>, StoreError> {
+    let six =
+        if link.is_postgres() { "family(r.first_address) = 6" } else { "instr(r.first_address, ':') > 0" };
+    let sql = format!(
+        "SELECT DISTINCT CAST(COALESCE(p.prefix_length, 128) AS bigint) AS length FROM ip_pool_pools p \
+         WHERE EXISTS (SELECT 1 FROM ip_pool_ranges r WHERE r.pool_id = p.id AND {six})"
+    );
+    let rows: Vec<Length> = link.rows(&sql, vec![])?;
+    let all: Vec<String> = rows.iter().map(|row| format!("'{}'", row.length)).collect();
+    Ok((!all.is_empty()).then(|| all.join(", ")))
+}
+
+/// Who is asked for by his very prefix is not found by a part of it: NASes report a /64 out of what was delegated.
+fn other_length(column: &str, lengths: &str, postgres: bool) -> String {
+    let behind = if postgres {
+        format!("split_part(CAST(s.{column} AS text), '/', 2)")
+    } else {
+        format!(
+            "CASE instr(s.{column}, '/') WHEN 0 THEN '' ELSE substr(s.{column}, instr(s.{column}, '/') + 1) END"
+        )
+    };
+    format!(
+        " AND CAST(s.{column} AS text) <> '' AND COALESCE(NULLIF({behind}, ''), '128') NOT IN ({lengths})"
+    )
+}
+
 fn sessions(
     link: &mut Link,
     table: &Radacct,
     column: &str,
-) -> Result<impl Iterator<Item = Occupant>, StoreError> {
+    only: &str,
+) -> Result<impl Iterator<Item = Occupant> + use<>, StoreError> {
     let sql = format!(
         "SELECT CAST(s.{column} AS text) AS address, {columns} FROM {from} s \
-         WHERE s.acctstoptime IS NULL AND s.{column} IS NOT NULL",
+         WHERE s.acctstoptime IS NULL AND s.{column} IS NOT NULL{only}",
         columns = session_columns(table, link.is_postgres()),
         from = table.table,
     );

@@ -120,6 +120,10 @@ pub const MENUS: &[Menu] = &[
             field("enable-ipv6-accounting", Bool).since(V7),
         ],
     ),
+    single("/interface/pptp-server/server", &[field("enabled", Bool), field("default-profile", Text)]),
+    single("/interface/l2tp-server/server", &[field("enabled", Bool), field("default-profile", Text)]),
+    single("/interface/sstp-server/server", &[field("enabled", Bool), field("default-profile", Text)]),
+    single("/interface/ovpn-server/server", &[field("enabled", Bool), field("default-profile", Text)]),
     list(
         "/radius",
         &[

@@ -7,12 +7,12 @@ use diesel::sqlite::Sqlite as Backend;
 use diesel::{QueryResult, RunQueryDsl, SqliteConnection};
 use ipnet::IpNet;
 
-use super::sources::check::{Check, Wanted};
-use super::sources::heard::{self, Cells};
-use super::sqlite::Sqlite;
-use super::statement::statements;
-use super::{DatabaseUrl, Retry, StoreError, sources};
+use super::Sqlite;
 use crate::lease::{Change, Occupant, Time, static_address};
+use crate::store::sources::check::{Check, Wanted};
+use crate::store::sources::heard::{self, Cells};
+use crate::store::statement::statements;
+use crate::store::{DatabaseUrl, Retry, StoreError, sources};
 
 statements! { Backend, SqliteConnection;
     /// The address space of a row.
