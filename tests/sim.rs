@@ -1,7 +1,7 @@
 //! The simulator: one process, one seed, one run, on a virtual clock. The engine, the choice and the life cycle are the real
 //! ones; database, network, NASes and subscribers are simulated, with their faults.
 //!
-//! `SIM_SEEDS`, `SIM_STEPS`: how much. `SIM_SEED`: only this one, with its last events. `SIM_MODEL`: how many orders against the model. Not here: SQL, radiusd.
+//! `SIM_SEEDS`, `SIM_STEPS`: how much. `SIM_SEED`: only this one, with its last events. `SIM_MODEL`: how many orders against the model; `SIM_DUAL`: how many lives with two families. Not here: SQL, radiusd.
 #![cfg(test)]
 #![allow(missing_docs, unused_crate_dependencies, reason = "a test")]
 
@@ -13,6 +13,8 @@ mod chains;
 mod check;
 #[path = "sim/db.rs"]
 mod db;
+#[path = "sim/dual.rs"]
+mod dual;
 #[path = "sim/liveness.rs"]
 mod liveness;
 #[path = "sim/memory.rs"]

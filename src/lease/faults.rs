@@ -73,6 +73,9 @@ pub const CHOICES: &[Fault] = &[
     Fault::RejectLeavesClaim,
 ];
 
+/// Those that leave a session with one of two families: found where one is scarce.
+pub const FAMILIES: &[Fault] = &[Fault::OneFamilyIsEnough, Fault::StopEndsOne, Fault::RejectUndoesOne];
+
 /// Those in the life cycle: found by the simulator's checker.
 pub const ALL: &[Fault] = &[
     Fault::ErrorIsFull,

@@ -2,6 +2,7 @@
 
 use rlm_ippool_rs::lease::faults::{self, Fault};
 
+use super::dual;
 use super::orders;
 use super::plan::Plan;
 use super::runs::run;
@@ -40,4 +41,9 @@ fn every_deliberate_mistake_is_found() {
 #[test]
 fn every_mistake_in_who_gets_what_is_found_by_the_simple_model() {
     find(faults::CHOICES, orders::play);
+}
+
+#[test]
+fn every_mistake_that_leaves_one_of_two_families_is_found_where_one_is_scarce() {
+    find(faults::FAMILIES, dual::play);
 }
