@@ -299,10 +299,12 @@ impl World {
     }
 
     fn tell(&mut self, tag: usize, kind: AcctKind, at: u64, tries: u32) -> Verdict {
+        // Of a session whose Start never comes nobody knows after two minutes.
+        let again = tries < 6 || kind == AcctKind::Start;
         // It comes late now and then, lost or not; and is sent again until it is acknowledged.
         let lost = self.is_lost();
         if lost || (!self.calm && self.rng.chance(50)) {
-            if tries < 6 {
+            if again {
                 let later = self.rng.range(2, 10);
                 self.after(later * SECOND, What::Tell { tag, kind, at, tries: tries + 1 });
             }
@@ -325,7 +327,7 @@ impl World {
         });
         let answer = self.serve(&work);
         self.story.push(format!("{} {kind:?} of #{tag} at {}: {answer:?}", self.now() / SECOND, at / SECOND));
-        if !matches!(answer, Some(Answer::Accounted(_))) && tries < 6 {
+        if !matches!(answer, Some(Answer::Accounted(_))) && again {
             self.after(5 * SECOND, What::Tell { tag, kind, at, tries: tries + 1 });
         }
         self.check()
