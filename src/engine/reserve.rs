@@ -24,8 +24,10 @@ pub(super) const TURNS: usize = 16;
 const FRESH: Duration = Duration::from_secs(2);
 /// How long a pool that had nothing is passed over where there is another: what others release shows after that.
 const EMPTY: Duration = Duration::from_millis(250);
-/// The search for doubtful rows reads the whole pool.
+/// How long a search that found nothing is not repeated.
 const SEARCH: Duration = Duration::from_secs(1);
+/// The search for doubtful rows reads a whole pool, a lap at a time: so long between two of them, for others are served as well.
+const PACE: Duration = Duration::from_millis(50);
 
 /// One pool's rows at hand.
 #[derive(Debug, Default)]
@@ -42,6 +44,8 @@ pub struct Shelf {
     read_at: Option<Instant>,
     waited_at: Option<Instant>,
     searched_at: Option<Instant>,
+    /// Where that search goes on; none: it begins.
+    lap: Option<Place>,
     /// When the pool was last found to have nothing, and for which batch.
     empty_at: Option<(Instant, u64)>,
 }
@@ -123,8 +127,8 @@ impl Filling<'_> {
     fn free(&mut self, pool: i64, taken: &dyn Fn(i64) -> bool) -> Option<Row> {
         let shelf = self.shelves.entry(pool).or_default();
         if shelf.read_at.is_none_or(|at| self.here.duration_since(at) > FRESH) {
-            let Shelf { waited_at, searched_at, .. } = *shelf;
-            *shelf = Shelf { read_at: Some(self.here), waited_at, searched_at, ..Shelf::default() };
+            let Shelf { waited_at, searched_at, lap, .. } = *shelf;
+            *shelf = Shelf { read_at: Some(self.here), waited_at, searched_at, lap, ..Shelf::default() };
         }
         for filled in [false, true] {
             let shelf = self.shelves.entry(pool).or_default();
@@ -320,22 +324,25 @@ impl Filling<'_> {
         self.shelves.entry(pool).or_default().doubtful.pop_front()
     }
 
-    /// Looks for doubtful rows of a pool, unless that was done a moment ago.
+    /// Looks for doubtful rows of a pool, a lap further, unless that was done a moment ago.
     fn search(&mut self, pool: i64) -> Result<(), StoreError> {
         let shelf = self.shelves.entry(pool).or_default();
-        let searched = shelf.searched_at.is_some_and(|at| self.here.duration_since(at) <= SEARCH);
+        let pause = if shelf.lap.is_some() { PACE } else { SEARCH };
+        let searched = shelf.searched_at.is_some_and(|at| self.here.duration_since(at) <= pause);
         if searched || !shelf.doubtful.is_empty() {
             return Ok(());
         }
         shelf.searched_at = Some(self.here);
-        let rows = self.store.lapsed_rows(pool, self.now - self.rules.grace, READ)?;
+        let after = shelf.lap.take().unwrap_or(FRONT);
+        let (rows, lap) = self.store.lapsed_rows(pool, after, self.now - self.rules.grace, READ)?;
         let is_doubtful = |row: &Row| {
             let settled = life::settle(row, self.now, &|nas| (self.facts)(nas).ended_before);
             !row.is_reserved() && silence::is_doubtful(&settled, self.hold, self.now, self.rules)
         };
         let rows = rows.into_iter().filter(is_doubtful).collect();
         let (rows, _) = self.sift(pool, rows)?;
-        self.shelves.entry(pool).or_default().doubtful = rows.into();
+        let shelf = self.shelves.entry(pool).or_default();
+        (shelf.doubtful, shelf.lap) = (rows.into(), lap);
         Ok(())
     }
 }

@@ -87,6 +87,9 @@ pub type Place = (Time, i64);
 /// Before every row.
 pub const FRONT: Place = (Time(-1), 0);
 
+/// How many rows a search reads at once, where no index leads to what it looks for: some milliseconds.
+pub const LAP: u32 = 2048;
+
 /// The servers of a database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Servers {
@@ -158,9 +161,15 @@ pub trait Store: ByNumber + Send {
     /// Rows of the pool that are in use, though their turn in the queue has come: at most `limit`, oldest first.
     fn due_rows(&mut self, pool: i64, now: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
 
-    /// Rows of the pool that are in use, and whose lease ended before `ended`: at most `limit`, longest ended first. Reads
-    /// the whole pool.
-    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError>;
+    /// Of the next [`LAP`] rows of the pool that are in use, behind `after` in the queue, those whose lease ended before `ended`: at
+    /// most `limit`, longest ended first. And where the next of them begin; none: those were the last.
+    fn lapsed_rows(
+        &mut self,
+        pool: i64,
+        after: Place,
+        ended: Time,
+        limit: u32,
+    ) -> Result<(Vec<Row>, Option<Place>), StoreError>;
 
     /// Rows of leases of the NAS granted before `ended`, that are still marked as in use: at most `limit`.
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError>;

@@ -42,6 +42,14 @@ macro_rules! freed_by_hand {
     };
 }
 
+/// [`Store::lapsed_rows`].
+static LAPSED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {COLUMNS} FROM (SELECT * FROM ip_pool_assignments WHERE pool_id = $ AND status = 'in_use' AND (queue_at, id) > ($, $) \
+         ORDER BY queue_at, id LIMIT $) a WHERE a.expires_at <= $ ORDER BY a.expires_at LIMIT $"
+    )
+});
+
 /// `SELECT` of [`COLUMNS`], completed by the rest of the statement.
 fn select(rest: &str) -> String {
     format!("SELECT {COLUMNS} FROM ip_pool_assignments a {rest}")
@@ -64,7 +72,6 @@ selects! {
     BY_ADDRESS = "WHERE a.address_space = $ AND a.ip_address = $";
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL AND a.reserved_station IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
-    LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
@@ -97,8 +104,12 @@ statements! { Backend, SqliteConnection;
         "SELECT count(*) FROM (SELECT 1 FROM ip_pool_assignments WHERE pool_id = $ AND status = 'available' AND queue_at = $ LIMIT $)";
     /// Rows in use whose turn has come.
     DueRows { pool: i64 => BigInt, now: At => Text, limit: i64 => BigInt } -> RowsSql = DUE;
-    /// Rows in use whose lease ended.
-    LapsedRows { pool: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Of so many rows in use those whose lease ended.
+    LapsedRows { pool: i64 => BigInt, queue: At => Text, id: i64 => BigInt, lap: i64 => BigInt, ended: At => Text, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// The last of so many rows in use.
+    LapEnd { pool: i64 => BigInt, queue: At => Text, id: i64 => BigInt, before: i64 => BigInt } -> (Text, BigInt) =
+        "SELECT queue_at, id FROM ip_pool_assignments WHERE pool_id = $ AND status = 'in_use' AND (queue_at, id) > ($, $) \
+         ORDER BY queue_at, id LIMIT 1 OFFSET $";
     /// Free rows behind their turn.
     WaitingRows { pool: i64 => BigInt, now: At => Text, free: At => Text, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
@@ -483,8 +494,19 @@ impl Store for Sqlite {
         self.load(DueRows::new(pool, At(now), i64::from(limit)))
     }
 
-    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.load(LapsedRows::new(pool, At(ended), i64::from(limit)))
+    fn lapsed_rows(
+        &mut self,
+        pool: i64,
+        after: super::Place,
+        ended: Time,
+        limit: u32,
+    ) -> Result<(Vec<Row>, Option<super::Place>), StoreError> {
+        let lap = i64::from(super::LAP);
+        let (queue, id) = (At(after.0), after.1);
+        let rows = self.load(LapsedRows::new(pool, queue, id, lap, At(ended), i64::from(limit)))?;
+        let end = LapEnd::new(pool, queue, id, lap - 1);
+        let end = end.load::<(At, i64)>(&mut self.connection).map_err(|error| self.failed(&error))?;
+        Ok((rows, end.into_iter().next().map(|(At(queue), id)| (queue, id))))
     }
 
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {

@@ -141,7 +141,7 @@ fn postgresql_reads_no_table_of_leases_or_events_from_end_to_end() {
         quickest(store.as_mut(), &pool, &rows, verb);
     }
     let at = now(store.as_mut());
-    store.lapsed_rows(pool.id, at, 16).unwrap();
+    store.lapsed_rows(pool.id, FRONT, at, 16).unwrap();
     store.make_row(&pool, rows[0].address.addr(), at).unwrap();
     drop(store);
     let events = "SELECT n_tup_ins::text AS line FROM pg_stat_user_tables WHERE relname = 'ip_pool_events'";

@@ -1,7 +1,7 @@
 //! Whose turn it is: free, due, lapsed and ended rows and their order; holds, NASes, servers.
 
 use rlm_ippool_rs::lease::{Hold, Row, Time};
-use rlm_ippool_rs::store::{FRONT, Heard, NasRow, Store};
+use rlm_ippool_rs::store::{FRONT, Heard, LAP, NasRow, Store};
 
 use crate::db::on_both;
 use crate::ground::{ask, free, give, now, open, pool};
@@ -41,6 +41,24 @@ fn free_rows_come_longest_free_first_and_only_when_their_turn_has_come() {
 }
 
 #[test]
+fn a_large_pool_is_searched_for_lapsed_rows_a_lap_at_a_time() {
+    on_both(|db| {
+        let (mut store, gold) = pool(db, "gold", &["10.0.0.0-10.0.15.255"]);
+        while free(store.as_mut(), &gold, 4096).len() < 4096 {}
+        let rows = free(store.as_mut(), &gold, 4096);
+        db.sql("UPDATE ip_pool_assignments SET status = 'in_use', queue_at = {+60}, expires_at = {+60}");
+        let late = rows[LAP as usize + 7].id;
+        db.sql(&format!("UPDATE ip_pool_assignments SET expires_at = {{-60}} WHERE id = {late}"));
+        let at = now(store.as_mut());
+        let (first, next) = store.lapsed_rows(gold.id, FRONT, at, 10).unwrap();
+        assert_eq!((ids(&first), next.map(|place| place.1)), (vec![], Some(rows[LAP as usize - 1].id)));
+        let (second, next) = store.lapsed_rows(gold.id, next.unwrap(), at, 10).unwrap();
+        assert_eq!((ids(&second), next.map(|place| place.1)), (vec![late], Some(rows[4095].id)));
+        assert_eq!(store.lapsed_rows(gold.id, next.unwrap(), at, 10).unwrap(), (vec![], None));
+    });
+}
+
+#[test]
 fn due_lapsed_and_ended_rows_are_those_in_use_whose_time_has_come() {
     on_both(|db| {
         let (mut store, gold) = pool(db, "gold", &["10.0.0.0-10.0.0.9"]);
@@ -60,9 +78,9 @@ fn due_lapsed_and_ended_rows_are_those_in_use_whose_time_has_come() {
         let at = now(store.as_mut());
         assert_eq!(ids(&store.due_rows(gold.id, at, 10).unwrap()), [all[1], all[0]]);
         assert_eq!(ids(&store.due_rows(gold.id, at, 1).unwrap()), [all[1]]);
-        assert_eq!(ids(&store.lapsed_rows(gold.id, at, 10).unwrap()), [all[2], all[0], all[1]]);
-        assert_eq!(ids(&store.lapsed_rows(gold.id, at - 60, 10).unwrap()), [all[2], all[0]]);
-        assert_eq!(ids(&store.lapsed_rows(gold.id, at, 1).unwrap()), [all[2]]);
+        assert_eq!(ids(&store.lapsed_rows(gold.id, FRONT, at, 10).unwrap().0), [all[2], all[0], all[1]]);
+        assert_eq!(ids(&store.lapsed_rows(gold.id, FRONT, at - 60, 10).unwrap().0), [all[2], all[0]]);
+        assert_eq!(ids(&store.lapsed_rows(gold.id, FRONT, at, 1).unwrap().0), [all[2]]);
         assert_eq!(ids(&store.ended_rows(7, at - 300, 10).unwrap()), [all[3]]);
         let mut ended = ids(&store.ended_rows(7, at + 1, 10).unwrap());
         ended.sort_unstable();

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use rlm_ippool_rs::lease::{Change, Hold, Mode, NasFacts, Row, Status, Time};
 use rlm_ippool_rs::store::{
-    Catalogue, Heard, Lookup, NasRow, Place, PoolRow, RangeRow, Servers, Snapshot, Store, StoreError,
+    Catalogue, Heard, LAP, Lookup, NasRow, Place, PoolRow, RangeRow, Servers, Snapshot, Store, StoreError,
 };
 
 use super::db::{Db, Nas, Shared, lock};
@@ -139,11 +139,21 @@ impl Store for Memory {
         self.rows(limit, due, |row| (Some(row.queue_at), row.id))
     }
 
-    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        let lapsed = |row: &Row| {
-            row.pool == pool && row.status == Status::InUse && row.expires_at.is_some_and(|end| end <= ended)
-        };
-        self.rows(limit, lapsed, |row| (row.expires_at, row.id))
+    fn lapsed_rows(
+        &mut self,
+        pool: i64,
+        after: Place,
+        ended: Time,
+        limit: u32,
+    ) -> Result<(Vec<Row>, Option<Place>), StoreError> {
+        let place = |row: &Row| (row.queue_at, row.id);
+        let in_use = |row: &Row| row.pool == pool && row.status == Status::InUse && place(row) > after;
+        let mut rows = self.rows(LAP, in_use, |row| (Some(row.queue_at), row.id))?;
+        let end = rows.get(LAP as usize - 1).map(place);
+        rows.retain(|row| row.expires_at.is_some_and(|end| end <= ended));
+        rows.sort_by_key(|row| (row.expires_at, row.id));
+        rows.truncate(limit as usize);
+        Ok((rows, end))
     }
 
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {

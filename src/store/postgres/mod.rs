@@ -46,12 +46,19 @@ macro_rules! selects {
     ($($name:ident = $rest:literal;)*) => { $(static $name: LazyLock<String> = LazyLock::new(|| select($rest));)* };
 }
 
+/// [`Store::lapsed_rows`].
+static LAPSED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {COLUMNS} FROM (SELECT * FROM ip_pool_assignments WHERE pool_id = $ AND status = 'in_use' AND (queue_at, id) > ($, $) \
+         ORDER BY queue_at, id LIMIT $) a WHERE a.expires_at <= $ ORDER BY a.expires_at LIMIT $"
+    )
+});
+
 // `status || ''` keeps the planner from reading all rows in use by the index of sessions, which looks small to it whenever
 // many have logged in since it last looked.
 selects! {
     FREE = "WHERE a.pool_id = $ AND a.status = 'available' AND (a.queue_at, a.id) > ($, $) AND a.queue_at <= $ AND a.reserved_for IS NULL AND a.reserved_station IS NULL ORDER BY a.queue_at, a.id LIMIT $";
     DUE = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.queue_at <= $ ORDER BY a.queue_at LIMIT $";
-    LAPSED = "WHERE a.pool_id = $ AND a.status = 'in_use' AND a.expires_at <= $ ORDER BY a.expires_at LIMIT $";
     WAITING = "WHERE a.pool_id = $ AND a.status = 'available' AND a.queue_at > $ AND a.free_at <= $ AND a.reserved_for IS NULL ORDER BY a.queue_at LIMIT $";
     ENDED = "WHERE a.lease_nas_id = $ AND a.status || '' = 'in_use' AND a.assigned_at < $ LIMIT $";
 }
@@ -64,8 +71,12 @@ statements! { Backend, PgConnection;
         "SELECT count(*) FROM (SELECT 1 FROM ip_pool_assignments WHERE pool_id = $ AND status = 'available' AND queue_at = 'epoch' LIMIT $) f";
     /// Rows in use whose turn has come.
     DueRows { pool: i64 => BigInt, now: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = DUE;
-    /// Rows in use whose lease ended.
-    LapsedRows { pool: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// Of so many rows in use those whose lease ended.
+    LapsedRows { pool: i64 => BigInt, queue: At => Timestamptz, id: i64 => BigInt, lap: i64 => BigInt, ended: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = LAPSED;
+    /// The last of so many rows in use.
+    LapEnd { pool: i64 => BigInt, queue: At => Timestamptz, id: i64 => BigInt, before: i64 => BigInt } -> (Timestamptz, BigInt) =
+        "SELECT queue_at, id FROM ip_pool_assignments WHERE pool_id = $ AND status = 'in_use' AND (queue_at, id) > ($, $) \
+         ORDER BY queue_at, id LIMIT 1 OFFSET $";
     /// Free rows behind their turn.
     WaitingRows { pool: i64 => BigInt, now: At => Timestamptz, free: At => Timestamptz, limit: i64 => BigInt } -> RowsSql = WAITING;
     /// Rows of a NAS that ended.
@@ -302,8 +313,19 @@ impl Store for Postgres {
         self.rows(DueRows::new(pool, At(now), i64::from(limit)))
     }
 
-    fn lapsed_rows(&mut self, pool: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
-        self.rows(LapsedRows::new(pool, At(ended), i64::from(limit)))
+    fn lapsed_rows(
+        &mut self,
+        pool: i64,
+        after: super::Place,
+        ended: Time,
+        limit: u32,
+    ) -> Result<(Vec<Row>, Option<super::Place>), StoreError> {
+        let lap = i64::from(super::LAP);
+        let (queue, id) = (At(after.0), after.1);
+        let rows = self.rows(LapsedRows::new(pool, queue, id, lap, At(ended), i64::from(limit)))?;
+        let end = LapEnd::new(pool, queue, id, lap - 1);
+        let end = self.load::<_, (At, i64)>(end)?;
+        Ok((rows, end.into_iter().next().map(|(At(queue), id)| (queue, id))))
     }
 
     fn ended_rows(&mut self, nas: i64, ended: Time, limit: u32) -> Result<Vec<Row>, StoreError> {
