@@ -42,7 +42,7 @@ pub use look::PoolKind;
 use stats::Counters;
 use worker::Worker;
 
-use crate::lease::SourceNames;
+use crate::lease::{Mode, SourceNames};
 use crate::store::{self, Catalogue, DatabaseUrl, Retry, Sources, Store, StoreError};
 
 /// A statement that takes longer than this opens the breaker: hooks are answered at once until it comes back.
@@ -115,6 +115,15 @@ impl Shared {
             stop: AtomicBool::new(false),
             busy_since: AtomicU64::new(0),
         }
+    }
+
+    /// The hooks see these pools and NASes from now on.
+    fn show(&self, catalogue: &Arc<Catalogue>) {
+        let careful = |mode: Mode| mode != Mode::Managed;
+        let withheld = catalogue.pools.iter().any(|pool| careful(pool.mode))
+            || catalogue.nases.iter().any(|nas| careful(nas.mode));
+        self.withheld.store(withheld, Ordering::Relaxed);
+        *lock(&self.catalogue) = Arc::clone(catalogue);
     }
 
     fn since_start(&self) -> Duration {
@@ -194,11 +203,18 @@ impl Engine {
     fn start(
         url: DatabaseUrl,
         sources: Arc<Sources>,
-        store: Option<Box<dyn Store>>,
+        mut store: Option<Box<dyn Store>>,
     ) -> Result<Self, StoreError> {
         let server = format!("{}:{}", hostname(), std::process::id());
         let shared = Arc::new(Shared::new(url, server, Clock::System, sources, store.is_none()));
         let scout = if store.is_some() { scout::first_look(&shared)? } else { None };
+        // The first request comes as soon as radiusd listens, and is not to find pools that seem to be ours to give out.
+        if let Some(store) = &mut store {
+            match store.catalogue() {
+                Ok(catalogue) => shared.show(&Arc::new(catalogue)),
+                Err(_) => shared.down.store(true, Ordering::Release),
+            }
+        }
         let guarded = Arc::clone(&shared);
         let warden = std::thread::Builder::new()
             .name("ippool-warden".into())

@@ -16,7 +16,7 @@ use super::reserve::Shelves;
 use super::stats::Counters;
 use super::{Answer, Shared, Work};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Hold, Link, Mode, NasFacts, Rules, Time};
+use crate::lease::{Hold, Link, NasFacts, Rules, Time};
 use crate::store::{self, Catalogue, NasRow, Retry, Store, StoreError};
 
 /// Jobs of one batch, at most: on SQLite the write lock is held for some milliseconds only.
@@ -217,6 +217,7 @@ impl Worker {
             self.shared.busy();
             self.reload()?;
             self.loaded = true;
+            self.reachable();
         }
         if !self.asserted {
             self.assert_pledges()?;
@@ -276,8 +277,9 @@ impl Worker {
     fn connect(&mut self) -> bool {
         match store::open_with(&self.shared.url, &self.shared.sources) {
             Ok(store) => {
-                if self.shared.down.swap(false, Ordering::AcqRel) {
-                    log::warn!("database {}: reachable again", self.shared.url);
+                // Before the pools are known, nobody can tell whose they are to give out.
+                if lock(&self.shared.catalogue).version > 0 {
+                    self.reachable();
                 }
                 self.attach(store);
                 true
@@ -292,6 +294,13 @@ impl Worker {
                 }
                 false
             }
+        }
+    }
+
+    /// Whoever asks is answered from now on.
+    fn reachable(&self) {
+        if self.shared.down.swap(false, Ordering::AcqRel) {
+            log::warn!("database {}: reachable again", self.shared.url);
         }
     }
 
@@ -397,10 +406,6 @@ impl Worker {
             rules: self.rules.clone(),
             hold: catalogue.hold,
         };
-        let careful = |mode: Mode| mode != Mode::Managed;
-        let withheld = catalogue.pools.iter().any(|pool| careful(pool.mode))
-            || catalogue.nases.iter().any(|nas| careful(nas.mode));
-        self.shared.withheld.store(withheld, Ordering::Relaxed);
         if self.catalogue.version != catalogue.version {
             for (pool, next, why) in catalogue.broken_links() {
                 log::warn!(
@@ -410,6 +415,6 @@ impl Worker {
             }
         }
         self.catalogue = Arc::new(catalogue);
-        *lock(&self.shared.catalogue) = Arc::clone(&self.catalogue);
+        self.shared.show(&self.catalogue);
     }
 }

@@ -142,6 +142,17 @@ impl Daemon {
         crate::common::radiusd::signal(self.child.id(), signal);
     }
 
+    /// Each of its threads has heard a SIGSTOP.
+    pub fn is_stopped(&self) -> bool {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let state =
+            |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        tasks
+            .flatten()
+            .map(state)
+            .all(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+    }
+
     pub fn hup(&self) {
         self.signal(libc::SIGHUP);
     }

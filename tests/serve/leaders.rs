@@ -64,6 +64,7 @@ fn a_leader_that_was_stopped_and_goes_on_later_changes_nothing_more() {
         loop {
             until("it is at it", 20, || steps(site, 1) > 0);
             stale.signal(libc::SIGSTOP);
+            until("all of it stands still", 5, || stale.is_stopped());
             if site.db.is_locked() {
                 stale.signal(libc::SIGCONT);
                 std::thread::sleep(Duration::from_millis(3));
