@@ -33,26 +33,7 @@ fn session(owner: &str) -> Session {
 
 /// A row that nobody ever had.
 fn free(n: u8) -> Row {
-    Row {
-        id: i64::from(n),
-        address: net(n),
-        pool: HERE,
-        attribute: YOUR_IP_ADDRESS.into(),
-        status: Status::Available,
-        reserved_for: None,
-        reserved_station: None,
-        epoch: 0,
-        expires_at: None,
-        free_at: Time::EPOCH,
-        queue_at: Time::EPOCH,
-        lease: None,
-        prev: None,
-        claim: None,
-        released_at: None,
-        released_by: None,
-        source: None,
-        updated_at: Time::EPOCH,
-    }
+    Row { attribute: YOUR_IP_ADDRESS.into(), ..Row::empty(i64::from(n), HERE, net(n)) }
 }
 
 /// A row that this client holds; its lease ends `left` seconds from now.

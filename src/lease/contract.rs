@@ -122,26 +122,8 @@ mod tests {
     }
 
     fn free() -> Row {
-        Row {
-            id: 1,
-            address: "198.51.100.7/32".parse().unwrap(),
-            pool: 1,
-            attribute: YOUR_IP_ADDRESS.into(),
-            status: Status::Available,
-            reserved_for: None,
-            reserved_station: None,
-            epoch: 0,
-            expires_at: None,
-            free_at: Time::EPOCH,
-            queue_at: Time::EPOCH,
-            lease: None,
-            prev: None,
-            claim: None,
-            released_at: None,
-            released_by: None,
-            source: None,
-            updated_at: Time::EPOCH,
-        }
+        let address = "198.51.100.7/32".parse().unwrap();
+        Row { attribute: YOUR_IP_ADDRESS.into(), ..Row::empty(1, 1, address) }
     }
 
     fn offered() -> Row {

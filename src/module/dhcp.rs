@@ -263,8 +263,8 @@ fn granted(
     grants: Vec<Grant>,
     matched: &Matched,
 ) -> Outcome {
-    let Some((grant, IpAddr::V4(address))) =
-        grants.into_iter().next().map(|grant| (grant.clone(), grant.address.addr()))
+    let Some((IpAddr::V4(address), grant)) =
+        grants.into_iter().next().map(|grant| (grant.address.addr(), grant))
     else {
         return unavailable(settings, who, "the engine granted nothing");
     };
