@@ -198,17 +198,10 @@ impl Postgres {
         if !order.is_whole() {
             return write(self).map(|written| Some(order.sets_of(&written)));
         }
-        self.batch("BEGIN")?;
-        let written = write(self);
-        match written {
-            Ok(written) if order.is_in_whole_sets(&written) => {
-                self.batch("COMMIT").map(|()| Some(order.sets_of(&written)))
-            }
-            written => {
-                let undone = self.batch("ROLLBACK");
-                // The first error counts.
-                written.and(undone).map(|()| None)
-            }
-        }
+        self.attempt(|this| {
+            let written = write(this)?;
+            let whole = order.is_in_whole_sets(&written);
+            Ok((whole.then(|| order.sets_of(&written)), whole))
+        })
     }
 }

@@ -227,8 +227,20 @@ impl Postgres {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.attempt(|this| work(this).map(|value| (value, true)))
+    }
+
+    /// A transaction that is undone by an error, or if `work` says that it is not to be kept.
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(T, bool), StoreError>,
+    ) -> Result<T, StoreError> {
         self.batch("BEGIN")?;
-        let result = work(self).and_then(|value| self.batch("COMMIT").map(|()| value));
+        let result = match work(self) {
+            Ok((value, false)) => return self.batch("ROLLBACK").map(|()| value),
+            Ok((value, true)) => self.batch("COMMIT").map(|()| value),
+            Err(error) => Err(error),
+        };
         if result.is_err() {
             // The first error counts.
             let _ = self.batch("ROLLBACK");
