@@ -32,8 +32,11 @@ impl Crank {
     /// database went away. None: no answer (the hook's budget would have passed); what was committed stays.
     pub fn serve(&mut self, work: Vec<Work>, budget: Duration, turns: usize) -> Vec<Option<Answer>> {
         let deadline = self.shared.clock.now() + budget;
-        let slots: Vec<Arc<Slot>> =
-            work.into_iter().map(|work| self.shared.inbox.push(work, deadline)).collect();
+        let leave = |work: Work| match self.shared.echoed(&work) {
+            Some(answer) => Err(answer),
+            None => Ok(self.shared.inbox.push(work, deadline)),
+        };
+        let slots: Vec<Result<Arc<Slot>, Answer>> = work.into_iter().map(leave).collect();
         for _ in 0..turns.max(1) {
             self.turn();
             if self.shared.inbox.is_empty() && self.worker.has_nothing() {
@@ -48,7 +51,7 @@ impl Crank {
             self.turn();
         }
         self.worker.deferred.clear();
-        slots.iter().map(|slot| slot.take()).collect()
+        slots.into_iter().map(|slot| slot.map_or_else(Some, |slot| slot.take())).collect()
     }
 
     /// What the engine's thread does by the clock, and one batch of what waits.

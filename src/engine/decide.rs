@@ -296,14 +296,24 @@ impl Worker {
                 Ok(Decision::LookAgain)
             }
             Accounts::Do(changes, accounted) if changes.is_empty() => {
-                if let (Accounted::Confirmed, [row]) = (accounted, rows) {
-                    self.recent.keep(row, None, self.shared.clock.now());
+                if accounted == Accounted::Confirmed {
+                    self.confirmed(event, nas.id, rows);
                 }
                 done(accounted)
             }
             Accounts::Do(changes, accounted) => Ok(Decision::Write(changes, Answer::Accounted(accounted))),
             Accounts::NeedRow(net) => self.need_row(&net, &space, now),
         }
+    }
+
+    /// Nothing is to be written: nor is when the same is heard again a moment later.
+    fn confirmed(&mut self, event: &Accounting, nas: i64, rows: &[Row]) {
+        let here = self.shared.clock.now();
+        let since = event.session.id.as_deref().and_then(|id| self.recent.since(nas, id, here));
+        if let (None, [row]) = (since, rows) {
+            self.recent.keep(row, None, here);
+        }
+        self.shared.echo.keep(event, rows, since.unwrap_or(here), here);
     }
 
     /// One marker; the rows are cleaned in slices.
@@ -317,6 +327,7 @@ impl Worker {
         if !store.nas_ended(nas.id, at, now)? {
             return Ok(Accounted::Ignored(Ignored::Repeated));
         }
+        self.shared.echo.clear();
         if let Some(known) = self.nases.get_mut(&event.session.nas) {
             known.row.facts.ended_before = known.row.facts.ended_before.max(Some(at));
         }

@@ -235,6 +235,7 @@ impl Worker {
     /// What was written is as it is now; of what was not, nothing is known any more.
     fn remember(&mut self, sets: &Sets, written: &[bool], now: Time) {
         let here = self.shared.clock.now();
+        self.shared.echo.forget(sets.iter().flatten());
         let mut pledges = lock(&self.shared.pledges);
         for (set, written) in sets.iter().zip(written) {
             for change in set {

@@ -10,6 +10,7 @@ mod clock;
 mod crank;
 mod decide;
 mod differences;
+mod echo;
 mod flight;
 mod house;
 mod inbox;
@@ -85,6 +86,8 @@ struct Shared {
     withheld: AtomicBool,
     heritage: Mutex<worker::Heritage>,
     pledges: Mutex<pledges::Pledges>,
+    /// What needs no look.
+    echo: echo::Echo,
     /// Which worker counts; one that was replaced has an older number.
     generation: AtomicU64,
     /// There is no connection.
@@ -110,6 +113,7 @@ impl Shared {
             withheld: AtomicBool::new(false),
             heritage: Mutex::default(),
             pledges: Mutex::default(),
+            echo: echo::Echo::default(),
             generation: AtomicU64::new(1),
             down: AtomicBool::new(down),
             stop: AtomicBool::new(false),
@@ -124,6 +128,17 @@ impl Shared {
             || catalogue.nases.iter().any(|nas| careful(nas.mode));
         self.withheld.store(withheld, Ordering::Relaxed);
         *lock(&self.catalogue) = Arc::clone(catalogue);
+    }
+
+    /// The answer to what was heard and answered a moment ago, and changes nothing.
+    fn echoed(&self, work: &Work) -> Option<Answer> {
+        let Work::Account(event) = work else { return None };
+        self.echo.knows(event, self.clock.now()).then(|| {
+            let answer = Answer::Accounted(Accounted::Confirmed);
+            Counters::add(&self.counters.echoed);
+            self.counters.count(&answer);
+            answer
+        })
     }
 
     fn since_start(&self) -> Duration {
@@ -244,6 +259,9 @@ impl Engine {
         if shared.down.load(Ordering::Acquire) || shared.busy_for() > STUCK {
             Counters::add(&shared.counters.breaker);
             return Answer::Unavailable { why: away() };
+        }
+        if let Some(answer) = shared.echoed(&work) {
+            return answer;
         }
         let deadline = Instant::now() + budget;
         shared.inbox.push(work, deadline).wait(deadline).unwrap_or_else(|| {

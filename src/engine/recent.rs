@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::lease::{Change, Lease, Row, Status, Time};
 
-/// For how long a row is believed. Interims come at least a minute apart: none is ever answered from here alone twice.
-const FRESH: Duration = Duration::from_secs(10);
+/// For how long a row is believed.
+pub const FRESH: Duration = Duration::from_secs(10);
 /// A row, since when it is known, and whether it is the only one of its session.
 type Entry = Box<(Row, Instant, bool)>;
 /// Rows of one generation.
@@ -35,6 +35,13 @@ impl Recent {
         let is_its = |lease: &Lease| lease.nas == nas && lease.session_id.as_deref() == Some(id);
         let fresh = here.saturating_duration_since(*at) < FRESH;
         (fresh && *alone && row.lease.as_deref().is_some_and(is_its)).then_some(row)
+    }
+
+    /// Since when the row of this session is known, if it is.
+    pub fn since(&self, nas: i64, id: &str, here: Instant) -> Option<Instant> {
+        self.find(nas, id, here)?;
+        let key = self.hashes.hash_one((nas, id));
+        self.young.get(&key).or_else(|| self.old.get(&key)).map(|entry| entry.1)
     }
 
     /// A row as it is in the database since `now`.

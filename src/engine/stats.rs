@@ -48,6 +48,8 @@ counters! {
     renewals,
     /// Interims that had nothing to write.
     confirmations,
+    /// … of which the same as a moment before, answered without a look.
+    echoed,
     /// Leases that ended by a Stop.
     releases,
     /// Sessions without a lease that were given one.

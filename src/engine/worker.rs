@@ -313,6 +313,7 @@ impl Worker {
         self.asserted = false;
         self.shelves.clear();
         self.recent.clear();
+        self.shared.echo.clear();
         self.pause = Duration::from_millis(50);
         let now = self.shared.clock.now();
         self.timetable = Timetable { pulse: now, round: now, due: now };

@@ -18,7 +18,7 @@ const PLAIN_KEY: usize = 400;
 const OWN: &str = "own==";
 
 /// Who is asking: one connection of one subscriber's device to one NAS. All names in their stored form ([`escape`]).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Session {
     /// The NAS, as `ip_pool_nas.nas_key` has it.
     pub nas: String,
@@ -280,7 +280,7 @@ pub struct Accounting {
 }
 
 /// An address or prefix, as a packet names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Named {
     /// In which attribute.
     pub attribute: Cow<'static, str>,
