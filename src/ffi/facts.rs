@@ -5,6 +5,7 @@ use crate::module::{Facts, Reply, Wish};
 
 use super::bindings as c;
 use super::dhcp::{self, Packet};
+use super::log;
 use super::request::{Number, Pair, Request};
 use super::state::Plan;
 
@@ -38,7 +39,7 @@ pub(super) mod number {
 
 /// All that the hooks want to know of a request.
 pub(super) fn collect(request: &Request<'_>, plan: &Plan) -> Facts {
-    let mut facts = Facts::default();
+    let mut facts = Facts { verbose: log::debug_level() >= 2, ..Facts::default() };
     let mut wishes = vec![Wish::default(); plan.gives.len()];
     let mut packet = Packet::default();
     request.each(c::PAIR_LIST_REQUEST, |pair| {

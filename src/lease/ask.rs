@@ -51,17 +51,13 @@ impl Session {
         calling_station_id: Option<&str>,
         owner: &str,
     ) -> String {
-        let plain = match id {
-            Some(id) => format!("id=={nas}=={id}=={owner}"),
+        Self::bounded(match id {
+            Some(id) => ["id", nas, id, owner].join("=="),
             None => {
-                format!(
-                    "port=={nas}=={}=={}=={owner}",
-                    port.unwrap_or_default(),
-                    calling_station_id.unwrap_or_default()
-                )
+                let (port, station) = (port.unwrap_or_default(), calling_station_id.unwrap_or_default());
+                ["port", nas, port, station, owner].join("==")
             }
-        };
-        Self::bounded(plain)
+        })
     }
 
     /// A session key made by the administrator's expansion (`session_key`), scoped to its NAS.

@@ -7,6 +7,10 @@
 /// The stored form of `bytes`: printable UTF-8 as it is, everything else as `=XX` (upper-case hexadecimal).
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'=';
+    if let (true, Ok(plain)) = (bytes.iter().all(is_plain), str::from_utf8(bytes)) {
+        return plain.to_owned();
+    }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {

@@ -7,12 +7,15 @@
 /// behind it, as RFC 3580 §3.21 has it for Called-Station-Id, is not accepted).
 #[must_use]
 pub fn mac_address(text: &[u8]) -> Option<String> {
-    let mut digits = Vec::with_capacity(12);
-    let mut separators = 0;
+    let mut digits = [0; 12];
+    let (mut count, mut separators) = (0, 0);
     for &byte in text {
         match byte {
-            b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => digits.push(byte.to_ascii_uppercase()),
-            b':' | b'-' | b'.' if !digits.is_empty() && digits.len() < 12 => separators += 1,
+            b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => {
+                *digits.get_mut(count)? = byte.to_ascii_uppercase();
+                count += 1;
+            }
+            b':' | b'-' | b'.' if count > 0 && count < digits.len() => separators += 1,
             _ => return None,
         }
     }
@@ -22,7 +25,7 @@ pub fn mac_address(text: &[u8]) -> Option<String> {
         17 => separators == 5,
         _ => false,
     };
-    if digits.len() != 12 || !spelled {
+    if count != digits.len() || !spelled {
         return None;
     }
     // Twelve decimal digits without a separator may as well be a telephone number.

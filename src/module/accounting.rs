@@ -4,7 +4,7 @@
 //! acknowledged once the database has dealt with it; else the NAS would repeat it for ever.
 
 use crate::engine::{Accounted, Answer, Work};
-use crate::lease::{Accounting, AcctKind, Mode, Named, address_text};
+use crate::lease::{Accounting, AcctKind, Mode, Named, Session, address_text};
 
 use super::identity;
 use super::limit::Kind;
@@ -31,32 +31,31 @@ pub fn accounting(settings: &Settings, engine: &dyn Asks, facts: &Facts) -> Outc
             return Outcome::new(Code::Ok, "the mode of this NAS is off: acknowledged, and nothing is done");
         }
     }
-    let (user, nas) = (session.username.clone(), session.nas.clone());
-    let addresses = addresses(facts);
     let event = Accounting {
         kind,
         session,
         classes: facts.classes.clone(),
-        addresses: addresses.clone(),
+        addresses: addresses(facts),
         delay: facts.delay.map_or(0, |seconds| i64::from(seconds).clamp(0, LONGEST_DELAY)),
         session_time: facts.session_time.map(i64::from),
         rules: settings.rules.clone(),
     };
     match engine.ask(Work::Account(event), settings.timeout) {
         Answer::Accounted(done) => {
-            let mut outcome = Outcome::new(code(done), format!("{kind:?}: {done:?}"));
+            let debug = if facts.verbose { format!("{kind:?}: {done:?}") } else { String::new() };
+            let mut outcome = Outcome::new(code(done), debug);
             if done == Accounted::Released {
                 outcome.message = Some(Message::Clear);
             }
             if done == Accounted::Conflict {
-                outcome.notes.push(conflict(&user, &nas, &addresses));
+                outcome.notes.push(conflict(&identity::session(facts), &addresses(facts)));
             }
             outcome
         }
-        Answer::Unavailable { why } => unavailable(mode, kind, &user, &nas, &why),
+        Answer::Unavailable { why } => unavailable(mode, kind, &identity::session(facts), &why),
         other => {
             let why = format!("the engine answered {other:?} to an accounting event");
-            unavailable(mode, kind, &user, &nas, &why)
+            unavailable(mode, kind, &identity::session(facts), &why)
         }
     }
 }
@@ -88,7 +87,8 @@ fn code(done: Accounted) -> Code {
     }
 }
 
-fn unavailable(mode: Mode, kind: AcctKind, user: &str, nas: &str, why: &str) -> Outcome {
+fn unavailable(mode: Mode, kind: AcctKind, session: &Session, why: &str) -> Outcome {
+    let Session { username: user, nas, .. } = session;
     if mode == Mode::Observe {
         // Whether the site runs must not hang on us.
         let mut outcome = Outcome::new(Code::Noop, "");
@@ -105,7 +105,8 @@ fn unavailable(mode: Mode, kind: AcctKind, user: &str, nas: &str, why: &str) -> 
     Outcome::failed(Code::Fail, Note::failure(Kind::Unavailable, "accounting", text))
 }
 
-fn conflict(user: &str, nas: &str, addresses: &[Named]) -> Note {
+fn conflict(session: &Session, addresses: &[Named]) -> Note {
+    let Session { username: user, nas, .. } = session;
     let all: Vec<String> = addresses.iter().map(|named| address_text(&named.address)).collect();
     let address = all.first().map(String::as_str).unwrap_or_default();
     let among = if all.len() > 1 { "one of which" } else { "which" };

@@ -168,7 +168,7 @@ fn asked(
     matched: &Matched,
 ) -> Outcome {
     let session = identity::session(facts);
-    let who = Who { user: session.username.clone(), nas: session.nas.clone() };
+    let who = Who::of(&session, facts);
     let profile = matched.profile.map(|index| &settings.profiles[index]);
     let pools = matched.picks.clone();
     // What a client that speaks to us directly holds, needs no pool to be named.

@@ -11,6 +11,8 @@ use crate::lease::{Class, Named};
 /// counts, except for `addresses` and `classes`.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    /// Somebody reads each step ([`super::Outcome::debug`]).
+    pub verbose: bool,
     /// Where the packet came from.
     pub source: Option<IpAddr>,
     /// User-Name (1).

@@ -130,7 +130,7 @@ pub struct Outcome {
     pub message: Option<Message>,
     /// Logged.
     pub notes: Vec<Note>,
-    /// One line for `radiusd -X`: what was done.
+    /// One line for `radiusd -X`: what was done. Where it would be made for each request, only if [`super::Facts::verbose`].
     pub debug: String,
     /// Remembered on the REQUEST, for a later reject.
     pub undo: Vec<Undo>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::engine::{Answer, Contest, Grant, How, LeftOut, Undo, Work};
-use crate::lease::{Ask, Mode, Takes, Unit, Want, address_text};
+use crate::lease::{Ask, Mode, Session, Takes, Unit, Want, address_text};
 
 use super::accompany::{accompany, items, least, lengthened, shortest};
 use super::attributes::others;
@@ -25,6 +25,14 @@ use super::{Asks, Facts, Reply};
 pub(super) struct Who {
     pub(super) user: String,
     pub(super) nas: String,
+    /// [`Facts::verbose`].
+    pub(super) verbose: bool,
+}
+
+impl Who {
+    pub(super) fn of(session: &Session, facts: &Facts) -> Self {
+        Self { user: session.username.clone(), nas: session.nas.clone(), verbose: facts.verbose }
+    }
 }
 
 /// Grants an address, or says why not.
@@ -80,7 +88,7 @@ fn decided(
         return outcome;
     }
     let session = identity::session(facts);
-    let who = Who { user: session.username.clone(), nas: session.nas.clone() };
+    let who = Who::of(&session, facts);
     let seen = if careful { withheld(settings, engine, &session.nas, &mut wants) } else { Vec::new() };
     if wants.is_empty() && (seen.is_empty() || session.owner.is_empty()) {
         return Outcome::new(Code::Noop, "the mode of this NAS, or pool, says that nothing is done");
@@ -170,8 +178,7 @@ pub fn reject(settings: &Settings, engine: &dyn Asks, facts: &Facts, granted: Ve
                 .with(Message::Clear)
         }
         other => {
-            let session = identity::session(facts);
-            let who = Who { user: session.username, nas: session.nas };
+            let who = Who::of(&identity::session(facts), facts);
             let why = match other {
                 Answer::Unavailable { why } => why,
                 other => format!("the engine answered {other:?}"),
@@ -209,16 +216,18 @@ fn granted(settings: &Settings, reply: &Reply, who: &Who, grants: Vec<Grant>, ma
     let mut outcome = Outcome::new(code, "").with(message);
     let mut first = true;
     for mut grant in grants {
-        let address = address_text(&grant.address);
         let stated = grant.how == How::Static;
         let contest = grant.contest.take();
         let told =
             contest.map(|contest| contested(who, &contest, stated && contest.address == grant.address));
         outcome.notes.extend(told);
-        let before = if outcome.debug.is_empty() { "granted " } else { ", " };
-        let by = matched.profile.map(|at| format!(" by profile {}", settings.profiles[at].name));
-        let by = by.unwrap_or_default();
-        outcome.debug.push_str(&format!("{before}{address} of pool {} ({:?}){by}", grant.pool, grant.how));
+        if who.verbose {
+            let before = if outcome.debug.is_empty() { "granted " } else { ", " };
+            let (address, pool) = (address_text(&grant.address), &grant.pool);
+            let by = matched.profile.map(|at| format!(" by profile {}", settings.profiles[at].name));
+            let by = by.unwrap_or_default();
+            outcome.debug.push_str(&format!("{before}{address} of pool {pool} ({:?}){by}", grant.how));
+        }
         // What the reply states is there already.
         if !stated {
             outcome.changes.push(Change::Address(Arc::clone(&grant.attribute), grant.address));
