@@ -7,7 +7,7 @@ use super::{Circumstances, Reserve, against, row_of};
 use crate::engine::{Contest, Denial, How};
 use crate::lease::contract::Verb;
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Ask, Change, Lease, Link, Row, Seconds, Status, Want, life};
+use crate::lease::{Ask, Change, Claim, Lease, Link, Row, Seconds, Status, Want, life};
 
 /// One want served.
 #[derive(Clone, Debug, PartialEq)]
@@ -312,12 +312,17 @@ fn own(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
 /// many as he may.
 fn take_over(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
     let Way { ask, cx, .. } = *way;
-    // Not where somebody else was heard: he inherits.
+    // Not where somebody else was heard: he inherits. That an older session of the very device was, its redial outdates.
+    let own = |claim: &Claim| {
+        claim.station.is_some()
+            && claim.station == ask.session.station
+            && claim.owner == ask.session.owner
+    };
     let live = |row: &Row| {
         way.leads_to(row.pool)
             && way.is_open(row)
             && row.live_lease(cx.now).is_some_and(|l| l.owner == ask.session.owner)
-            && row.fresh_claim(cx.now, ask.rules.lease).is_none()
+            && row.fresh_claim(cx.now, ask.rules.lease).is_none_or(own)
     };
     let same_station = settled
         .iter()
