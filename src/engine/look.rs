@@ -112,10 +112,10 @@ impl Engine {
         Arc::clone(&lock(&self.shared.catalogue))
     }
 
-    /// The same; read here, where the engine's thread has not got so far yet: the first request comes as soon as radiusd listens.
+    /// The same; read here where the database was away when the engine started, and its thread has not got so far yet.
     fn catalogue_by(&self, budget: Duration) -> Result<Arc<Catalogue>, StoreError> {
         let known = self.catalogue();
-        if !known.pools.is_empty() {
+        if known.version > 0 {
             return Ok(known);
         }
         self.readers.take(budget)?.catalogue().map(Arc::new)
