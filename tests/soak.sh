@@ -9,7 +9,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 trap 'exit 1' HUP INT TERM
 # Full sizes in tests/proof; more lives, and more orders against the model, in tests/sim; seconds for each target of the fuzzer.
-export IPPOOL_RS_SOAK=1 SIM_SEEDS="${SIM_SEEDS:-20000}" SIM_MODEL="${SIM_MODEL:-20000}" SIM_DUAL="${SIM_DUAL:-5000}" IPPOOL_RS_FUZZ="${IPPOOL_RS_FUZZ:-60}"
+export IPPOOL_RS_SOAK=1 SIM_SEEDS="${SIM_SEEDS:-3000}" SIM_MODEL="${SIM_MODEL:-20000}" SIM_DUAL="${SIM_DUAL:-2500}" IPPOOL_RS_FUZZ="${IPPOOL_RS_FUZZ:-60}"
 passed=0 failed=0
 
 # check COMMAND…: one check, passed if the command ends with 0.

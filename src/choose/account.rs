@@ -7,7 +7,9 @@ use ipnet::IpNet;
 use super::{Circumstances, against};
 use crate::engine::{Accounted, Ignored, Undo};
 use crate::lease::faults::{self, Fault};
-use crate::lease::{Accounting, AcctKind, Change, Lease, Named, Row, Session, Status, Time, length, life};
+use crate::lease::{
+    Accounting, AcctKind, Change, Class, Lease, Named, Row, Session, Status, Time, length, life,
+};
 
 /// What was decided for an accounting event.
 #[derive(Clone, Debug, PartialEq)]
@@ -421,7 +423,7 @@ fn preceded(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) ->
         return Accounts::Do(vec![against(raw, change)], Accounted::Released);
     }
     if event.at(cx.now) <= holder.assigned_at {
-        return ignored(Ignored::Late);
+        return begun_before(event, raw, row, row.prev.as_ref().map(|prev| prev.lease.token), cx);
     }
     if holder.started_at.is_some() {
         // Both are alive.
@@ -430,6 +432,19 @@ fn preceded(event: &Accounting, raw: &Row, row: &Row, cx: &Circumstances<'_>) ->
     }
     let change = life::restore(row, event, event.kind == AcctKind::Interim, cx.now, promised);
     Accounts::Do(vec![against(raw, change)], Accounted::Renewed)
+}
+
+/// A Start or Interim from before the redial that holds the row: too late to change anything, unless the redial never begins.
+fn begun_before(
+    event: &Accounting,
+    raw: &Row,
+    row: &Row,
+    token: Option<i64>,
+    cx: &Circumstances<'_>,
+) -> Accounts {
+    let change = token.and_then(|token| life::precede(row, event, cx.nas.id, token, cx.now));
+    let changes = change.map(|change| against(raw, change)).into_iter().collect();
+    Accounts::Do(changes, Accounted::Ignored(Ignored::Late))
 }
 
 /// A Start or Interim of a session that we know nothing of, on an address that may be ours.
@@ -464,7 +479,9 @@ fn stranger(
                 return Accounts::Do(Vec::new(), Accounted::Confirmed);
             }
             if row.lease.as_ref().is_some_and(|lease| at <= lease.assigned_at) {
-                return ignored(Ignored::Late);
+                let granted = |class: &&Class| class.id == row.id && class.epoch < row.epoch;
+                let token = event.classes.iter().find(granted).map(|class| class.token);
+                return begun_before(event, raw, row, token, cx);
             }
             let change = life::claim(row, event, cx.nas.id, cx.now).map(|change| against(raw, change));
             Accounts::Do(change.into_iter().collect(), Accounted::Conflict)

@@ -314,9 +314,7 @@ fn take_over(way: &Way<'_>, settled: &[(&Row, Row)]) -> Option<Choice> {
     let Way { ask, cx, .. } = *way;
     // Not where somebody else was heard: he inherits. That an older session of the very device was, its redial outdates.
     let own = |claim: &Claim| {
-        claim.station.is_some()
-            && claim.station == ask.session.station
-            && claim.owner == ask.session.owner
+        claim.station.is_some() && claim.station == ask.session.station && claim.owner == ask.session.owner
     };
     let live = |row: &Row| {
         way.leads_to(row.pool)

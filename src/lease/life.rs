@@ -189,7 +189,11 @@ pub fn repeat(before: &Row, ask: &Ask, nas: &NasFacts, now: Time) -> Option<Chan
     };
     let mut after = before.clone();
     if let Some(lease) = after.lease.as_mut().filter(|_| redial) {
-        Arc::make_mut(lease).assigned_at = now;
+        let lease = Arc::make_mut(lease);
+        lease.assigned_at = now;
+        if std::mem::take(&mut lease.regular) {
+            after.free_at = before.free_at.max(now + lease.seconds.max(ask.rules.silent));
+        }
     }
     let moved = || Change { before: before.clone(), after: after.clone(), events: Vec::new() };
     if lease.started_at.is_some() {
@@ -280,6 +284,38 @@ pub fn promised_until(lease: &Lease, nas: &NasFacts, rules: &Rules) -> Time {
     lease.assigned_at + lease.seconds.max(silence)
 }
 
+/// A Start or Interim from before the redial that holds the row, of a dial that had been granted it: `token` is that grant's. It
+/// does not outlive the redial by that; but if that never begins, it is a session that comes back, and not an offer that nobody
+/// took up. `None`: that is known, or the redial has begun.
+#[must_use]
+pub fn precede(before: &Row, event: &Accounting, nas: i64, token: i64, now: Time) -> Option<Change> {
+    let holder = before.lease.as_ref().filter(|holder| holder.started_at.is_none())?;
+    let at = event.at(now);
+    let known = before.prev.as_ref().filter(|prev| prev.lease.started_at.is_some_and(|start| start >= at));
+    if known.is_some() || holder.owner != event.session.owner || holder.station != event.session.station {
+        return None;
+    }
+    let same = before.prev.as_ref().filter(|prev| prev.lease.token == token);
+    if same.is_some_and(|prev| prev.lease.started_at.is_some()) {
+        return None;
+    }
+    let lease = same.map_or_else(
+        || heard_lease(event, holder.seconds, nas, at, token),
+        |prev| Lease {
+            started_at: Some(at),
+            session_id: event.session.id.clone().or_else(|| prev.lease.session_id.clone()),
+            ..Lease::clone(&prev.lease)
+        },
+    );
+    let end = at + lease.seconds;
+    let events = vec![event_of(EventKind::Start, at, &lease, "before its redial")];
+    let prev = Predecessor::of(Arc::new(lease), end, end.max(at + event.rules.silent));
+    let mut after = before.clone();
+    after.free_at = after.free_at.max(prev.free_at);
+    after.prev = Some(Box::new(prev));
+    Some(Change { before: before.clone(), after, events })
+}
+
 /// The predecessor's Stop: it will not come back. An offer then stands as if it had replaced nobody.
 #[must_use]
 pub fn forget_predecessor(before: &Row, promised: Time, now: Time) -> Change {
@@ -335,11 +371,10 @@ pub fn vacate(change: &Change, now: Time) -> Change {
     Change { before: change.before.clone(), after, events: change.events.clone() }
 }
 
-/// A session without a lease of ours was heard on a row that is free: it gets a lease for `seconds`, bound at once.
-#[must_use]
-pub fn adopt(before: &Row, event: &Accounting, seconds: Seconds, nas: i64, now: Time, token: i64) -> Change {
-    let (session, at) = (&event.session, event.at(now));
-    let lease = Lease {
+/// The lease of a session that was heard at `at`, and whose grant nothing is known of but its token.
+fn heard_lease(event: &Accounting, seconds: Seconds, nas: i64, at: Time, token: i64) -> Lease {
+    let session = &event.session;
+    Lease {
         owner: session.owner.clone(),
         username: session.username.clone(),
         subscriber_id: session.subscriber_id.clone(),
@@ -353,7 +388,14 @@ pub fn adopt(before: &Row, event: &Accounting, seconds: Seconds, nas: i64, now: 
         regular: false,
         assigned_at: at,
         started_at: Some(at),
-    };
+    }
+}
+
+/// A session without a lease of ours was heard on a row that is free: it gets a lease for `seconds`, bound at once.
+#[must_use]
+pub fn adopt(before: &Row, event: &Accounting, seconds: Seconds, nas: i64, now: Time, token: i64) -> Change {
+    let at = event.at(now);
+    let lease = heard_lease(event, seconds, nas, at, token);
     let events = vec![event_of(EventKind::Adoption, at, &lease, "heard in accounting, without a lease")];
     let mut after = before.clone();
     hold_started(&mut after, lease, at, &event.rules, "adopted");
@@ -430,6 +472,17 @@ pub fn undo(row: &Row, class: super::Class, original: &Row, now: Time) -> Option
     let events = vec![event_of(EventKind::Release, now, lease, BY_REJECT)];
     let mut after = original.clone();
     after.epoch = row.epoch + 1;
+    // Its holder was heard meanwhile to have started before that.
+    let offered = original.lease.as_ref().filter(|lease| lease.started_at.is_none());
+    let begun = row.prev.as_ref().filter(|prev| {
+        prev.lease.started_at.is_some() && offered.is_some_and(|lease| lease.token == prev.lease.token)
+    });
+    if let Some(prev) = begun.filter(|_| after.status == Status::InUse) {
+        after.lease = Some(Arc::clone(&prev.lease));
+        after.expires_at = after.expires_at.max(Some(prev.expires_at));
+        after.free_at = after.free_at.max(prev.free_at);
+        after.prev = None;
+    }
     // Who was heard meanwhile is not forgotten; but whoever has his lease back claims nothing from himself.
     let is_back = |key: &str| {
         after.live_lease(now).is_some_and(|back| back.key == key) && !faults::on(Fault::RejectLeavesClaim)

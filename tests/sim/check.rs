@@ -195,7 +195,13 @@ impl World {
             return false;
         };
         // What comes at the moment of its own device's redial may be dealt with after it, and is no sign of life later than that.
-        let redials = |other: &Parcel| matches!(other.cargo, Cargo::Ask(new) if new > tag && self.sessions[new].device == self.sessions[tag].device);
+        // So is what comes at the moment at which its owner dials in from elsewhere, where he may do so from one place only.
+        let replaces = |new: usize| {
+            let (new, old) = (self.sessions[new].device, self.sessions[tag].device);
+            let of_owner = self.plan.rules.sessions_per_owner > 0;
+            new == old || (of_owner && self.devices[new].owner == self.devices[old].owner)
+        };
+        let redials = |other: &Parcel| matches!(other.cargo, Cargo::Ask(new) if new > tag && replaces(new));
         if company.iter().any(redials) {
             return false;
         }

@@ -230,6 +230,38 @@ fn after_a_take_over_the_right_session_holds_the_address_in_every_order() {
 }
 
 #[test]
+fn a_start_that_comes_after_the_redial_counts_once_the_redial_is_rejected_or_never_begins() {
+    // With and without an older session, which the first of the two dials replaced.
+    for (older, reject) in [(false, true), (false, false), (true, true), (true, false)] {
+        let mut stage = Stage::new(4);
+        let dial = |id| actor("nas", id, "02:00:00:00:00:01", "alice");
+        if older {
+            let mut older = dial("older");
+            stage.ask(&mut older, None);
+            stage.tell(&mut older, AcctKind::Start, 0, None);
+            stage.pass(30);
+        }
+        let (mut first, mut second) = (dial("first"), dial("second"));
+        let address = stage.ask(&mut first, None);
+        stage.pass(6);
+        assert_eq!(stage.ask(&mut second, None), address);
+        stage.pass(2);
+        let class = first.grant.as_ref().map(|grant| grant.class);
+        stage.tell(&mut first, AcctKind::Start, 7, class);
+        if reject {
+            stage.reject(&second);
+        }
+        // Longer than an offer, shorter than a lease.
+        stage.pass(200);
+        let mut other = actor("nas", "other", "02:00:00:00:00:02", "bob");
+        assert_ne!(stage.ask(&mut other, None), address, "older {older}, rejected {reject}");
+        let done = stage.tell(&mut first, AcctKind::Interim, 0, class);
+        assert!(matches!(done, Accounted::Confirmed | Accounted::Renewed), "{done:?}");
+        assert_eq!(stage.holder(address).as_deref(), Some("first"), "older {older}, rejected {reject}");
+    }
+}
+
+#[test]
 fn a_late_stop_of_the_older_session_frees_nothing() {
     let (mut stage, mut old, mut new, address) = taken_over();
     stage.tell(&mut new, AcctKind::Start, 0, None);
