@@ -262,6 +262,26 @@ fn a_start_that_comes_after_the_redial_counts_once_the_redial_is_rejected_or_nev
 }
 
 #[test]
+fn an_interim_heard_again_needs_no_look_until_its_row_changes_hands() {
+    let (mut stage, mut old, _, address) = taken_over();
+    let echoed = |stage: &Stage| {
+        stage.crank.stats().counters.iter().find(|(name, _)| *name == "echoed").map(|(_, count)| *count)
+    };
+    // The older session is alive: it has its lease back, and says so three times.
+    for count in [0, 0, 1] {
+        stage.tell(&mut old, AcctKind::Interim, 0, None);
+        assert_eq!(echoed(&stage), Some(count));
+    }
+    // A redial takes over: what was said before proves nothing, and is not believed unheard.
+    let mut redial = actor("nas", "redial", "02:00:00:00:00:01", "alice");
+    assert_eq!(stage.ask(&mut redial, None), address);
+    stage.pass(1);
+    assert_eq!(stage.tell(&mut old, AcctKind::Interim, 0, None), Accounted::Renewed);
+    assert_eq!(echoed(&stage), Some(1));
+    assert_eq!(stage.holder(address).as_deref(), Some("old"));
+}
+
+#[test]
 fn a_late_stop_of_the_older_session_frees_nothing() {
     let (mut stage, mut old, mut new, address) = taken_over();
     stage.tell(&mut new, AcctKind::Start, 0, None);
