@@ -30,18 +30,21 @@ pub struct Recent {
 impl Recent {
     /// The row that is bound to this session, if no other is.
     pub fn find(&self, nas: i64, id: &str, here: Instant) -> Option<&Row> {
-        let key = self.hashes.hash_one((nas, id));
-        let (row, at, alone) = &**self.young.get(&key).or_else(|| self.old.get(&key))?;
-        let is_its = |lease: &Lease| lease.nas == nas && lease.session_id.as_deref() == Some(id);
-        let fresh = here.saturating_duration_since(*at) < FRESH;
-        (fresh && *alone && row.lease.as_deref().is_some_and(is_its)).then_some(row)
+        self.entry(nas, id, here).map(|entry| &entry.0)
     }
 
-    /// Since when the row of this session is known, if it is.
+    /// Since when that row is known.
     pub fn since(&self, nas: i64, id: &str, here: Instant) -> Option<Instant> {
-        self.find(nas, id, here)?;
+        self.entry(nas, id, here).map(|entry| entry.1)
+    }
+
+    fn entry(&self, nas: i64, id: &str, here: Instant) -> Option<&Entry> {
         let key = self.hashes.hash_one((nas, id));
-        self.young.get(&key).or_else(|| self.old.get(&key)).map(|entry| entry.1)
+        let entry = self.young.get(&key).or_else(|| self.old.get(&key))?;
+        let (row, at, alone) = &**entry;
+        let is_its = |lease: &Lease| lease.nas == nas && lease.session_id.as_deref() == Some(id);
+        let fresh = here.saturating_duration_since(*at) < FRESH;
+        (fresh && *alone && row.lease.as_deref().is_some_and(is_its)).then_some(entry)
     }
 
     /// A row as it is in the database since `now`.

@@ -282,6 +282,19 @@ fn an_interim_heard_again_needs_no_look_until_its_row_changes_hands() {
 }
 
 #[test]
+fn a_redial_keeps_its_address_though_an_older_session_of_its_device_was_heard_there() {
+    let (mut stage, mut old, mut new, address) = taken_over();
+    stage.tell(&mut new, AcctKind::Start, 0, None);
+    assert_eq!(stage.tell(&mut old, AcctKind::Interim, 0, None), Accounted::Conflict);
+    stage.pass(30);
+    let mut third = actor("nas", "third", "02:00:00:00:00:01", "alice");
+    assert_eq!(stage.ask(&mut third, None), address);
+    // Of another device it is another's, and who was heard inherits.
+    let mut other = actor("nas", "other", "02:00:00:00:00:02", "alice");
+    assert_ne!(stage.ask(&mut other, None), address);
+}
+
+#[test]
 fn a_late_stop_of_the_older_session_frees_nothing() {
     let (mut stage, mut old, mut new, address) = taken_over();
     stage.tell(&mut new, AcctKind::Start, 0, None);
